@@ -1,0 +1,16 @@
+cdef extern from "libos/raw.h" nogil:
+    unsigned long long load "raw_load" (size_t a) noexcept
+    unsigned int load32 "raw_load32" (size_t a) noexcept
+    void store "raw_store" (size_t a, unsigned long long v) noexcept
+    void store32 "raw_store32" (size_t a, unsigned int v) noexcept
+    unsigned long long fetch_or "raw_fetch_or" (size_t a, unsigned long long v) noexcept
+    unsigned long long fetch_and "raw_fetch_and" (size_t a, unsigned long long v) noexcept
+    unsigned long long fetch_add "raw_fetch_add" (size_t a, unsigned long long v) noexcept
+    bint compare_exchange "raw_compare_exchange" (size_t a, unsigned long long expected, unsigned long long desired) noexcept
+    void copy "raw_copy" (size_t d, size_t s, unsigned long long n) noexcept
+    int ctz "raw_ctz" (unsigned long long v) noexcept
+    long syscall "raw_syscall" (long n, long a, long b, long c, long d, long e, long f) noexcept
+
+cdef extern from *:
+    # The address of a compiled function, to be put into a table of native entries.
+    size_t address_of "(size_t)" (...) noexcept
