@@ -1,0 +1,5 @@
+from libos cimport raw
+from libos.queue cimport Queue
+
+cdef class KernelQueue(Queue):
+    pass

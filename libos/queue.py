@@ -1,0 +1,41 @@
+"""The inline side of a queue: one attempt at an operation, never blocking, callable without the GIL.
+
+PDPIX (SOSP '21, section 4.2) tries a push or pop inline and makes a qtoken only when it blocks. These methods are that
+first attempt. Each returns a count, a new kernel descriptor (`accept_into`) or 0, or a negative error exactly as the
+device gave it; what a would-block looks like is the device's to say, and libos.errors gives the names.
+"""
+
+COMPILED = __file__.endswith(".so")
+UNSUPPORTED = -95  # the kernel's own "operation not supported", see linux/errno.h
+
+
+class Queue:
+    """One I/O queue. `qd` is its queue descriptor; `fd` the kernel object behind it, -1 where there is none."""
+
+    def __init__(self, qd, fd=-1):
+        self.qd = qd
+        self.fd = fd
+
+    def pop_into(self, address, size, flags):
+        """Take at most `size` bytes into caller memory at `address`; 0 is end of stream."""
+        return UNSUPPORTED
+
+    def push_from(self, address, size, flags):
+        """Submit `size` bytes at `address`; returns how many the device took."""
+        return UNSUPPORTED
+
+    def pop_message(self, message, flags):
+        """Like recvmsg(2): `message` is the address of a struct msghdr."""
+        return UNSUPPORTED
+
+    def push_message(self, message, flags):
+        """Like sendmsg(2): `message` is the address of a struct msghdr."""
+        return UNSUPPORTED
+
+    def accept_into(self, address, length, flags):
+        """Take one pending connection; the peer's name goes to `address` (may be 0), its size to `length`."""
+        return UNSUPPORTED
+
+    def connect_to(self, address, length):
+        """Start connecting to the socket address of `length` bytes at `address`."""
+        return UNSUPPORTED
