@@ -1,0 +1,89 @@
+/* The contract between the preload (C) and the host (Python). cffi parses this very file from the marker on, so below it
+ * there is plain C without preprocessor. Change a line here and CATFLAP_ABI goes up. */
+#ifndef CATFLAP_ABI_H
+#define CATFLAP_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* --- parsed by cffi from here --- */
+enum { CATFLAP_ABI = 1 };
+
+/* What an operation may answer besides a count (>= 0) or a kernel error (-errno). */
+enum {
+    CATFLAP_SLEEP = -100001, /* a blocked qtoken: make the kernel call yourself, from bare C, then tell ops->woke */
+    CATFLAP_STALE = -100002, /* this descriptor is no longer what we took: forget it and ask the kernel */
+};
+
+/* Which operation a blocked qtoken stands for. */
+enum {
+    CATFLAP_POP = 1,
+    CATFLAP_PUSH = 2,
+    CATFLAP_ACCEPT = 3,
+    CATFLAP_CONNECT = 4,
+    CATFLAP_READY = 5,
+    CATFLAP_POP_MESSAGE = 6, /* as POP, with a struct msghdr */
+};
+
+/* Why a descriptor is the kernel's. Stable: documented in docs/reasons.md. */
+enum {
+    CATFLAP_KERNEL_AUTO = 1,         /* auto knows nothing better than the kernel for this connection */
+    CATFLAP_KERNEL_ASKED = 2,        /* --libos kernel, or a rule that says so */
+    CATFLAP_KERNEL_NO_HOST = 3,      /* the host library is missing or can't be loaded */
+    CATFLAP_KERNEL_OTHER_PYTHON = 4, /* another Python lives in this process */
+    CATFLAP_KERNEL_BOOT_FAILED = 5,  /* the interpreter or our Python did not start */
+    CATFLAP_KERNEL_STALE = 6,        /* the number was closed or replaced behind our back */
+    CATFLAP_KERNEL_ADDRESS = 7,      /* an address rule sent this connection to the kernel */
+    CATFLAP_KERNEL_TABLE = 8,        /* the number is beyond the descriptor table */
+};
+
+/* Every function answers as described above. `d` is a description, `qt` where a blocked qtoken is written. */
+struct catflap_ops {
+    int64_t (*recv)(void *d, uintptr_t buf, uint64_t n, int flags, uintptr_t qt);
+    int64_t (*send)(void *d, uintptr_t buf, uint64_t n, int flags, uintptr_t qt);
+    int64_t (*recvmsg)(void *d, uintptr_t msg, int flags, uintptr_t qt);
+    int64_t (*sendmsg)(void *d, uintptr_t msg, int flags, uintptr_t qt);
+    int64_t (*sendfile)(void *d, int in_fd, uintptr_t offset, uint64_t n, uintptr_t qt);
+    int64_t (*accept)(void *d, uintptr_t addr, uintptr_t len, int flags, uintptr_t qt);
+    int64_t (*connect)(void *d, uintptr_t addr, uint32_t len, uintptr_t qt);
+    int64_t (*ready)(uintptr_t qt);
+    int64_t (*woke)(uint64_t qtoken, int op, uintptr_t data, int64_t result);
+    int64_t (*dropped)(uint64_t qtoken);
+    int64_t (*probe)(void *d, int64_t x);
+    /* from here on the GIL is taken */
+    int64_t (*adopt)(int fd, int domain, int type);
+    int64_t (*bind)(void *d, uintptr_t addr, uint32_t len);
+    int64_t (*listen)(void *d, int backlog);
+    int64_t (*shutdown)(void *d, int how);
+    int64_t (*name)(void *d, int peer, uintptr_t addr, uintptr_t len);
+    int64_t (*getsockopt)(void *d, int level, int option, uintptr_t value, uintptr_t len);
+    int64_t (*setsockopt)(void *d, int level, int option, uintptr_t value, uint32_t len);
+    int64_t (*status)(void *d, int nonblock);
+    int64_t (*dup)(void *d, int fd);
+    int64_t (*close)(void *d, int fd);
+    int64_t (*probe_gil)(void *d, int64_t x);
+    uint32_t forks;  /* how often this process has forked or been forked */
+    int interpreted; /* the first group too must be called as the second: GIL, private stack */
+};
+
+/* What the preload does for the host. */
+struct catflap_services {
+    int abi;
+    int (*bind)(int fd, void *description, int reason); /* what a descriptor number means; 0 or -1 */
+    void *(*lookup)(int fd);
+    int (*reason)(int fd);
+    void (*grace_begin)(void);  /* start of a grace period: threads now inside may still use what is retired */
+    int (*grace_passed)(void);  /* 1 when each of them has left */
+    void (*die)(void);          /* from now on traps are C only */
+    void (*log)(const char *line);
+};
+/* --- to here --- */
+
+/* exported by the host library; 0, or a CATFLAP_KERNEL_* reason */
+int catflap_host_start(struct catflap_ops *ops, const struct catflap_services *services, const char *root);
+int catflap_host_thread(void);       /* give this thread a Python thread state for life; 0: it had one */
+void catflap_host_thread_end(void);  /* and take it back */
+int catflap_host_fork_before(void);  /* 1 when it took the GIL */
+void catflap_host_fork_after(int child);
+
+#endif

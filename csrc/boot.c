@@ -1,0 +1,308 @@
+/* The lazy start of the host: environment read once, the host library loaded and its interpreter started at the first
+ * call that concerns us, fork hooks, the end of life. Whatever fails here leaves the program on the kernel. */
+#include "trap.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+
+_Atomic int host_state = STATE_OFF;
+_Atomic int kernel_reason = CATFLAP_KERNEL_AUTO;
+struct catflap_ops ops;
+
+static struct {
+    int (*start)(struct catflap_ops *, const struct catflap_services *, const char *);
+    int (*thread)(void);
+    void (*thread_end)(void);
+    int (*fork_before)(void);
+    void (*fork_after)(int);
+} host;
+
+static char log_path[PATH_MAX];
+static int verbose;
+static int boot_pid;
+static const char *boot_error;
+
+int64_t host_thread_begin(void)
+{
+    return host.thread();
+}
+
+void host_thread_end(void)
+{
+    struct thread *t = self;
+    slow_call(t, (void *)host.thread_end, 0, 0, 0, 0, 0);
+}
+
+/* One line to the log, by raw system calls, nothing kept open: the program's descriptor numbers stay its own. */
+void log_text(const char *line)
+{
+    if (!log_path[0])
+        return;
+    int error = errno;
+    long fd = syscall(SYS_openat, AT_FDCWD, log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+    if (fd >= 0) {
+        syscall(SYS_write, fd, line, strlen(line));
+        syscall(SYS_close, fd);
+    }
+    errno = error;
+}
+
+static char *number(char *p, long v)
+{
+    char digits[24];
+    int n = 0;
+    if (v < 0) {
+        *p++ = '-';
+        v = -v;
+    }
+    do
+        digits[n++] = (char)('0' + v % 10);
+    while ((v /= 10) && n < 23);
+    while (n)
+        *p++ = digits[--n];
+    return p;
+}
+
+/* "catflap[pid]: WHAT a b" when verbose. */
+void log_line(const char *what, int a, int b)
+{
+    if (verbose < 1 || !log_path[0])
+        return;
+    char line[256], *p = line;
+    p = stpcpy(p, "catflap[");
+    p = number(p, syscall(SYS_getpid));
+    p = stpcpy(p, "]: ");
+    p = stpncpy(p, what, 150);
+    *p++ = ' ';
+    p = number(p, a);
+    *p++ = ' ';
+    p = number(p, b);
+    *p++ = '\n';
+    *p = 0;
+    log_text(line);
+}
+
+static void die(void)
+{
+    int up = STATE_UP;
+    atomic_compare_exchange_strong(&host_state, &up, STATE_DEAD);
+}
+
+static int service_bind(int fd, void *description, int reason)
+{
+    return descriptor_bind(fd, description, reason);
+}
+
+static const struct catflap_services services = {
+    .abi = CATFLAP_ABI,
+    .bind = service_bind,
+    .lookup = lookup,
+    .reason = descriptor_reason,
+    .grace_begin = grace_begin,
+    .grace_passed = grace_passed,
+    .die = die,
+    .log = log_text,
+};
+
+static bool is_set(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value;
+}
+
+__attribute__((constructor(102))) static void read_environment(void)
+{
+    const char *libos = getenv("CATFLAP_LIBOS"), *path = getenv("CATFLAP_LOG"), *level = getenv("CATFLAP_VERBOSE");
+    if (path && strlen(path) < sizeof log_path)
+        strcpy(log_path, path);
+    verbose = level ? atoi(level) : 0;
+    if (libos && strcmp(libos, "kernel") == 0) {
+        atomic_store(&kernel_reason, CATFLAP_KERNEL_ASKED);
+    } else if ((libos && *libos && strcmp(libos, "auto") != 0) || is_set("CATFLAP_CONFIG")) {
+        atomic_store(&kernel_reason, 0);
+        atomic_store(&host_state, STATE_COLD);
+    }
+}
+
+/* The last exit hook: from here on traps are C only. The interpreter of a C program is never finalised. */
+__attribute__((destructor)) static void at_end(void)
+{
+    die();
+}
+
+static int fail(int reason, const char *what)
+{
+    boot_error = what;
+    return reason;
+}
+
+/* Another Python in this process, or ours not running yet: decided before anything is loaded. */
+static int other_python(const char *version)
+{
+    const char *(*get_version)(void) = (const char *(*)(void))dlsym(RTLD_DEFAULT, "Py_GetVersion");
+    int (*initialized)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, "Py_IsInitialized");
+    if (!get_version || !initialized)
+        return 0;
+    const char *theirs = get_version();
+    size_t n = strlen(version);
+    if (strncmp(theirs, version, n) != 0 || (theirs[n] >= '0' && theirs[n] <= '9'))
+        return fail(CATFLAP_KERNEL_OTHER_PYTHON, "another Python version lives in this process");
+    if (!initialized())
+        return fail(CATFLAP_KERNEL_OTHER_PYTHON, "this program's own Python is not running yet");
+    return 0;
+}
+
+static int load(void)
+{
+    Dl_info info;
+    static char root[PATH_MAX + 64];
+    if (!dladdr((void *)load, &info) || !realpath(info.dli_fname, root))
+        return fail(CATFLAP_KERNEL_NO_HOST, "the preload can't find its own path");
+    char *slash = strrchr(root, '/');
+    strcpy(slash, "/libcatflap_host.so");
+    /* beside the host library lies a one-line file that names the Python it was built for and its library */
+    static char note[PATH_MAX + 64], text[PATH_MAX + 64];
+    strcpy(note, root);
+    strcpy(note + strlen(note) - 3, ".txt");
+    long fd = syscall(SYS_openat, AT_FDCWD, note, O_RDONLY | O_CLOEXEC, 0);
+    long n = fd >= 0 ? syscall(SYS_read, fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        syscall(SYS_close, fd);
+    char *library = n > 0 ? strchr(text, ' ') : NULL;
+    if (!library)
+        return fail(CATFLAP_KERNEL_NO_HOST, "libcatflap_host.so is not installed beside libcatflap.so");
+    *library++ = 0;
+    library[strcspn(library, "\n")] = 0;
+    int reason = other_python(text);
+    if (reason)
+        return reason;
+    /* extension modules of the standard library expect the interpreter's names to be global */
+    if (!dlsym(RTLD_DEFAULT, "Py_GetVersion") && !dlopen(library, RTLD_NOW | RTLD_GLOBAL))
+        return fail(CATFLAP_KERNEL_NO_HOST, dlerror());
+    void *handle = dlopen(root, RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        return fail(CATFLAP_KERNEL_NO_HOST, dlerror());
+    *(void **)&host.start = dlsym(handle, "catflap_host_start");
+    *(void **)&host.thread = dlsym(handle, "catflap_host_thread");
+    *(void **)&host.thread_end = dlsym(handle, "catflap_host_thread_end");
+    *(void **)&host.fork_before = dlsym(handle, "catflap_host_fork_before");
+    *(void **)&host.fork_after = dlsym(handle, "catflap_host_fork_after");
+    if (!host.start || !host.fork_after)
+        return fail(CATFLAP_KERNEL_NO_HOST, "libcatflap_host.so is of another version");
+    strrchr(root, '/')[0] = 0; /* .../interpose */
+    strrchr(root, '/')[0] = 0; /* the folder that holds our packages */
+    reason = host.start(&ops, &services, root);
+    return reason ? fail(reason, "the interpreter did not start, see the log") : 0;
+}
+
+static void before_fork(void);
+static void after_fork_parent(void);
+static void after_fork_child(void);
+
+static int64_t boot(void)
+{
+    int reason = load();
+    if (reason) {
+        atomic_store(&kernel_reason, reason);
+        if (log_path[0]) {
+            log_text("catflap: staying on the kernel: ");
+            log_text(boot_error ? boot_error : "unknown reason");
+            log_text("\n");
+        }
+        const char *run = getenv("CATFLAP_RUN_PID");
+        if (verbose >= 0 && run && atoi(run) == getpid() && isatty(2)) {
+            struct iovec parts[] = {{(void *)"catflap: staying on the kernel: ", 32},
+                                    {(void *)boot_error, strlen(boot_error)},
+                                    {(void *)"; try: catflap doctor\n", 22}};
+            syscall(SYS_writev, 2, parts, 3);
+        }
+        return reason;
+    }
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    return 0;
+}
+
+bool host_ready(void)
+{
+    int state = atomic_load(&host_state);
+    if (likely(state == STATE_UP))
+        return !(self && self->guard);
+    if (state == STATE_OFF || state == STATE_DEAD)
+        return false;
+    struct thread *t = self ? self : thread_join();
+    if (t->guard)
+        return false;
+    state = STATE_COLD;
+    if (!atomic_compare_exchange_strong(&host_state, &state, STATE_BOOTING)) {
+        /* another thread boots: wait for it, bounded, since what it needs might be held by this one */
+        for (int turns = 0; turns < 2000 && atomic_load(&host_state) == STATE_BOOTING; turns++) {
+            struct timespec millisecond = {0, 1000000};
+            syscall(SYS_nanosleep, &millisecond, NULL);
+        }
+        return atomic_load(&host_state) == STATE_UP;
+    }
+    boot_pid = (int)syscall(SYS_getpid);
+    int64_t reason = slow_call(t, (void *)boot, 0, 0, 0, 0, 0);
+    atomic_store(&host_state, reason ? STATE_OFF : STATE_UP);
+    return !reason;
+}
+
+/* True in a child of vfork, which shares our memory with its parent: it must not change a byte of it. */
+bool in_vfork_child(void)
+{
+    return boot_pid != (int)syscall(SYS_getpid);
+}
+
+/* --- fork: the GIL is taken before, so that the child gets an interpreter at rest --- */
+
+static int64_t fork_before_slow(void)
+{
+    return host.fork_before();
+}
+
+void before_fork_trap(void)
+{
+    struct thread *t = self ? self : thread_join();
+    if (++t->forking == 1 && !t->guard && atomic_load(&host_state) == STATE_UP && slow_call(t, (void *)fork_before_slow, 0, 0, 0, 0, 0))
+        t->forking |= 1 << 16; /* the GIL is ours */
+}
+
+static int64_t fork_after_slow(int64_t child)
+{
+    host.fork_after((int)child);
+    return 0;
+}
+
+void after_fork_trap(bool child)
+{
+    struct thread *t = self;
+    if (child && (t->forking & 0xffff) == 1) {
+        boot_pid = (int)syscall(SYS_getpid);
+        thread_forked();
+    }
+    if ((t->forking & 0xffff) == 1 && t->forking >> 16) {
+        t->forking &= 0xffff;
+        slow_call(t, (void *)fork_after_slow, child, 0, 0, 0, 0);
+    }
+    if (--t->forking == 0)
+        ops.forks++; /* descriptions made before are shared with another process from now on */
+}
+
+static void before_fork(void)
+{
+    before_fork_trap();
+}
+
+static void after_fork_parent(void)
+{
+    after_fork_trap(false);
+}
+
+static void after_fork_child(void)
+{
+    after_fork_trap(true);
+}

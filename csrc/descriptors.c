@@ -1,0 +1,73 @@
+/* Descriptor number -> description. Lock-free, two levels; pages come from the kernel when a number in them is first
+ * bound. An entry is a description's address, 0 (nothing known) or (reason << 1 | 1): the kernel's, and why. */
+#include "trap.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+_Atomic(entry_t *) descriptor_pages[PAGE_COUNT];
+static _Atomic unsigned page_top; /* no page at or above this one has ever been made */
+
+static entry_t *page_of(int fd, bool make)
+{
+    unsigned page = (unsigned)fd >> PAGE_BITS;
+    if (page >= PAGE_COUNT)
+        return NULL;
+    entry_t *entries = atomic_load(&descriptor_pages[page]);
+    if (entries || !make)
+        return entries;
+    size_t size = sizeof(entry_t) << PAGE_BITS;
+    entries = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (entries == MAP_FAILED)
+        return NULL;
+    entry_t *other = NULL;
+    if (!atomic_compare_exchange_strong(&descriptor_pages[page], &other, entries)) {
+        munmap(entries, size);
+        return other;
+    }
+    unsigned top = atomic_load(&page_top);
+    while (top <= page && !atomic_compare_exchange_weak(&page_top, &top, page + 1))
+        ;
+    return entries;
+}
+
+/* Bind a number to a description, or with NULL to the kernel for `reason` (0: nothing known). 0, or -1 beyond the table. */
+int descriptor_bind(int fd, void *description, int reason)
+{
+    entry_t *entries = page_of(fd, description || reason);
+    if (!entries)
+        return description ? -1 : 0;
+    uintptr_t e = description ? (uintptr_t)description : reason ? (uintptr_t)reason << 1 | 1 : 0;
+    atomic_store_explicit(&entries[fd & ((1 << PAGE_BITS) - 1)], e, memory_order_release);
+    return 0;
+}
+
+int descriptor_reason(int fd)
+{
+    entry_t *entries = page_of(fd, false);
+    uintptr_t e = entries ? atomic_load(&entries[fd & ((1 << PAGE_BITS) - 1)]) : 0;
+    return e & 1 ? (int)(e >> 1) : 0;
+}
+
+void *descriptor_forget(int fd)
+{
+    entry_t *entries = page_of(fd, false);
+    if (!entries)
+        return NULL;
+    uintptr_t e = atomic_exchange(&entries[fd & ((1 << PAGE_BITS) - 1)], 0);
+    return e & 1 ? NULL : (void *)e;
+}
+
+int descriptor_next(unsigned *fd, unsigned last)
+{
+    unsigned top = atomic_load(&page_top) << PAGE_BITS;
+    for (; *fd <= last && *fd < top; ++*fd) {
+        if (!atomic_load(&descriptor_pages[*fd >> PAGE_BITS])) {
+            *fd |= (1u << PAGE_BITS) - 1;
+            continue;
+        }
+        if (lookup((int)*fd))
+            return 1;
+    }
+    return 0;
+}

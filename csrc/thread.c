@@ -1,0 +1,202 @@
+/* Threads: who is inside, who sleeps on what, private stacks, and grace periods.
+ *
+ * A thread that enters makes its sequence odd with a plain store; whoever retires a description asks the kernel for a
+ * barrier in all threads (membarrier) instead of making every entry pay for one. Records are recycled, never unmapped,
+ * so that they can be read while their thread ends. */
+#include "trap.h"
+
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+enum { STACK_SIZE = 1 << 20, GUARD_SIZE = 1 << 14, RECORDS = 1 << 14 };
+
+__thread struct thread *self;
+static struct thread records[RECORDS]; /* zero pages until used */
+static _Atomic int record_top;
+static _Atomic int barrier_registered;
+static pthread_key_t end_key;
+static pthread_once_t end_once = PTHREAD_ONCE_INIT;
+
+int64_t host_thread_begin(void);
+void host_thread_end(void);
+
+static void thread_end(void *record)
+{
+    struct thread *t = record;
+    if (t->qtoken && atomic_load(&host_state) == STATE_UP)
+        HOT(t, dropped, t->qtoken, 0, 0, 0, 0);
+    t->qtoken = 0;
+    if (t->has_state == 2 && atomic_load(&host_state) == STATE_UP)
+        host_thread_end();
+    t->has_state = 0;
+    t->depth = t->guard = 0;
+    uint64_t sequence = atomic_load(&t->sequence);
+    atomic_store(&t->sequence, sequence + (sequence & 1));
+    self = NULL;
+    atomic_store(&t->used, 0);
+}
+
+static void make_key(void)
+{
+    pthread_key_create(&end_key, thread_end);
+}
+
+/* The calling thread's record. Never fails: past RECORDS threads the last record is shared, which only delays grace. */
+struct thread *thread_join(void)
+{
+    pthread_once(&end_once, make_key);
+    struct thread *t = &records[RECORDS - 1];
+    for (int i = 0; i < RECORDS - 1; i++) {
+        int free_record = 0;
+        if (atomic_compare_exchange_strong(&records[i].used, &free_record, 1)) {
+            t = &records[i];
+            break;
+        }
+    }
+    int top = atomic_load(&record_top), index = (int)(t - records) + 1;
+    while (top < index && !atomic_compare_exchange_weak(&record_top, &top, index))
+        ;
+    self = t;
+    pthread_setspecific(end_key, t);
+    return t;
+}
+
+static bool on_alternate_stack(void)
+{
+    stack_t current;
+    return sigaltstack(NULL, &current) == 0 && (current.ss_flags & SS_ONSTACK);
+}
+
+/* Called at entry when the record says that an earlier trap has not ended. Either a signal handler interrupted it (then
+ * its frame is deeper on the stack than ours) or the program jumped out of it (then it is not). */
+void thread_repair(struct thread *t, uintptr_t frame)
+{
+    bool jumped_inside = t->depth && frame >= t->frame;
+    bool jumped_asleep = t->qtoken && frame >= t->sleep_frame;
+    if (!(jumped_inside || jumped_asleep) || on_alternate_stack())
+        return;
+    if (jumped_inside) {
+        t->depth = 0;
+        uint64_t sequence = atomic_load(&t->sequence);
+        atomic_store(&t->sequence, sequence + (sequence & 1));
+    }
+    if (jumped_asleep) {
+        uint64_t qtoken = t->qtoken;
+        t->qtoken = 0;
+        HOT(t, dropped, qtoken, 0, 0, 0, 0);
+    }
+}
+
+/* In a forked child: only this thread is left. */
+void thread_forked(void)
+{
+    int top = atomic_load(&record_top);
+    for (int i = 0; i < top; i++) {
+        struct thread *t = &records[i];
+        if (t == self)
+            continue;
+        t->depth = t->guard = t->has_state = t->forking = 0;
+        t->qtoken = 0;
+        uint64_t sequence = atomic_load(&t->sequence);
+        atomic_store(&t->sequence, sequence + (sequence & 1));
+        atomic_store(&t->used, 0);
+    }
+    atomic_store(&barrier_registered, 0);
+}
+
+void grace_begin(void)
+{
+    if (!atomic_exchange(&barrier_registered, 1))
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+        sched_yield();
+    int top = atomic_load(&record_top);
+    for (int i = 0; i < top; i++)
+        records[i].seen = atomic_load(&records[i].sequence);
+}
+
+int grace_passed(void)
+{
+    int top = atomic_load(&record_top);
+    for (int i = 0; i < top; i++)
+        if (&records[i] != self && (records[i].seen & 1) && atomic_load(&records[i].sequence) == records[i].seen)
+            return 0;
+    return 1;
+}
+
+/* Wait until every thread that is inside now has left: bounded, since nobody sleeps inside. */
+void grace_wait(void)
+{
+    grace_begin();
+    for (int turns = 0; !grace_passed() && turns < 10000; turns++)
+        sched_yield();
+}
+
+/* int64_t switch_stack(function, arguments[5], top): call on another stack, unwindable. */
+int64_t switch_stack(void *function, const int64_t *arguments, void *top);
+__asm__(".text\n"
+        ".type switch_stack, @function\n"
+        "switch_stack:\n"
+        ".cfi_startproc\n"
+        "pushq %rbp\n"
+        ".cfi_def_cfa_offset 16\n"
+        ".cfi_offset %rbp, -16\n"
+        "movq %rsp, %rbp\n"
+        ".cfi_def_cfa_register %rbp\n"
+        "movq %rdx, %rsp\n"
+        "movq %rdi, %rax\n"
+        "movq %rsi, %r10\n"
+        "movq 0(%r10), %rdi\n"
+        "movq 8(%r10), %rsi\n"
+        "movq 16(%r10), %rdx\n"
+        "movq 24(%r10), %rcx\n"
+        "movq 32(%r10), %r8\n"
+        "call *%rax\n"
+        "movq %rbp, %rsp\n"
+        "popq %rbp\n"
+        ".cfi_def_cfa %rsp, 8\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        ".size switch_stack, .-switch_stack\n");
+
+static bool map_stack(struct thread *t)
+{
+    char *base = mmap(NULL, STACK_SIZE + GUARD_SIZE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (base == MAP_FAILED)
+        return false;
+    mprotect(base, GUARD_SIZE, PROT_NONE);
+    t->stack = base;
+    return true;
+}
+
+int64_t slow_call(struct thread *t, void *function, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e)
+{
+    int64_t arguments[5] = {a, b, c, d, e};
+    int error = errno, cancel;
+    if (t->guard)
+        return switch_stack(function, arguments, __builtin_frame_address(0) - 512); /* already on the private stack */
+    if (!t->stack && !map_stack(t))
+        return CATFLAP_STALE;
+    /* A handler that jumps out, or a cancellation, would leave the GIL held: neither happens while Python runs. Faults
+     * stay deliverable. Eight bytes is the kernel's signal set. */
+    uint64_t all = ~(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGFPE - 1) | 1ull << (SIGILL - 1) |
+                     1ull << (SIGTRAP - 1) | 1ull << (SIGABRT - 1));
+    uint64_t before;
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &before, 8);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    t->guard++;
+    if (!t->has_state && atomic_load(&host_state) == STATE_UP) {
+        int64_t none[5] = {0};
+        t->has_state = 1 + (int)switch_stack((void *)host_thread_begin, none, t->stack + GUARD_SIZE + STACK_SIZE - 64);
+    }
+    int64_t r = switch_stack(function, arguments, t->stack + GUARD_SIZE + STACK_SIZE - 64);
+    t->guard--;
+    pthread_setcancelstate(cancel, NULL);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8);
+    errno = error;
+    return r;
+}

@@ -1,0 +1,236 @@
+/* House rules of living in a foreign process. Every file of the preload starts with this header.
+ *
+ * 1. A trap on a descriptor that isn't ours is one table look-up and a tail call. Nothing before the look-up.
+ * 2. No stdio, malloc, locale, dlsym or libc lock on a trap's path: the program may be inside any of them.
+ *    The compiler enforces it: the names are poisoned below.
+ * 3. Nothing is written to the program's stdout or stderr; reasons go to the log, by raw system calls.
+ * 4. Our own waits are the program's own kernel call made from bare C with no lock, GIL or Python frame below, so that
+ *    signals, SA_RESTART, siglongjmp, cancellation, timeouts and closing races stay the kernel's own.
+ * 5. What Python answers is a value (count or -errno); errno is set in one place, `result()`.
+ * 6. Only initial-exec TLS; the host library gets pointers.
+ */
+#ifndef CATFLAP_TRAP_H
+#define CATFLAP_TRAP_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "abi.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* --- the next definitions (next.c) --- */
+struct next_table {
+#define TRAP(result, name, params, args, fd) result(*name) params;
+#include "traps.def"
+#undef TRAP
+};
+extern struct next_table next;
+
+/* --- descriptor numbers (descriptors.c) --- */
+#define PAGE_BITS 10
+#define PAGE_COUNT (1u << 16)
+typedef _Atomic(uintptr_t) entry_t;
+extern _Atomic(entry_t *) descriptor_pages[PAGE_COUNT];
+
+/* The description a number stands for, or NULL when it is the kernel's. Lock-free, two loads. */
+static inline void *lookup(int fd)
+{
+    unsigned page = (unsigned)fd >> PAGE_BITS;
+    if (unlikely(page >= PAGE_COUNT))
+        return NULL;
+    entry_t *entries = atomic_load_explicit(&descriptor_pages[page], memory_order_acquire);
+    if (!entries)
+        return NULL;
+    uintptr_t e = atomic_load_explicit(&entries[(unsigned)fd & ((1u << PAGE_BITS) - 1)], memory_order_acquire);
+    return e & 1 ? NULL : (void *)e;
+}
+
+int descriptor_bind(int fd, void *description, int reason);
+int descriptor_reason(int fd);
+void *descriptor_forget(int fd);          /* the description the number stood for, or NULL */
+int descriptor_next(unsigned *fd, unsigned last); /* next of our numbers in [*fd, last]; 0 when none */
+
+/* --- threads (thread.c) --- */
+struct thread {
+    _Atomic uint64_t sequence; /* odd while inside */
+    uint64_t seen;             /* sequence at the start of the grace period */
+    int depth;                 /* traps of ours on this thread's stack, nested by signal handlers */
+    int guard;                 /* our own Python is running on this thread: its libc calls are the kernel's */
+    uintptr_t frame;           /* stack address of the outermost trap */
+    uint64_t qtoken;           /* what this thread sleeps on */
+    uintptr_t sleep_frame;
+    char *stack;               /* private stack for interpreted paths, mapped at first use */
+    int has_state;             /* 1: has a Python thread state; 2: one that we made and end */
+    int forking;
+    _Atomic int used;
+};
+extern __thread struct thread *self;
+struct thread *thread_join(void);
+void thread_repair(struct thread *t, uintptr_t frame);
+void thread_forked(void);
+void grace_begin(void);
+int grace_passed(void);
+void grace_wait(void);
+
+/* A call into the host that may run Python: private stack, no signals, no cancellation, errno kept. */
+int64_t slow_call(struct thread *t, void *function, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e);
+
+/* --- the host (boot.c) --- */
+enum state { STATE_OFF, STATE_COLD, STATE_BOOTING, STATE_UP, STATE_DEAD };
+extern _Atomic int host_state;
+extern struct catflap_ops ops;
+extern _Atomic int kernel_reason; /* why sockets are the kernel's when no host is asked */
+bool host_ready(void);            /* boots at the first call; false: stay on the kernel */
+void log_line(const char *what, int a, int b);
+void log_text(const char *line);
+
+static inline struct thread *enter(void)
+{
+    struct thread *t = self;
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    if (unlikely(!t))
+        t = thread_join();
+    if (unlikely(t->depth || t->qtoken))
+        thread_repair(t, frame);
+    if (t->depth++ == 0) {
+        t->frame = frame;
+        atomic_store_explicit(&t->sequence, atomic_load_explicit(&t->sequence, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+    }
+    atomic_signal_fence(memory_order_seq_cst); /* the other half is the membarrier of grace_begin */
+    return t;
+}
+
+static inline void leave(struct thread *t)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    if (--t->depth == 0)
+        atomic_store_explicit(&t->sequence, atomic_load_explicit(&t->sequence, memory_order_relaxed) + 1,
+                              memory_order_release);
+}
+
+/* True when a trap must leave this call to the kernel although the descriptor is ours. */
+static inline bool bypass(void)
+{
+    struct thread *t = self;
+    return unlikely(atomic_load_explicit(&host_state, memory_order_relaxed) != STATE_UP) || unlikely(t && t->guard);
+}
+
+/* -errno -> errno, in one function. */
+static inline int64_t result(int64_t r)
+{
+    if (unlikely(r < 0)) {
+        errno = (int)-r;
+        return -1;
+    }
+    return r;
+}
+
+/* A hot operation: straight into compiled code, or through the slow door when it is interpreted. */
+#define HOT(t, op, a, b, c, d, e)                                                                                      \
+    (likely(!ops.interpreted) ? HOT_##op(a, b, c, d, e) : SLOW(t, op, a, b, c, d, e))
+#define HOT_recv(a, b, c, d, e) ops.recv((void *)(a), (uintptr_t)(b), (uint64_t)(c), (int)(d), (uintptr_t)(e))
+#define HOT_send(a, b, c, d, e) ops.send((void *)(a), (uintptr_t)(b), (uint64_t)(c), (int)(d), (uintptr_t)(e))
+#define HOT_recvmsg(a, b, c, d, e) ops.recvmsg((void *)(a), (uintptr_t)(b), (int)(c), (uintptr_t)(d))
+#define HOT_sendmsg(a, b, c, d, e) ops.sendmsg((void *)(a), (uintptr_t)(b), (int)(c), (uintptr_t)(d))
+#define HOT_sendfile(a, b, c, d, e) ops.sendfile((void *)(a), (int)(b), (uintptr_t)(c), (uint64_t)(d), (uintptr_t)(e))
+#define HOT_accept(a, b, c, d, e) ops.accept((void *)(a), (uintptr_t)(b), (uintptr_t)(c), (int)(d), (uintptr_t)(e))
+#define HOT_connect(a, b, c, d, e) ops.connect((void *)(a), (uintptr_t)(b), (uint32_t)(c), (uintptr_t)(d))
+#define HOT_ready(a, b, c, d, e) ops.ready((uintptr_t)(a))
+#define HOT_woke(a, b, c, d, e) ops.woke((uint64_t)(a), (int)(b), (uintptr_t)(c), (int64_t)(d))
+#define HOT_dropped(a, b, c, d, e) ops.dropped((uint64_t)(a))
+#define SLOW(t, op, a, b, c, d, e)                                                                                     \
+    slow_call(t, (void *)ops.op, (int64_t)(a), (int64_t)(b), (int64_t)(c), (int64_t)(d), (int64_t)(e))
+
+/* Around the program's own kernel call: the thread sleeps on a qtoken and is outside meanwhile. A signal handler may
+ * sleep on another one above it, so the outer one is kept and put back. */
+struct sleep {
+    uint64_t outer_qtoken;
+    uintptr_t outer_frame;
+};
+
+static inline struct sleep sleep_begin(struct thread *t, uint64_t qtoken)
+{
+    struct sleep outer = {t->qtoken, t->sleep_frame};
+    t->sleep_frame = (uintptr_t)__builtin_frame_address(0);
+    t->qtoken = qtoken;
+    leave(t);
+    return outer;
+}
+
+static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t qtoken, int op, const void *data, int64_t r)
+{
+    int error = errno;
+    if (r < 0)
+        r = -error;
+    t->qtoken = outer.outer_qtoken;
+    t->sleep_frame = outer.outer_frame;
+    t = enter();
+    if (likely(atomic_load_explicit(&host_state, memory_order_relaxed) == STATE_UP))
+        r = HOT(t, woke, qtoken, op, data, r, 0);
+    leave(t);
+    errno = error;
+    return r;
+}
+
+/* The whole walk of an operation on a descriptor of ours. `call` is the same call on the kernel: made when the operation
+ * sleeps, and instead of it when the number turns out not to be ours any more. */
+#define WALK(type, fd, data, kind, op_call, call)                                                                      \
+    do {                                                                                                               \
+        if (likely(!lookup(fd)) || bypass())                                                                           \
+            return call;                                                                                               \
+        uint64_t qtoken = 0;                                                                                           \
+        struct thread *t = enter();                                                                                    \
+        void *d = lookup(fd); /* again: only what is looked up inside can't be retired under us */                    \
+        int64_t r = d ? op_call : CATFLAP_STALE;                                                                       \
+        if (likely(r >= -4095)) {                                                                                      \
+            leave(t);                                                                                                  \
+            return (type)result(r);                                                                                    \
+        }                                                                                                              \
+        if (r == CATFLAP_SLEEP) {                                                                                      \
+            struct sleep outer = sleep_begin(t, qtoken);                                                               \
+            int64_t s = call;                                                                                          \
+            return (type)result(sleep_end(t, outer, qtoken, kind, data, s));                                                \
+        }                                                                                                              \
+        leave(t);                                                                                                      \
+        if (d)                                                                                                         \
+            descriptor_bind(fd, NULL, CATFLAP_KERNEL_STALE);                                                           \
+        return call;                                                                                                   \
+    } while (0)
+
+/* An operation that never sleeps and takes the GIL. */
+#define SIMPLE(fd, op_call, call)                                                                                      \
+    do {                                                                                                               \
+        if (likely(!lookup(fd)) || bypass())                                                                           \
+            return call;                                                                                               \
+        struct thread *t = enter();                                                                                    \
+        void *d = lookup(fd);                                                                                          \
+        int64_t r = d ? op_call : CATFLAP_STALE;                                                                       \
+        leave(t);                                                                                                      \
+        if (likely(r >= -4095))                                                                                        \
+            return (int)result(r);                                                                                     \
+        return call;                                                                                                   \
+    } while (0)
+
+#pragma GCC poison malloc calloc realloc free printf fprintf sprintf snprintf puts setlocale perror
+
+#endif

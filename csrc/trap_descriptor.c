@@ -1,0 +1,142 @@
+/* Descriptor numbers: what closes, copies or re-modes one of ours. The real descriptor is always operated on by the
+ * kernel; the host keeps its open file descriptions in step. */
+#include "trap.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+bool in_vfork_child(void);
+void epoll_set_closed(int ep);
+
+/* The number is about to leave its description. */
+static void forget(int fd)
+{
+    epoll_set_closed(fd);
+    if (likely(!lookup(fd)) || in_vfork_child())
+        return;
+    int error = errno;
+    struct thread *t = enter();
+    void *d = descriptor_forget(fd);
+    int64_t r = 0;
+    if (d && !bypass())
+        r = SLOW(t, close, d, fd, 0, 0, 0);
+    leave(t);
+    if (r == 1) /* other numbers share it and its queue moved to another one: nobody may still use this */
+        grace_wait();
+    errno = error;
+}
+
+/* `to` is a copy of a descriptor of ours. */
+static int copied(int fd, int to)
+{
+    if (to < 0 || !lookup(fd) || bypass() || in_vfork_child())
+        return to;
+    int error = errno;
+    struct thread *t = enter();
+    void *d = lookup(fd);
+    if (d)
+        SLOW(t, dup, d, to, 0, 0, 0);
+    leave(t);
+    errno = error;
+    return to;
+}
+
+EXPORT int close(int fd)
+{
+    struct thread *t = self;
+    if (unlikely(t && t->guard && lookup(fd))) /* our own Python never closes a program's descriptor by number */
+        return next.close(fd);
+    forget(fd);
+    return next.close(fd);
+}
+
+EXPORT int fclose(FILE *file)
+{
+    int fd = fileno(file);
+    if (fd >= 0)
+        forget(fd);
+    return next.fclose(file);
+}
+
+EXPORT int dup(int fd)
+{
+    return copied(fd, next.dup(fd));
+}
+
+EXPORT int dup2(int fd, int to)
+{
+    if (fd == to || next.fcntl(fd, F_GETFD) < 0)
+        return next.dup2(fd, to);
+    forget(to);
+    return copied(fd, next.dup2(fd, to));
+}
+
+EXPORT int dup3(int fd, int to, int flags)
+{
+    if (fd == to || next.fcntl(fd, F_GETFD) < 0)
+        return next.dup3(fd, to, flags);
+    forget(to);
+    return copied(fd, next.dup3(fd, to, flags));
+}
+
+static void status(int fd, bool nonblock)
+{
+    if (!lookup(fd) || bypass() || in_vfork_child())
+        return;
+    int error = errno;
+    struct thread *t = enter();
+    void *d = lookup(fd);
+    if (d)
+        SLOW(t, status, d, nonblock, 0, 0, 0);
+    leave(t);
+    errno = error;
+}
+
+EXPORT int fcntl(int fd, int cmd, ...)
+{
+    va_list ap;
+    va_start(ap, cmd);
+    long arg = va_arg(ap, long);
+    va_end(ap);
+    int r = next.fcntl(fd, cmd, arg);
+    if (likely(r < 0 || !lookup(fd)))
+        return r;
+    if (cmd == F_SETFL)
+        status(fd, arg & O_NONBLOCK);
+    else if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+        copied(fd, r);
+    return r;
+}
+EXPORT int fcntl64(int fd, int cmd, ...) __attribute__((alias("fcntl")));
+
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+    va_list ap;
+    va_start(ap, request);
+    long arg = va_arg(ap, long);
+    va_end(ap);
+    int r = next.ioctl(fd, request, arg);
+    if (r == 0 && (int)request == FIONBIO && lookup(fd))
+        status(fd, *(int *)arg != 0);
+    return r;
+}
+
+static void forget_range(unsigned first, unsigned last)
+{
+    for (unsigned fd = first; descriptor_next(&fd, last); fd++)
+        forget((int)fd);
+}
+
+EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+    enum { UNSHARE = 2, CLOEXEC = 4 };
+    if (first <= last && !(flags & ~(UNSHARE | CLOEXEC)) && !(flags & CLOEXEC))
+        forget_range(first, last);
+    return next.close_range(first, last, flags);
+}
+
+EXPORT void closefrom(int first)
+{
+    forget_range(first < 0 ? 0 : (unsigned)first, ~0u);
+    next.closefrom(first);
+}

@@ -1,0 +1,130 @@
+/* The data family. Everything becomes one of recv, send, recvmsg, sendmsg; forms that the kernel alone can do on a socket
+ * (pread, splice, tee) are not trapped: the descriptor is a real one. */
+#include "trap.h"
+
+#define RECV(fd, buf, n, flags, call)                                                                                  \
+    WALK(ssize_t, fd, buf, CATFLAP_POP, HOT(t, recv, d, buf, n, flags, &qtoken), call)
+#define SEND(fd, buf, n, flags, call)                                                                                  \
+    WALK(ssize_t, fd, buf, CATFLAP_PUSH, HOT(t, send, d, buf, n, flags, &qtoken), call)
+#define RECVMSG(fd, msg, flags, call)                                                                                  \
+    WALK(ssize_t, fd, (msg), CATFLAP_POP_MESSAGE, HOT(t, recvmsg, d, msg, flags, &qtoken, 0), call)
+#define SENDMSG(fd, msg, flags, call)                                                                                  \
+    WALK(ssize_t, fd, NULL, CATFLAP_PUSH, HOT(t, sendmsg, d, msg, flags, &qtoken, 0), call)
+
+EXPORT ssize_t read(int fd, void *buf, size_t n)
+{
+    /* read(fd, buf, 0) is not recv(fd, buf, 0): on a datagram socket the latter takes a datagram */
+    if (unlikely(n == 0))
+        return next.read(fd, buf, n);
+    RECV(fd, buf, n, 0, next.read(fd, buf, n));
+}
+
+EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+    RECV(fd, buf, n, flags, next.recv(fd, buf, n, flags));
+}
+
+EXPORT ssize_t write(int fd, const void *buf, size_t n)
+{
+    SEND(fd, buf, n, 0, next.write(fd, buf, n));
+}
+
+EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+    SEND(fd, buf, n, flags, next.send(fd, buf, n, flags));
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
+{
+    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
+    if (unlikely(cnt < 0 || cnt > 1024)) /* EINVAL here, EMSGSIZE from recvmsg: the kernel says it */
+        return next.readv(fd, iov, cnt);
+    RECVMSG(fd, &msg, 0, next.readv(fd, iov, cnt));
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *iov, int cnt)
+{
+    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
+    if (unlikely(cnt < 0 || cnt > 1024))
+        return next.writev(fd, iov, cnt);
+    SENDMSG(fd, &msg, 0, next.writev(fd, iov, cnt));
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    RECVMSG(fd, msg, flags, next.recvmsg(fd, msg, flags));
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    SENDMSG(fd, msg, flags, next.sendmsg(fd, msg, flags));
+}
+
+EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len)
+{
+    if (!addr)
+        RECV(fd, buf, n, flags, next.recvfrom(fd, buf, n, flags, addr, len));
+    if (likely(!lookup(fd)) || bypass() || !len)
+        return next.recvfrom(fd, buf, n, flags, addr, len);
+    struct iovec iov = {buf, n};
+    socklen_t room = *len;
+    struct msghdr msg = {.msg_name = addr, .msg_namelen = room, .msg_iov = &iov, .msg_iovlen = 1};
+    uint64_t qtoken = 0;
+    struct thread *t = enter();
+    void *d = lookup(fd);
+    int64_t r = d ? HOT(t, recvmsg, d, &msg, flags, &qtoken, 0) : CATFLAP_STALE;
+    if (r == CATFLAP_SLEEP) {
+        struct sleep outer = sleep_begin(t, qtoken);
+        int64_t s = next.recvfrom(fd, buf, n, flags, addr, len);
+        return result(sleep_end(t, outer, qtoken, CATFLAP_POP, buf, s));
+    }
+    leave(t);
+    if (r == CATFLAP_STALE)
+        return next.recvfrom(fd, buf, n, flags, addr, len);
+    if (r >= 0)
+        *len = msg.msg_namelen;
+    return result(r);
+}
+
+static ssize_t send_to(int fd, struct msghdr *msg, const void *buf, size_t n, int flags, const struct sockaddr *addr,
+                       socklen_t len)
+{
+    SENDMSG(fd, msg, flags, next.sendto(fd, buf, n, flags, addr, len));
+}
+
+EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr, socklen_t len)
+{
+    if (!addr)
+        SEND(fd, buf, n, flags, next.sendto(fd, buf, n, flags, addr, len));
+    struct iovec iov = {(void *)buf, n};
+    struct msghdr msg = {.msg_name = (void *)addr, .msg_namelen = len, .msg_iov = &iov, .msg_iovlen = 1};
+    return send_to(fd, &msg, buf, n, flags, addr, len);
+}
+
+EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t n)
+{
+    WALK(ssize_t, out, NULL, CATFLAP_PUSH, HOT(t, sendfile, d, in, offset, n, &qtoken), next.sendfile(out, in, offset, n));
+}
+EXPORT ssize_t sendfile64(int out, int in, off_t *offset, size_t n) __attribute__((alias("sendfile")));
+
+/* fortified forms: an overflow is libc's to report, everything else is the plain call */
+EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
+{
+    if (unlikely(n > room))
+        return next.__read_chk(fd, buf, n, room);
+    return read(fd, buf, n);
+}
+
+EXPORT ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
+{
+    if (unlikely(n > room))
+        return next.__recv_chk(fd, buf, n, room, flags);
+    return recv(fd, buf, n, flags);
+}
+
+EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags, struct sockaddr *addr, socklen_t *len)
+{
+    if (unlikely(n > room))
+        return next.__recvfrom_chk(fd, buf, n, room, flags, addr, len);
+    return recvfrom(fd, buf, n, flags, addr, len);
+}

@@ -1,0 +1,105 @@
+/* The socket family. A socket is always a real kernel socket first; the host then takes it or leaves it. */
+#include "trap.h"
+
+bool in_vfork_child(void);
+
+/* Offer a new kernel socket to the host. Whatever it answers, the program has its socket. */
+static int offer(int fd, int domain, int type)
+{
+    if (fd < 0 || !host_ready() || in_vfork_child())
+        return fd;
+    int error = errno;
+    struct thread *t = enter();
+    int64_t reason = SLOW(t, adopt, fd, domain, type, 0, 0);
+    leave(t);
+    errno = error;
+    if (reason) {
+        descriptor_bind(fd, NULL, (int)reason);
+        log_line("socket stays on the kernel: descriptor, reason", fd, (int)reason);
+    }
+    return fd;
+}
+
+static bool concerns_us(int domain, int type)
+{
+    type &= 0xf;
+    return (domain == AF_INET || domain == AF_INET6) && (type == SOCK_STREAM || type == SOCK_DGRAM);
+}
+
+EXPORT int socket(int domain, int type, int protocol)
+{
+    int fd = next.socket(domain, type, protocol);
+    if (fd < 0 || !concerns_us(domain, type) || (self && self->guard))
+        return fd;
+    int reason = atomic_load_explicit(&kernel_reason, memory_order_relaxed);
+    if (reason) {
+        descriptor_bind(fd, NULL, reason);
+        log_line("socket stays on the kernel: descriptor, reason", fd, reason);
+        return fd;
+    }
+    return offer(fd, domain, type);
+}
+
+EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    SIMPLE(fd, SLOW(t, bind, d, addr, len, 0, 0), next.bind(fd, addr, len));
+}
+
+EXPORT int listen(int fd, int backlog)
+{
+    SIMPLE(fd, SLOW(t, listen, d, backlog, 0, 0, 0), next.listen(fd, backlog));
+}
+
+static int accept_kernel(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    WALK(int, fd, addr, CATFLAP_ACCEPT, HOT(t, accept, d, addr, len, 0, &qtoken), next.accept(fd, addr, len));
+}
+
+static int accept4_kernel(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    WALK(int, fd, addr, CATFLAP_ACCEPT, HOT(t, accept, d, addr, len, flags, &qtoken), next.accept4(fd, addr, len, flags));
+}
+
+EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    if (likely(!lookup(fd)) || bypass())
+        return next.accept(fd, addr, len);
+    return offer(accept_kernel(fd, addr, len), 0, SOCK_STREAM);
+}
+
+EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    if (likely(!lookup(fd)) || bypass())
+        return next.accept4(fd, addr, len, flags);
+    return offer(accept4_kernel(fd, addr, len, flags), 0, SOCK_STREAM | flags);
+}
+
+EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    WALK(int, fd, addr, CATFLAP_CONNECT, HOT(t, connect, d, addr, len, &qtoken, 0), next.connect(fd, addr, len));
+}
+
+EXPORT int shutdown(int fd, int how)
+{
+    SIMPLE(fd, SLOW(t, shutdown, d, how, 0, 0, 0), next.shutdown(fd, how));
+}
+
+EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    SIMPLE(fd, SLOW(t, name, d, 0, addr, len, 0), next.getsockname(fd, addr, len));
+}
+
+EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    SIMPLE(fd, SLOW(t, name, d, 1, addr, len, 0), next.getpeername(fd, addr, len));
+}
+
+EXPORT int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
+{
+    SIMPLE(fd, SLOW(t, getsockopt, d, level, name, val, len), next.getsockopt(fd, level, name, val, len));
+}
+
+EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
+{
+    SIMPLE(fd, SLOW(t, setsockopt, d, level, name, val, len), next.setsockopt(fd, level, name, val, len));
+}

@@ -1,0 +1,1 @@
+"""POSIX on top of PDPIX: the only Python that knows descriptors, errno and struct sockaddr."""

@@ -1,0 +1,87 @@
+"""cffi builder of the host library: abi.h parsed, csrc/host.c compiled in, host.py started at the first call.
+
+`emit(path)` writes the C source of the embedding library; setup.py compiles it against libpython.
+"""
+
+import os
+import re
+import sys
+import sysconfig
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CSRC = os.path.join(os.path.dirname(HERE), "csrc")
+
+# what host.c offers to Python, over the preload's services
+SERVICES = """
+int services_bind(int fd, uintptr_t description, int reason);
+uintptr_t services_lookup(int fd);
+void services_grace_begin(void);
+int services_grace_passed(void);
+void services_die(void);
+void services_log(const char *line);
+uintptr_t forks_address(void);
+void set_native(const char *name, uintptr_t address);
+void set_interpreted(int yes);
+"""
+
+
+def contract():
+    """The declarations of abi.h that cffi parses."""
+    with open(os.path.join(CSRC, "abi.h")) as f:
+        return re.search(r"/\* --- parsed by cffi from here --- \*/(.*)/\* --- to here --- \*/", f.read(), re.S).group(1)
+
+
+def operations(text):
+    """[(name, C parameters)] of struct catflap_ops, in order."""
+    table = re.search(r"struct catflap_ops \{(.*?)\n\};", text, re.S).group(1)
+    return re.findall(r"int64_t \(\*(\w+)\)\((.*?)\);", table)
+
+
+def python_paths():
+    """The folders of the standard library and, last, the one that holds cffi's back end."""
+    import _cffi_backend
+
+    paths = sysconfig.get_paths()
+    dynload = os.path.join(paths["platstdlib"], "lib-dynload")
+    backend = os.path.dirname(os.path.abspath(_cffi_backend.__file__))
+    stdlib = os.path.join(sys.base_prefix, os.path.relpath(paths["stdlib"], sysconfig.get_config_var("base")))
+    dynload = os.path.join(stdlib, "lib-dynload")
+    return [stdlib, dynload, backend]
+
+
+def wide(text):
+    return 'L"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def emit(path):
+    """Write the C source of the host library to `path`."""
+    import cffi
+
+    text = contract()
+    ops = operations(text)
+    with open(os.path.join(CSRC, "host.c")) as f:
+        native = f.read()
+    declared = "\n".join(f"int64_t py_{name}({params});" for name, params in ops)
+    prelude = f"""
+#include <string.h>
+#define CATFLAP_PYTHON_PATHS {", ".join(wide(p) for p in python_paths())}
+#define CATFLAP_PYTHON_PREFIX {wide(sys.base_prefix)}
+#define CATFLAP_PYTHON_EXECUTABLE {wide(sys.executable)}
+#define FOR_EACH_OP(X) {" ".join(f"X({name})" for name, _ in ops)}
+#include "abi.h"
+static int cffi_start_python(void);
+static int64_t catflap_boot(int shared);
+{"".join(f"static int64_t py_{name}({params});" for name, params in ops)}
+{native}
+"""
+    ffi = cffi.FFI()
+    ffi.embedding_api("")
+    ffi.cdef(text + SERVICES)
+    ffi.cdef('extern "Python" {\n' + declared + "\nint64_t catflap_boot(int shared);\n}")
+    ffi.set_source("_catflap_host", prelude)
+    ffi.embedding_init_code("from interpose import host\n")
+    ffi.emit_c_code(path)
+
+
+if __name__ == "__main__":
+    emit(sys.argv[1])

@@ -1,0 +1,39 @@
+cimport cython
+from interpose cimport abi, linux
+from libos cimport raw
+from libos.queue cimport Queue
+from libos.runtime cimport instrument
+from libos.runtime.qtokens cimport Qtokens
+from libos.runtime.memory cimport Heap
+
+cdef class Process:
+    cdef public size_t forks_at
+    cdef public unsigned long long stage
+    cdef public Qtokens qtokens
+    cdef public Heap heap
+    cdef public object libos, log, choose, graveyard, waiting
+    cdef public object bind_number, grace_begin, grace_passed
+
+cdef Process PROCESS
+
+cdef class Description:
+    cdef public Queue queue
+    cdef public object numbers
+    cdef public bint nonblock
+    cdef public int lowat
+    cdef public unsigned int epoch
+    cpdef bint sleeps(self) noexcept nogil
+    cpdef long long observed(self, size_t message, long long count) noexcept nogil
+    cpdef long long block(self, int kind, size_t qt) noexcept nogil
+    cpdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
+    cpdef long long send(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
+    cpdef long long recvmsg(self, size_t message, int flags, size_t qt) noexcept nogil
+    cpdef long long sendmsg(self, size_t message, int flags, size_t qt) noexcept nogil
+    cpdef long long sendfile(self, int in_fd, size_t offset, unsigned long long size, size_t qt) noexcept nogil
+    cpdef long long accept(self, size_t address, size_t length, int flags, size_t qt) noexcept nogil
+    cpdef long long connect(self, size_t address, unsigned int length, size_t qt) noexcept nogil
+
+cdef long long stale(long long r) noexcept nogil
+
+@cython.locals(segment=cython.size_t, last=cython.size_t, left=cython.longlong, part=cython.longlong)
+cdef long long observe(long qd, size_t message, long long count) noexcept nogil

@@ -1,0 +1,205 @@
+"""The entries of the bridge: one function for each line of `struct catflap_ops`, in its order.
+
+`d` is a Description. Compiled, the first group runs without the GIL and the second takes it, and C calls their native
+addresses; interpreted, the host calls the same functions through cffi. No exception leaves here.
+"""
+
+from interpose import abi, description, linux, options, readiness, sockaddr
+from interpose.datagram import Datagram
+from interpose.errors import errno_of
+from interpose.listener import Listener
+from interpose.stream import Stream
+from libos import raw
+
+COMPILED = __file__.endswith(".so")
+
+
+def recv(d, address, size, flags, qt):
+    return d.recv(address, size, flags, qt)
+
+
+def send(d, address, size, flags, qt):
+    return d.send(address, size, flags, qt)
+
+
+def recvmsg(d, message, flags, qt):
+    return d.recvmsg(message, flags, qt)
+
+
+def sendmsg(d, message, flags, qt):
+    return d.sendmsg(message, flags, qt)
+
+
+def sendfile(d, in_fd, offset, size, qt):
+    return d.sendfile(in_fd, offset, size, qt)
+
+
+def accept(d, address, length, flags, qt):
+    return d.accept(address, length, flags, qt)
+
+
+def connect(d, address, length, qt):
+    return d.connect(address, length, qt)
+
+
+def begin_ready(qt):
+    return readiness.ready(qt)
+
+
+def end_wait(qtoken, op, data, result):
+    return readiness.woke(qtoken, op, data, result)
+
+
+def drop_wait(qtoken):
+    return readiness.dropped(qtoken)
+
+
+def probe(d, x):
+    """An empty operation: what the way in and out costs."""
+    return x
+
+
+def failed(what, error):
+    """An exception of ours: the traceback to the log, the right errno to the program."""
+    description.PROCESS.log(what, error)
+    return -errno_of(error)
+
+
+def adopt(fd, domain, kind):
+    """Take a new kernel socket, or answer the CATFLAP_KERNEL_* reason why it is left to the kernel."""
+    try:
+        libos = description.PROCESS.libos
+        if libos is None:
+            return abi.CATFLAP_KERNEL_ASKED
+        nonblock = bool(kind & linux.SOCK_NONBLOCK)
+        queue = libos.adopt(fd, kind & 0xF)
+        taken = (Stream if kind & 0xF == linux.SOCK_STREAM else Datagram)(queue, fd, nonblock)
+        return 0 if description.register(taken) else 8  # CATFLAP_KERNEL_TABLE
+    except BaseException as error:
+        failed("adopt", error)
+        return 5  # CATFLAP_KERNEL_BOOT_FAILED
+
+
+def left_by_rule(d, address, length):
+    """Whether an address rule gives this description to the kernel; then its numbers are the kernel's from now on."""
+    choose = description.PROCESS.choose
+    if choose is None:
+        return False
+    where = sockaddr.read(address, length)
+    if where is None or choose(*where) != "kernel":
+        return False
+    for number in list(d.numbers):
+        description.PROCESS.bind_number(number, 0, abi.CATFLAP_KERNEL_ADDRESS)
+        d.close_number(number)
+    return True
+
+
+def bind(d, address, length):
+    try:
+        if left_by_rule(d, address, length):
+            return abi.CATFLAP_STALE
+        return raw.syscall(linux.SYS_bind, d.queue.fd, address, length, 0, 0, 0)
+    except BaseException as error:
+        return failed("bind", error)
+
+
+def listen(d, backlog):
+    try:
+        r = raw.syscall(linux.SYS_listen, d.queue.fd, backlog, 0, 0, 0, 0)
+        if r == 0 and not isinstance(d, Listener):
+            d.become(Listener(d.queue, d.queue.fd, d.nonblock))
+        return r
+    except BaseException as error:
+        return failed("listen", error)
+
+
+def shutdown(d, how):
+    return raw.syscall(linux.SYS_shutdown, d.queue.fd, how, 0, 0, 0, 0)
+
+
+def name(d, peer, address, length):
+    """getsockname(2), or getpeername(2) when `peer`."""
+    call = linux.SYS_getpeername if peer else linux.SYS_getsockname
+    return raw.syscall(call, d.queue.fd, address, length, 0, 0, 0)
+
+
+def getsockopt(d, level, option, value, length):
+    return raw.syscall(linux.SYS_getsockopt, d.queue.fd, level, option, value, length, 0)
+
+
+def setsockopt(d, level, option, value, length):
+    try:
+        r = raw.syscall(linux.SYS_setsockopt, d.queue.fd, level, option, value, length, 0)
+        if r == 0:
+            options.changed(d, level, option, value, length)
+        return r
+    except BaseException as error:
+        return failed("setsockopt", error)
+
+
+def status(d, nonblock):
+    """O_NONBLOCK was set or cleared (fcntl(2) F_SETFL, ioctl(2) FIONBIO)."""
+    d.nonblock = bool(nonblock)
+    return 0
+
+
+def dup(d, fd):
+    try:
+        d.numbers.add(fd)
+        return description.PROCESS.bind_number(fd, id(d), 0)
+    except BaseException as error:
+        return failed("dup", error)
+
+
+def close(d, fd):
+    """A number leaves its description; 1 when others remain and nobody may still use this one."""
+    try:
+        return 1 if d.close_number(fd) else 0
+    except BaseException as error:
+        return failed("close", error)
+
+
+def probe_gil(d, x):
+    """As probe, with the GIL."""
+    return x
+
+
+def native():
+    """{operation: native address} of the compiled entries, empty when this module is interpreted."""
+    if not COMPILED:
+        return {}
+    return {
+        "recv": raw.address_of(recv),
+        "send": raw.address_of(send),
+        "recvmsg": raw.address_of(recvmsg),
+        "sendmsg": raw.address_of(sendmsg),
+        "sendfile": raw.address_of(sendfile),
+        "accept": raw.address_of(accept),
+        "connect": raw.address_of(connect),
+        "ready": raw.address_of(begin_ready),
+        "woke": raw.address_of(end_wait),
+        "dropped": raw.address_of(drop_wait),
+        "probe": raw.address_of(probe),
+        "adopt": raw.address_of(adopt),
+        "bind": raw.address_of(bind),
+        "listen": raw.address_of(listen),
+        "shutdown": raw.address_of(shutdown),
+        "name": raw.address_of(name),
+        "getsockopt": raw.address_of(getsockopt),
+        "setsockopt": raw.address_of(setsockopt),
+        "status": raw.address_of(status),
+        "dup": raw.address_of(dup),
+        "close": raw.address_of(close),
+        "probe_gil": raw.address_of(probe_gil),
+    }
+
+
+def interpreted():
+    """{operation: (function, takes a description first)} for the cffi entries of interpreted mode."""
+    waits = {"ready": begin_ready, "woke": end_wait, "dropped": drop_wait, "adopt": adopt}
+    table = {operation: (function, False) for operation, function in waits.items()}
+    for function in (recv, send, recvmsg, sendmsg, sendfile, accept, connect, probe, bind, listen, shutdown, name):
+        table[function.__name__] = (function, True)
+    for function in (getsockopt, setsockopt, status, dup, close, probe_gil):
+        table[function.__name__] = (function, True)
+    return table

@@ -1,0 +1,112 @@
+"""What runs inside the program: started once by the preload's first call that concerns us.
+
+Fills the bridge: every entry points at a cffi function of this module until compiled modules replace it by a native
+address. Standard library only, and little of it: this is on the path of a program's first socket.
+"""
+
+import os
+import sys
+
+from _catflap_host import ffi, lib
+
+from interpose import abi
+
+EIO = 5
+
+
+def log(what, error=None):
+    """One entry of the log: a line, and the traceback of `error`. Never to the program's own output."""
+    text = f"catflap[{os.getpid()}]: {what}\n"
+    if error is not None:
+        import traceback
+
+        text += "".join(traceback.format_exception(error))
+    lib.services_log(text.encode("utf-8", "replace"))
+
+
+def onerror(kind, error, trace):
+    log("in an entry", error)
+
+
+def connect_entries(entries, alive):
+    """Interpreted mode: a three-line function behind every entry of the bridge."""
+    for operation, (function, described) in entries.interpreted().items():
+        if described:
+
+            def entry(d, *rest, function=function):
+                return function(alive[int(ffi.cast("uintptr_t", d))], *rest)
+        else:
+            entry = function
+        ffi.def_extern(name="py_" + operation, error=-EIO, onerror=onerror)(entry)
+
+
+def program():
+    """Name of the program we are in."""
+    try:
+        return os.readlink("/proc/self/exe")
+    except OSError:
+        return ""
+
+
+def run_hook(path):
+    """Load the Python file of --hook and let it install its hooks."""
+    from libos.runtime import instrument
+
+    namespace = {"__name__": "catflap_hook", "__file__": path}
+    with open(path) as f:
+        exec(compile(f.read(), path, "exec"), namespace)
+    namespace["install"](instrument)
+
+
+def start(shared):
+    """Build the libOS this program gets and fill the bridge. Returns 0 or a CATFLAP_KERNEL_* reason."""
+    from libos import config
+
+    settings = config.load(os.environ)
+    choice = settings.for_program(program())
+    abi.fill(lib)
+    if choice.libos == "kernel":
+        return lib.CATFLAP_KERNEL_ASKED
+    if choice.libos == "auto":
+        return lib.CATFLAP_KERNEL_AUTO
+    from interpose import description, entries
+    from libos import factory
+
+    process = description.process()
+    process.libos = factory.make(choice.libos)
+    process.qtokens = process.libos.qtokens
+    process.heap = process.libos.heap
+    process.choose = choice.choose if choice.rules else None
+    process.log = log
+    process.forks_at = lib.forks_address()
+    process.bind_number = lib.services_bind
+    process.grace_begin = lib.services_grace_begin
+    process.grace_passed = lib.services_grace_passed
+    native = entries.native()
+    if native:
+        for operation, address in native.items():
+            lib.set_native(operation.encode(), address)
+        lib.set_interpreted(0)
+    else:
+        connect_entries(entries, description.ALIVE)
+    if shared:
+        import atexit
+
+        atexit.register(lib.services_die)
+    hook = os.environ.get("CATFLAP_HOOK")
+    if hook:
+        run_hook(hook)
+    if os.environ.get("CATFLAP_DEBUG"):
+        from interpose import debug
+
+        debug.attach()
+    return 0
+
+
+@ffi.def_extern(name="catflap_boot", error=5)
+def boot(shared):
+    try:
+        return start(shared)
+    except BaseException as error:
+        log(f"starting in {sys.version.split()[0]} failed", error)
+        return lib.CATFLAP_KERNEL_BOOT_FAILED

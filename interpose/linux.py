@@ -1,0 +1,23 @@
+"""Linux x86-64 numbers that the POSIX layer names. Compiled code takes them from the C headers (linux.pxd)."""
+
+from errno import EAGAIN, EBADF, EINVAL, EIO, ENOMEM, ENOTSOCK, ESPIPE  # noqa: F401
+
+MSG_PEEK = 0x2
+MSG_TRUNC = 0x20
+MSG_DONTWAIT = 0x40
+MSG_WAITALL = 0x100
+MSG_ERRQUEUE = 0x2000
+SOCK_STREAM = 1
+SOCK_DGRAM = 2
+SOCK_NONBLOCK = 0o4000
+SYS_read = 0
+SYS_lseek = 8
+SYS_pread64 = 17
+SYS_sendfile = 40
+SYS_shutdown = 48
+SYS_bind = 49
+SYS_listen = 50
+SYS_getsockname = 51
+SYS_getpeername = 52
+SYS_setsockopt = 54
+SYS_getsockopt = 55

@@ -1,0 +1,5 @@
+from interpose cimport abi, description
+from interpose.description cimport Description
+
+cdef class Listener(Description):
+    cpdef long long accept(self, size_t address, size_t length, int flags, size_t qt) noexcept nogil
