@@ -109,6 +109,8 @@ class BuildAll(build_ext):
         inputs.append(os.path.join(HERE, "interpose", "build.py"))
         if not self.force and fresh(target, inputs):
             return
+        with open(target.removesuffix(".so") + ".txt", "w") as note:
+            note.write(f"{sys.version_info[0]}.{sys.version_info[1]} {libpython()}\n")
         temp = os.path.join(self.build_temp, "host")
         os.makedirs(temp, exist_ok=True)
         source = os.path.join(temp, "host.c")

@@ -8,8 +8,8 @@ cdef class Datagram(Description):
     cdef long long popped(self, long long r, int flags, size_t qt) noexcept nogil
     cdef long long pushed(self, long long r, int flags, size_t qt) noexcept nogil
     @cython.locals(r=cython.longlong)
-    cpdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
-    cpdef long long send(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
+    cdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
+    cdef long long send(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
     @cython.locals(r=cython.longlong)
-    cpdef long long recvmsg(self, size_t message, int flags, size_t qt) noexcept nogil
-    cpdef long long sendmsg(self, size_t message, int flags, size_t qt) noexcept nogil
+    cdef long long recvmsg(self, size_t message, int flags, size_t qt) noexcept nogil
+    cdef long long sendmsg(self, size_t message, int flags, size_t qt) noexcept nogil

@@ -22,16 +22,16 @@ cdef class Description:
     cdef public bint nonblock
     cdef public int lowat
     cdef public unsigned int epoch
-    cpdef bint sleeps(self) noexcept nogil
-    cpdef long long observed(self, size_t message, long long count) noexcept nogil
-    cpdef long long block(self, int kind, size_t qt) noexcept nogil
-    cpdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
-    cpdef long long send(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
-    cpdef long long recvmsg(self, size_t message, int flags, size_t qt) noexcept nogil
-    cpdef long long sendmsg(self, size_t message, int flags, size_t qt) noexcept nogil
-    cpdef long long sendfile(self, int in_fd, size_t offset, unsigned long long size, size_t qt) noexcept nogil
-    cpdef long long accept(self, size_t address, size_t length, int flags, size_t qt) noexcept nogil
-    cpdef long long connect(self, size_t address, unsigned int length, size_t qt) noexcept nogil
+    cdef bint sleeps(self) noexcept nogil
+    cdef long long observed(self, size_t message, long long count) noexcept nogil
+    cdef long long block(self, int kind, size_t qt) noexcept nogil
+    cdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
+    cdef long long send(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
+    cdef long long recvmsg(self, size_t message, int flags, size_t qt) noexcept nogil
+    cdef long long sendmsg(self, size_t message, int flags, size_t qt) noexcept nogil
+    cdef long long sendfile(self, int in_fd, size_t offset, unsigned long long size, size_t qt) noexcept nogil
+    cdef long long accept(self, size_t address, size_t length, int flags, size_t qt) noexcept nogil
+    cdef long long connect(self, size_t address, unsigned int length, size_t qt) noexcept nogil
 
 cdef long long stale(long long r) noexcept nogil
 

@@ -74,10 +74,10 @@ def adopt(fd, domain, kind):
         nonblock = bool(kind & linux.SOCK_NONBLOCK)
         queue = libos.adopt(fd, kind & 0xF)
         taken = (Stream if kind & 0xF == linux.SOCK_STREAM else Datagram)(queue, fd, nonblock)
-        return 0 if description.register(taken) else 8  # CATFLAP_KERNEL_TABLE
+        return 0 if description.register(taken) else abi.CATFLAP_KERNEL_TABLE
     except BaseException as error:
         failed("adopt", error)
-        return 5  # CATFLAP_KERNEL_BOOT_FAILED
+        return abi.CATFLAP_KERNEL_BOOT_FAILED
 
 
 def left_by_rule(d, address, length):

@@ -2,4 +2,4 @@ from interpose cimport abi, description
 from interpose.description cimport Description
 
 cdef class Listener(Description):
-    cpdef long long accept(self, size_t address, size_t length, int flags, size_t qt) noexcept nogil
+    cdef long long accept(self, size_t address, size_t length, int flags, size_t qt) noexcept nogil

@@ -7,12 +7,12 @@ from libos.runtime cimport instrument
 
 cdef class Stream(Description):
     @cython.locals(r=cython.longlong)
-    cpdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
+    cdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
     @cython.locals(r=cython.longlong)
-    cpdef long long send(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
+    cdef long long send(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
     @cython.locals(r=cython.longlong)
-    cpdef long long recvmsg(self, size_t message, int flags, size_t qt) noexcept nogil
+    cdef long long recvmsg(self, size_t message, int flags, size_t qt) noexcept nogil
     @cython.locals(r=cython.longlong)
-    cpdef long long sendmsg(self, size_t message, int flags, size_t qt) noexcept nogil
+    cdef long long sendmsg(self, size_t message, int flags, size_t qt) noexcept nogil
     @cython.locals(r=cython.longlong, staged=cython.size_t, room="unsigned long long", sent=cython.longlong, at=cython.longlong)
-    cpdef long long sendfile(self, int in_fd, size_t offset, unsigned long long size, size_t qt) noexcept nogil
+    cdef long long sendfile(self, int in_fd, size_t offset, unsigned long long size, size_t qt) noexcept nogil

@@ -1,3 +1,4 @@
+from libos cimport calls
 from libos cimport raw
 from libos.queue cimport Queue
 

@@ -5,8 +5,9 @@ first attempt. Each returns a count, a new kernel descriptor (`accept_into`) or 
 device gave it; what a would-block looks like is the device's to say, and libos.errors gives the names.
 """
 
+from libos import calls
+
 COMPILED = __file__.endswith(".so")
-UNSUPPORTED = -95  # the kernel's own "operation not supported", see linux/errno.h
 
 
 class Queue:
@@ -18,24 +19,24 @@ class Queue:
 
     def pop_into(self, address, size, flags):
         """Take at most `size` bytes into caller memory at `address`; 0 is end of stream."""
-        return UNSUPPORTED
+        return -calls.UNSUPPORTED
 
     def push_from(self, address, size, flags):
         """Submit `size` bytes at `address`; returns how many the device took."""
-        return UNSUPPORTED
+        return -calls.UNSUPPORTED
 
     def pop_message(self, message, flags):
         """Like recvmsg(2): `message` is the address of a struct msghdr."""
-        return UNSUPPORTED
+        return -calls.UNSUPPORTED
 
     def push_message(self, message, flags):
         """Like sendmsg(2): `message` is the address of a struct msghdr."""
-        return UNSUPPORTED
+        return -calls.UNSUPPORTED
 
     def accept_into(self, address, length, flags):
         """Take one pending connection; the peer's name goes to `address` (may be 0), its size to `length`."""
-        return UNSUPPORTED
+        return -calls.UNSUPPORTED
 
     def connect_to(self, address, length):
         """Start connecting to the socket address of `length` bytes at `address`."""
-        return UNSUPPORTED
+        return -calls.UNSUPPORTED

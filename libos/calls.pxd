@@ -1,0 +1,8 @@
+cdef extern from "<sys/syscall.h>" nogil:
+    long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect
+
+cdef extern from "<sys/socket.h>" nogil:
+    int DONTWAIT "MSG_DONTWAIT"
+
+cdef extern from "<errno.h>" nogil:
+    int UNSUPPORTED "EOPNOTSUPP"
