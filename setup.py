@@ -3,6 +3,7 @@
 One list says what is compiled: HOT_MODULES. Everything else stays interpreted Python.
 """
 
+import compileall
 import os
 import platform
 import subprocess
@@ -31,7 +32,7 @@ HOT_MODULES = [
     "interpose.entries",
 ]
 PRELOAD_SOURCES = ["next.c", "descriptors.c", "boot.c", "thread.c", "trap_socket.c", "trap_io.c", "trap_ready.c",
-                   "trap_descriptor.c", "trap_process.c"]
+    "trap_descriptor.c", "trap_process.c", "trap_signal.c"]
 CFLAGS = ["-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-strict-aliasing", "-fPIC"]
 
 
@@ -50,7 +51,8 @@ def check_platform():
     if not libpython():
         refuse(
             "this Python has no shared libpython: install it "
-            f"(Debian: apt-get install libpython3.{sys.version_info[1]}-dev; pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared)"
+            f"(Debian: apt-get install libpython3.{sys.version_info[1]}-dev; "
+            "pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared)"
         )
     if not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")):
         refuse(f"Python.h is missing: apt-get install libpython3.{sys.version_info[1]}-dev")
@@ -88,6 +90,9 @@ class BuildAll(build_ext):
         root = HERE if self.inplace else self.build_lib
         self.build_preload(os.path.join(root, "interpose", "libcatflap.so"))
         self.build_host(os.path.join(root, "interpose", "libcatflap_host.so"))
+        # the host never writes bytecode into a user's tree, so it finds it ready made
+        for package in ("libos", "libos/runtime", "interpose"):
+            compileall.compile_dir(os.path.join(root, package), maxlevels=0, quiet=1)
 
     def build_preload(self, target):
         csrc = os.path.join(HERE, "csrc")
@@ -151,8 +156,10 @@ def extensions():
             )
         )
     return cythonize(
-        modules, build_dir="build/cython", language_level=3,
-        compiler_directives={"boundscheck": False, "wraparound": False, "initializedcheck": False, "embedsignature": True},
+        modules,
+        build_dir="build/cython",
+        language_level=3,
+        compiler_directives={"boundscheck": False, "wraparound": False, "initializedcheck": False},
     )
 
 

@@ -267,7 +267,11 @@ static int64_t fork_before_slow(void)
 void before_fork_trap(void)
 {
     struct thread *t = self ? self : thread_join();
-    if (++t->forking == 1 && !t->guard && atomic_load(&host_state) == STATE_UP && slow_call(t, (void *)fork_before_slow, 0, 0, 0, 0, 0))
+    if (t->forking++ == 0) {
+        uint64_t all = ~0ull; /* a handler must not jump out while the GIL is ours */
+        syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &t->fork_mask, 8);
+    }
+    if (t->forking == 1 && !t->guard && atomic_load(&host_state) == STATE_UP && slow_call(t, (void *)fork_before_slow, 0, 0, 0, 0, 0))
         t->forking |= 1 << 16; /* the GIL is ours */
 }
 
@@ -288,8 +292,10 @@ void after_fork_trap(bool child)
         t->forking &= 0xffff;
         slow_call(t, (void *)fork_after_slow, child, 0, 0, 0, 0);
     }
-    if (--t->forking == 0)
+    if (--t->forking == 0) {
         ops.forks++; /* descriptions made before are shared with another process from now on */
+        syscall(SYS_rt_sigprocmask, SIG_SETMASK, &t->fork_mask, NULL, 8);
+    }
 }
 
 static void before_fork(void)

@@ -181,12 +181,6 @@ int64_t slow_call(struct thread *t, void *function, int64_t a, int64_t b, int64_
         return switch_stack(function, arguments, __builtin_frame_address(0) - 512); /* already on the private stack */
     if (!t->stack && !map_stack(t))
         return CATFLAP_STALE;
-    /* A handler that jumps out, or a cancellation, would leave the GIL held: neither happens while Python runs. Faults
-     * stay deliverable. Eight bytes is the kernel's signal set. */
-    uint64_t all = ~(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGFPE - 1) | 1ull << (SIGILL - 1) |
-                     1ull << (SIGTRAP - 1) | 1ull << (SIGABRT - 1));
-    uint64_t before;
-    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &before, 8);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     t->guard++;
     if (!t->has_state && atomic_load(&host_state) == STATE_UP) {
@@ -196,7 +190,9 @@ int64_t slow_call(struct thread *t, void *function, int64_t a, int64_t b, int64_
     int64_t r = switch_stack(function, arguments, t->stack + GUARD_SIZE + STACK_SIZE - 64);
     t->guard--;
     pthread_setcancelstate(cancel, NULL);
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (unlikely(t->deferred))
+        signal_deliver(t);
     errno = error;
     return r;
 }

@@ -81,6 +81,10 @@ struct thread {
     char *stack;               /* private stack for interpreted paths, mapped at first use */
     int has_state;             /* 1: has a Python thread state; 2: one that we made and end */
     int forking;
+    int deferred;              /* a signal put off until the slow call ends */
+    siginfo_t deferred_info;
+    uint64_t deferred_mask;
+    uint64_t fork_mask;
     _Atomic int used;
 };
 extern __thread struct thread *self;
@@ -91,7 +95,9 @@ void grace_begin(void);
 int grace_passed(void);
 void grace_wait(void);
 
-/* A call into the host that may run Python: private stack, no signals, no cancellation, errno kept. */
+void signal_deliver(struct thread *t);
+
+/* A call into the host that may run Python: private stack, handlers put off, no cancellation, errno kept. */
 int64_t slow_call(struct thread *t, void *function, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e);
 
 /* --- the host (boot.c) --- */

@@ -41,11 +41,9 @@ def python_paths():
     """The folders of the standard library and, last, the one that holds cffi's back end."""
     import _cffi_backend
 
-    paths = sysconfig.get_paths()
-    dynload = os.path.join(paths["platstdlib"], "lib-dynload")
-    backend = os.path.dirname(os.path.abspath(_cffi_backend.__file__))
-    stdlib = os.path.join(sys.base_prefix, os.path.relpath(paths["stdlib"], sysconfig.get_config_var("base")))
+    stdlib = os.path.realpath(sysconfig.get_paths()["stdlib"])
     dynload = os.path.join(stdlib, "lib-dynload")
+    backend = os.path.dirname(os.path.abspath(_cffi_backend.__file__))
     return [stdlib, dynload, backend]
 
 

@@ -1,9 +1,9 @@
 """Two modes, one source: compiled where an extension module stands beside the .py, interpreted on request.
 
-`CATFLAP_PURE=1` makes our packages load from their .py files even when compiled ones exist. Standard library only.
+`CATFLAP_PURE=1` makes our packages load from their .py files even when compiled ones exist. Standard library only, and
+in compiled mode nothing is imported: this is on the path of a program's first socket.
 """
 
-import importlib.machinery
 import os
 import sys
 
@@ -21,23 +21,21 @@ class SourceFinder:
         leaf = name.rpartition(".")[2]
         for folder in path:
             base = os.path.join(folder, leaf)
-            if os.path.isfile(base + ".py"):
-                return _spec(name, base + ".py", None)
             init = os.path.join(base, "__init__.py")
+            if os.path.isfile(base + ".py"):
+                return source_spec(name, base + ".py", None)
             if os.path.isfile(init):
-                return _spec(name, init, [base])
+                return source_spec(name, init, [base])
         return None
 
 
-def _spec(name, file, locations):
+def source_spec(name, file, locations):
+    """The module spec of one source file; `locations` is the package's folder list, or None for a module."""
+    from importlib.machinery import SourceFileLoader
     from importlib.util import spec_from_file_location
 
-    return spec_from_file_location(
-        name,
-        file,
-        loader=importlib.machinery.SourceFileLoader(name, file),
-        submodule_search_locations=locations,
-    )
+    loader = SourceFileLoader(name, file)
+    return spec_from_file_location(name, file, loader=loader, submodule_search_locations=locations)
 
 
 def pure():
