@@ -63,7 +63,7 @@ struct catflap_ops {
     int64_t (*close)(void *d, int fd);
     int64_t (*probe_gil)(void *d, int64_t x);
     uint32_t forks;  /* how often this process has forked or been forked */
-    int interpreted; /* the first group too must be called as the second: GIL, private stack */
+    int guarded; /* interpreted or observed by hooks: call the first group as the second, private stack and all */
 };
 
 /* What the preload does for the host. */

@@ -196,6 +196,8 @@ static int load(void)
     strrchr(root, '/')[0] = 0; /* .../interpose */
     strrchr(root, '/')[0] = 0; /* the folder that holds our packages */
     reason = host.start(&ops, &services, root);
+    if (reason == CATFLAP_KERNEL_ASKED || reason == CATFLAP_KERNEL_AUTO)
+        return reason; /* the configuration's choice, nothing to report */
     return reason ? fail(reason, "the interpreter did not start, see the log") : 0;
 }
 
@@ -208,9 +210,11 @@ static int64_t boot(void)
     int reason = load();
     if (reason) {
         atomic_store(&kernel_reason, reason);
+        if (!boot_error)
+            return reason;
         if (log_path[0]) {
             log_text("catflap: staying on the kernel: ");
-            log_text(boot_error ? boot_error : "unknown reason");
+            log_text(boot_error);
             log_text("\n");
         }
         const char *run = getenv("CATFLAP_RUN_PID");

@@ -50,9 +50,9 @@ static void set_native(const char *name, uintptr_t address)
 #undef NATIVE
 }
 
-static void set_interpreted(int yes)
+static void set_guarded(int yes)
 {
-    ops_table->interpreted = yes;
+    ops_table->guarded = yes;
 }
 
 /* The error that Python holds, as one log line; never to stderr. */
@@ -154,7 +154,7 @@ __attribute__((visibility("default"))) int catflap_host_start(struct catflap_ops
 #define FILL(op) ops->op = py_##op;
     FOR_EACH_OP(FILL)
 #undef FILL
-    ops->interpreted = 1;
+    ops->guarded = 1;
     int shared = Py_IsInitialized();
     if (!shared && start_interpreter(root))
         return CATFLAP_KERNEL_BOOT_FAILED;

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -86,7 +87,7 @@ struct thread {
     uint64_t deferred_mask;
     uint64_t fork_mask;
     _Atomic int used;
-};
+} __attribute__((aligned(64)));
 extern __thread struct thread *self;
 struct thread *thread_join(void);
 void thread_repair(struct thread *t, uintptr_t frame);
@@ -153,7 +154,7 @@ static inline int64_t result(int64_t r)
 
 /* A hot operation: straight into compiled code, or through the slow door when it is interpreted. */
 #define HOT(t, op, a, b, c, d, e)                                                                                      \
-    (likely(!ops.interpreted) ? HOT_##op(a, b, c, d, e) : SLOW(t, op, a, b, c, d, e))
+    (likely(!ops.guarded) ? HOT_##op(a, b, c, d, e) : SLOW(t, op, a, b, c, d, e))
 #define HOT_recv(a, b, c, d, e) ops.recv((void *)(a), (uintptr_t)(b), (uint64_t)(c), (int)(d), (uintptr_t)(e))
 #define HOT_send(a, b, c, d, e) ops.send((void *)(a), (uintptr_t)(b), (uint64_t)(c), (int)(d), (uintptr_t)(e))
 #define HOT_recvmsg(a, b, c, d, e) ops.recvmsg((void *)(a), (uintptr_t)(b), (int)(c), (uintptr_t)(d))
@@ -205,6 +206,7 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
         if (likely(!lookup(fd)) || bypass())                                                                           \
             return call;                                                                                               \
         uint64_t qtoken = 0;                                                                                           \
+        pthread_testcancel();                                                                                          \
         struct thread *t = enter();                                                                                    \
         void *d = lookup(fd); /* again: only what is looked up inside can't be retired under us */                    \
         int64_t r = d ? op_call : CATFLAP_STALE;                                                                       \

@@ -7,6 +7,7 @@
 
 bool in_vfork_child(void);
 void epoll_set_closed(int ep);
+bool epoll_set_is_marked(int ep);
 
 /* The number is about to leave its description. */
 static void forget(int fd)
@@ -63,9 +64,14 @@ EXPORT int dup(int fd)
     return copied(fd, next.dup(fd));
 }
 
+static bool concerns_us(int fd, int to)
+{
+    return lookup(fd) || lookup(to) || epoll_set_is_marked(to);
+}
+
 EXPORT int dup2(int fd, int to)
 {
-    if (fd == to || next.fcntl(fd, F_GETFD) < 0)
+    if (fd == to || !concerns_us(fd, to) || next.fcntl(fd, F_GETFD) < 0)
         return next.dup2(fd, to);
     forget(to);
     return copied(fd, next.dup2(fd, to));
@@ -73,7 +79,7 @@ EXPORT int dup2(int fd, int to)
 
 EXPORT int dup3(int fd, int to, int flags)
 {
-    if (fd == to || next.fcntl(fd, F_GETFD) < 0)
+    if (fd == to || !concerns_us(fd, to) || next.fcntl(fd, F_GETFD) < 0)
         return next.dup3(fd, to, flags);
     forget(to);
     return copied(fd, next.dup3(fd, to, flags));

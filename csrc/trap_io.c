@@ -36,9 +36,15 @@ EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
 {
-    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
-    if (unlikely(cnt < 0 || cnt > 1024)) /* EINVAL here, EMSGSIZE from recvmsg: the kernel says it */
+    if (likely(!lookup(fd)))
         return next.readv(fd, iov, cnt);
+    int first = 0;
+    while (first < cnt && first < 1024 && iov[first].iov_len == 0)
+        first++;
+    /* nothing to fill: recvmsg would take a datagram. Too many: EINVAL here, EMSGSIZE from recvmsg */
+    if (unlikely(first >= cnt || cnt > 1024))
+        return next.readv(fd, iov, cnt);
+    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
     RECVMSG(fd, &msg, 0, next.readv(fd, iov, cnt));
 }
 

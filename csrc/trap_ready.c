@@ -85,42 +85,42 @@ EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec
 /* An epoll set that holds a descriptor of ours is marked; the kernel's set stays the truth about membership. */
 static _Atomic uint64_t marked_sets[1024];
 
-static bool set_is_marked(int ep)
+bool epoll_set_is_marked(int ep)
 {
     return (unsigned)ep < 65536 && (atomic_load_explicit(&marked_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1);
 }
 
 void epoll_set_closed(int ep)
 {
-    if (set_is_marked(ep))
+    if (epoll_set_is_marked(ep))
         atomic_fetch_and(&marked_sets[ep >> 6], ~(1ull << (ep & 63)));
 }
 
 EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
 {
     int r = next.epoll_ctl(ep, op, fd, event);
-    if (r == 0 && op == EPOLL_CTL_ADD && lookup(fd) && (unsigned)ep < 65536 && !set_is_marked(ep))
+    if (r == 0 && op == EPOLL_CTL_ADD && lookup(fd) && (unsigned)ep < 65536 && !epoll_set_is_marked(ep))
         atomic_fetch_or(&marked_sets[ep >> 6], 1ull << (ep & 63));
     return r;
 }
 
 EXPORT int epoll_wait(int ep, struct epoll_event *events, int n, int timeout)
 {
-    if (timeout == 0 || !set_is_marked(ep) || bypass())
+    if (timeout == 0 || !epoll_set_is_marked(ep) || bypass())
         return next.epoll_wait(ep, events, n, timeout);
     WAIT(next.epoll_wait(ep, events, n, timeout));
 }
 
 EXPORT int epoll_pwait(int ep, struct epoll_event *events, int n, int timeout, const sigset_t *mask)
 {
-    if (!set_is_marked(ep) || bypass())
+    if (!epoll_set_is_marked(ep) || bypass())
         return next.epoll_pwait(ep, events, n, timeout, mask);
     WAIT(next.epoll_pwait(ep, events, n, timeout, mask));
 }
 
 EXPORT int epoll_pwait2(int ep, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask)
 {
-    if (!set_is_marked(ep) || bypass())
+    if (!epoll_set_is_marked(ep) || bypass())
         return next.epoll_pwait2(ep, events, n, timeout, mask);
     WAIT(next.epoll_pwait2(ep, events, n, timeout, mask));
 }

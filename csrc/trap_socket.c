@@ -76,7 +76,7 @@ EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    WALK(int, fd, addr, CATFLAP_CONNECT, HOT(t, connect, d, addr, len, &qtoken, 0), next.connect(fd, addr, len));
+    WALK(int, fd, addr, CATFLAP_CONNECT, SLOW(t, connect, d, addr, len, &qtoken, 0), next.connect(fd, addr, len));
 }
 
 EXPORT int shutdown(int fd, int how)

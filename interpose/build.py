@@ -21,7 +21,7 @@ void services_die(void);
 void services_log(const char *line);
 uintptr_t forks_address(void);
 void set_native(const char *name, uintptr_t address);
-void set_interpreted(int yes);
+void set_guarded(int yes);
 """
 
 

@@ -8,6 +8,7 @@ from libos.runtime.memory cimport Heap
 
 cdef class Process:
     cdef public size_t forks_at
+    cdef public bint ruled
     cdef public unsigned long long stage
     cdef public Qtokens qtokens
     cdef public Heap heap
@@ -37,3 +38,4 @@ cdef long long stale(long long r) noexcept nogil
 
 @cython.locals(segment=cython.size_t, last=cython.size_t, left=cython.longlong, part=cython.longlong)
 cdef long long observe(long qd, size_t message, long long count) noexcept nogil
+cdef bint left_by_rule(Description d, size_t address, unsigned int length) noexcept with gil

@@ -5,7 +5,7 @@ becomes a blocked qtoken and answers CATFLAP_SLEEP, and the trap makes the progr
 keeps signals, SA_RESTART, cancellation, timeouts and closing races the kernel's own.
 """
 
-from interpose import abi, linux
+from interpose import abi, linux, sockaddr
 from libos import raw
 from libos.runtime import instrument
 
@@ -23,7 +23,8 @@ class Process:
         self.heap = None
         self.libos = None
         self.log = None
-        self.choose = None
+        self.choose = None  # (host bytes, port) -> libOS name or None, when there are address rules
+        self.ruled = False
         self.graveyard = []
         self.waiting = []
         self.bind_number = self.grace_begin = self.grace_passed = None
@@ -114,6 +115,8 @@ class Description:
 
     def connect(self, address, length, qt):
         """connect(2): inline on a non-blocking descriptor, in the kernel's own call otherwise."""
+        if PROCESS.ruled and left_by_rule(self, address, length):
+            return abi.CATFLAP_STALE
         if self.sleeps():
             return self.block(abi.CATFLAP_CONNECT, qt)
         return stale(self.queue.connect_to(address, length))
@@ -139,6 +142,21 @@ class Description:
         for number in other.numbers:
             PROCESS.bind_number(number, id(other), 0)
         retire(self)
+
+
+def left_by_rule(d, address, length):
+    """Whether an address rule gives this description to the kernel; then its numbers are the kernel's from now on."""
+    try:
+        where = sockaddr.read(address, length)
+        if where is None or PROCESS.choose(*where) == "catnap":
+            return False
+        for number in list(d.numbers):
+            PROCESS.bind_number(number, 0, abi.CATFLAP_KERNEL_ADDRESS)
+            d.close_number(number)
+        return True
+    except BaseException as error:
+        PROCESS.log("address rule", error)
+        return False
 
 
 ALIVE = {}

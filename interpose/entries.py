@@ -4,7 +4,7 @@
 addresses; interpreted, the host calls the same functions through cffi. No exception leaves here.
 """
 
-from interpose import abi, description, linux, options, readiness, sockaddr
+from interpose import abi, description, linux, options, readiness
 from interpose.datagram import Datagram
 from interpose.errors import errno_of
 from interpose.listener import Listener
@@ -80,23 +80,9 @@ def adopt(fd, domain, kind):
         return abi.CATFLAP_KERNEL_BOOT_FAILED
 
 
-def left_by_rule(d, address, length):
-    """Whether an address rule gives this description to the kernel; then its numbers are the kernel's from now on."""
-    choose = description.PROCESS.choose
-    if choose is None:
-        return False
-    where = sockaddr.read(address, length)
-    if where is None or choose(*where) != "kernel":
-        return False
-    for number in list(d.numbers):
-        description.PROCESS.bind_number(number, 0, abi.CATFLAP_KERNEL_ADDRESS)
-        d.close_number(number)
-    return True
-
-
 def bind(d, address, length):
     try:
-        if left_by_rule(d, address, length):
+        if description.PROCESS.ruled and description.left_by_rule(d, address, length):
             return abi.CATFLAP_STALE
         return raw.syscall(linux.SYS_bind, d.queue.fd, address, length, 0, 0, 0)
     except BaseException as error:

@@ -65,18 +65,19 @@ def start(shared):
     settings = config.load(os.environ)
     choice = settings.for_program(program())
     abi.fill(lib)
-    if choice.libos == "kernel":
-        return lib.CATFLAP_KERNEL_ASKED
-    if choice.libos == "auto":
-        return lib.CATFLAP_KERNEL_AUTO
+    wanted = {choice.libos} | {rule.libos for rule in choice.rules}
+    if "catnap" not in wanted:
+        return lib.CATFLAP_KERNEL_ASKED if choice.libos == "kernel" else lib.CATFLAP_KERNEL_AUTO
     from interpose import description, entries
     from libos import factory
 
     process = description.process()
-    process.libos = factory.make(choice.libos)
+    process.libos = factory.make("catnap")
     process.qtokens = process.libos.qtokens
     process.heap = process.libos.heap
-    process.choose = choice.choose if choice.rules else None
+    if choice.rules:
+        process.choose = lambda host, port: choice.choose(host, port) or choice.libos
+        process.ruled = True
     process.log = log
     process.forks_at = lib.forks_address()
     process.bind_number = lib.services_bind
@@ -86,7 +87,6 @@ def start(shared):
     if native:
         for operation, address in native.items():
             lib.set_native(operation.encode(), address)
-        lib.set_interpreted(0)
     else:
         connect_entries(entries, description.ALIVE)
     if shared:
@@ -100,6 +100,8 @@ def start(shared):
         from interpose import debug
 
         debug.attach()
+    if native:
+        lib.set_guarded(1 if hook or os.environ.get("CATFLAP_DEBUG") else 0)
     return 0
 
 
