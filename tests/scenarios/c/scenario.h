@@ -1,0 +1,457 @@
+/* What every scenario shares: a transcript on stdout that must not depend on who carries the bytes.
+ *
+ * A family is one C file; SCENARIO(name) adds a behaviour to it, HELPER(name) something that only other scenarios start
+ * (after exec). SAY(call) runs a call and writes it with its result, or the name of its errno. Descriptor numbers are
+ * part of a transcript: a program gets the same ones everywhere. Ports, times and process ids are not. */
+#ifndef SCENARIO_H
+#define SCENARIO_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAYBE __attribute__((unused))
+
+struct scenario {
+    const char *name;
+    void (*run)(void);
+    struct scenario *next;
+};
+static struct scenario *scenarios;
+static MAYBE int scenario_argc;
+static MAYBE char **scenario_argv;
+
+#define SCENARIO(title)                                                                                                \
+    static void title(void);                                                                                           \
+    __attribute__((constructor)) static void add_##title(void)                                                         \
+    {                                                                                                                  \
+        static struct scenario entry = {#title, title, NULL};                                                          \
+        entry.next = scenarios;                                                                                        \
+        scenarios = &entry;                                                                                            \
+    }                                                                                                                  \
+    static void title(void)
+#define HELPER(title) SCENARIO(title)
+
+/* One line of the transcript: one system call of our own, so that threads, handlers and forked children may all speak. */
+__attribute__((format(printf, 1, 2))) static MAYBE void say(const char *format, ...)
+{
+    int error = errno;
+    char line[1024];
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(line, sizeof line - 1, format, ap);
+    va_end(ap);
+    if (n > (int)sizeof line - 2)
+        n = sizeof line - 2;
+    line[n++] = '\n';
+    for (char *p = line; n > 0;) {
+        long w = syscall(SYS_write, 1, p, n);
+        if (w < 0 && errno != EINTR)
+            break;
+        if (w > 0) {
+            p += w;
+            n -= (int)w;
+        }
+    }
+    errno = error;
+}
+
+static MAYBE const char *name_of(int error)
+{
+    const char *name = error ? strerrorname_np(error) : "none";
+    return name ? name : "unknown";
+}
+
+static MAYBE long told(const char *what, long r, int error)
+{
+    if (r == -1)
+        say("%s -> -1 %s", what, name_of(error));
+    else
+        say("%s -> %ld", what, r);
+    errno = error;
+    return r;
+}
+#define SAY(...)                                                                                                       \
+    ({                                                                                                                 \
+        errno = 0;                                                                                                     \
+        long value_ = (long)(__VA_ARGS__);                                                                             \
+        told(#__VA_ARGS__, value_, errno);                                                                             \
+    })
+
+/* A fact that holds on every kernel; the harness fails on the word BROKEN. */
+#define CHECK(...)                                                                                                     \
+    do {                                                                                                               \
+        if (__VA_ARGS__)                                                                                               \
+            say("%s", #__VA_ARGS__);                                                                                   \
+        else                                                                                                           \
+            say("BROKEN line %d: %s (errno %s)", __LINE__, #__VA_ARGS__, name_of(errno));                              \
+    } while (0)
+
+/* Silent unless it fails: set-up that is not what a scenario is about. */
+#define MUST(...)                                                                                                      \
+    ({                                                                                                                 \
+        long must_ = (long)(__VA_ARGS__);                                                                              \
+        if (must_ < 0) {                                                                                               \
+            say("BROKEN line %d: %s: %s", __LINE__, #__VA_ARGS__, name_of(errno));                                     \
+            _exit(9);                                                                                                  \
+        }                                                                                                              \
+        must_;                                                                                                         \
+    })
+
+static MAYBE void show(const char *label, const void *bytes, long n)
+{
+    char text[300], *p = text;
+    const unsigned char *b = bytes;
+    for (long i = 0; i < n && i < 64; i++)
+        p += b[i] >= 32 && b[i] < 127 ? sprintf(p, "%c", b[i]) : sprintf(p, "\\x%02x", b[i]);
+    *p = 0;
+    say("%s %ld \"%s\"%s", label, n, text, n > 64 ? "..." : "");
+}
+
+/* Wrong on purpose; volatile, so that the compiler does not see it. */
+static MAYBE void *volatile nowhere = (void *)16, *volatile null = NULL;
+static MAYBE volatile int minus_one = -1;
+
+/* --- time --- */
+static MAYBE int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+static MAYBE void nap_ms(int ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000l};
+    syscall(SYS_nanosleep, &t, NULL);
+}
+
+/* --- bytes --- */
+static MAYBE unsigned char pattern(uint64_t i, unsigned seed)
+{
+    uint64_t x = (i + seed * 7919ull) * 0x9E3779B97F4A7C15ull;
+    return (unsigned char)(x >> 56);
+}
+
+static MAYBE void fill(void *buf, size_t n, uint64_t at, unsigned seed)
+{
+    for (size_t i = 0; i < n; i++)
+        ((unsigned char *)buf)[i] = pattern(at + i, seed);
+}
+
+static MAYBE bool matches(const void *buf, size_t n, uint64_t at, unsigned seed)
+{
+    for (size_t i = 0; i < n; i++)
+        if (((const unsigned char *)buf)[i] != pattern(at + i, seed))
+            return false;
+    return true;
+}
+
+static MAYBE bool send_all(int fd, const void *buf, size_t n)
+{
+    for (const char *p = buf; n;) {
+        ssize_t r = send(fd, p, n, MSG_NOSIGNAL);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            return false;
+        p += r;
+        n -= (size_t)r;
+    }
+    return true;
+}
+
+static MAYBE bool recv_all(int fd, void *buf, size_t n)
+{
+    for (char *p = buf; n;) {
+        ssize_t r = recv(fd, p, n, 0);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            return false;
+        p += r;
+        n -= (size_t)r;
+    }
+    return true;
+}
+
+/* --- addresses and connections; all on the loopback, port 0 --- */
+struct name {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+        struct sockaddr_storage room;
+    };
+    socklen_t len;
+};
+
+static MAYBE struct name loopback(int family, int port)
+{
+    struct name a = {.len = family == AF_INET6 ? sizeof a.six : sizeof a.four};
+    if (family == AF_INET6) {
+        a.six.sin6_family = AF_INET6;
+        a.six.sin6_port = htons((uint16_t)port);
+        a.six.sin6_addr = in6addr_loopback;
+    } else {
+        a.four.sin_family = AF_INET;
+        a.four.sin_port = htons((uint16_t)port);
+        a.four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    }
+    return a;
+}
+
+static MAYBE int port_of(int fd)
+{
+    struct name a = {.len = sizeof a.room};
+    MUST(getsockname(fd, &a.any, &a.len));
+    return ntohs(a.any.sa_family == AF_INET6 ? a.six.sin6_port : a.four.sin_port);
+}
+
+static MAYBE int bound(int family, int type)
+{
+    int fd = (int)MUST(socket(family, type, 0));
+    struct name a = loopback(family, 0);
+    MUST(bind(fd, &a.any, a.len));
+    return fd;
+}
+
+static MAYBE int listening(int family, int backlog)
+{
+    int fd = bound(family, SOCK_STREAM);
+    MUST(listen(fd, backlog));
+    return fd;
+}
+
+static MAYBE int dialled(int family, int port)
+{
+    int fd = (int)MUST(socket(family, SOCK_STREAM, 0));
+    struct name a = loopback(family, port);
+    MUST(connect(fd, &a.any, a.len));
+    return fd;
+}
+
+/* pair[0] connected, pair[1] was accepted; the listener is gone. */
+static MAYBE void tcp_pair_of(int family, int pair[2])
+{
+    int l = listening(family, 8);
+    pair[0] = dialled(family, port_of(l));
+    pair[1] = (int)MUST(accept(l, NULL, NULL));
+    MUST(close(l));
+}
+#define tcp_pair(pair) tcp_pair_of(AF_INET, pair)
+
+/* Two UDP sockets, each connected to the other. */
+static MAYBE void udp_pair_of(int family, int pair[2])
+{
+    for (int i = 0; i < 2; i++)
+        pair[i] = bound(family, SOCK_DGRAM);
+    for (int i = 0; i < 2; i++) {
+        struct name a = loopback(family, port_of(pair[!i]));
+        MUST(connect(pair[i], &a.any, a.len));
+    }
+}
+#define udp_pair(pair) udp_pair_of(AF_INET, pair)
+
+static MAYBE void nonblocking(int fd, bool yes)
+{
+    int flags = (int)MUST(fcntl(fd, F_GETFL));
+    MUST(fcntl(fd, F_SETFL, yes ? flags | O_NONBLOCK : flags & ~O_NONBLOCK));
+}
+
+static MAYBE int readable(int fd, int ms)
+{
+    struct pollfd p = {fd, POLLIN, 0};
+    return poll(&p, 1, ms);
+}
+
+/* What has been sent on the loopback has arrived when the receiver's queue holds it. */
+static MAYBE void await_bytes(int fd, int n)
+{
+    int have = 0;
+    for (int turns = 0; turns < 5000 && have < n; turns++) {
+        MUST(ioctl(fd, FIONREAD, &have));
+        if (have < n)
+            nap_ms(1);
+    }
+    CHECK(have >= n);
+}
+
+static MAYBE int pending_error(int fd)
+{
+    int e = -1;
+    socklen_t len = sizeof e;
+    MUST(getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len));
+    return e;
+}
+
+/* --- threads --- */
+struct worker {
+    pthread_t thread;
+    _Atomic int tid;
+    void (*body)(void *);
+    void *arg;
+};
+
+static MAYBE void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    w->tid = (int)syscall(SYS_gettid);
+    w->body(w->arg);
+    return NULL;
+}
+
+static MAYBE void begin_with(struct worker *w, void (*body)(void *), void *arg, size_t stack)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    if (stack)
+        MUST(-pthread_attr_setstacksize(&attributes, stack));
+    w->tid = 0;
+    w->body = body;
+    w->arg = arg;
+    MUST(-pthread_create(&w->thread, &attributes, worker_main, w));
+    pthread_attr_destroy(&attributes);
+    while (!w->tid)
+        sched_yield();
+}
+
+static MAYBE void begin(struct worker *w, void (*body)(void *), void *arg)
+{
+    begin_with(w, body, arg, 0);
+}
+
+static MAYBE void join(struct worker *w)
+{
+    MUST(-pthread_join(w->thread, NULL));
+}
+
+/* Which system call thread `tid` of process `pid` sleeps in; -1: it runs; -2: it is gone. Asked by raw calls. */
+static MAYBE int asleep_in(int pid, int tid)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pid, tid);
+    long fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return -2;
+    long n = syscall(SYS_read, fd, text, sizeof text - 1);
+    syscall(SYS_close, fd);
+    if (n <= 0)
+        return -2;
+    text[n] = 0;
+    char *state = strrchr(text, ')');
+    if (!state || state[2] != 'S')
+        return -1;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", pid, tid);
+    fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    n = fd < 0 ? 0 : syscall(SYS_read, fd, text, sizeof text - 1);
+    if (fd >= 0)
+        syscall(SYS_close, fd);
+    if (n <= 0)
+        return -1;
+    text[n] = 0;
+    return text[0] == 'r' ? -1 : atoi(text);
+}
+
+/* Returns when the thread really waits: asleep in two looks, and not on a lock (a lock counts after two seconds). */
+static MAYBE void await_sleep_of(int pid, int tid)
+{
+    int64_t start = now_ms();
+    for (int seen = 0; seen < 2;) {
+        int call = asleep_in(pid, tid);
+        seen = call >= 0 && (call != SYS_futex || now_ms() - start > 2000) ? seen + 1 : 0;
+        if (call == -2 || now_ms() - start > 10000) {
+            say("BROKEN: the thread never slept");
+            return;
+        }
+        nap_ms(1);
+    }
+}
+#define await_sleep(tid) await_sleep_of(getpid(), tid)
+
+/* --- processes --- */
+static MAYBE void reap(int pid)
+{
+    int status;
+    MUST(waitpid(pid, &status, 0));
+    if (WIFEXITED(status))
+        say("child exited %d", WEXITSTATUS(status));
+    else
+        say("child killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
+}
+
+/* --- signals --- */
+static MAYBE void handle(int signal, void (*handler)(int), int flags)
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+    sigemptyset(&action.sa_mask);
+    MUST(sigaction(signal, &action, NULL));
+}
+
+/* Tells the harness whether a host lives in this process, so that no run under a libOS passes on the kernel unseen. */
+static MAYBE void note_host(void)
+{
+    const char *path = getenv("FLAP_NOTE");
+    FILE *maps = path ? fopen("/proc/self/maps", "r") : NULL;
+    if (!maps)
+        return;
+    char line[4096];
+    bool host = false;
+    while (fgets(line, sizeof line, maps))
+        host |= strstr(line, "libcatflap_host") != NULL;
+    fclose(maps);
+    FILE *note = fopen(path, "a");
+    if (note) {
+        fprintf(note, "host %d\n", host);
+        fclose(note);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    scenario_argc = argc;
+    scenario_argv = argv;
+    for (struct scenario *s = scenarios; s && argc > 1; s = s->next)
+        if (strcmp(s->name, argv[1]) == 0) {
+            s->run();
+            say("end");
+            note_host();
+            return 0;
+        }
+    fprintf(stderr, "no such scenario\n");
+    return 2;
+}
+
+#endif

@@ -1,0 +1,62 @@
+"""The kernel is the oracle: each scenario's transcript on the kernel and under each libOS is the same, errno for errno.
+
+By default each scenario runs compiled under catnap (plain build) and auto (fortified build), and a fixed sample in
+interpreted mode (`-m pure_sample`). CATFLAP_MATRIX=full runs every combination.
+"""
+
+import os
+
+import flap
+import pytest
+
+# scenario -> seconds, where the usual limit is too short
+SLOW = {}
+LIMIT = 20
+# the process that ends such a scenario has opened no socket itself
+HOSTLESS = {"sigpipe_kills"}
+SAMPLE = {
+    "stream": {"echo_blocking", "echo_nonblocking", "partial_reads", "half_close", "sigpipe_handled"},
+    "connect": {"refused_nonblocking", "listen_and_accept", "names"},
+    "messages": {"vectors", "peek", "wait_all", "receive_timeout", "files_to_sockets"},
+    "datagram": {"unconnected", "many_datagrams"},
+    "options": {"table_of_connection", "wrong_lengths"},
+}
+
+
+def families():
+    names = sorted(name[:-2] for name in os.listdir(flap.SOURCES) if name.endswith(".c"))
+    return [name for name in names if flap.scenarios(name + ".c")]
+
+
+def cells():
+    """(family, scenario, libos, interpreted, fortified) of this run, as pytest parameters."""
+    chosen = []
+    for family in families():
+        for scenario in flap.scenarios(family + ".c"):
+            sampled = scenario in SAMPLE.get(family, ())
+            combinations = [("catnap", False, False), ("auto", False, True)]
+            if flap.FULL:
+                combinations = [("catnap", p, f) for p in (False, True) for f in (False, True)]
+                combinations += [("auto", False, f) for f in (False, True)]
+            elif sampled:
+                combinations.append(("catnap", True, False))
+            for libos, pure, fortified in combinations:
+                title = f"{family}.{scenario}-{libos}{'-pure' if pure else ''}{'-fortified' if fortified else ''}"
+                marks = [pytest.mark.pure_sample] if pure and sampled else []
+                chosen.append(pytest.param(family, scenario, libos, pure, fortified, id=title, marks=marks))
+    return chosen
+
+
+@pytest.mark.parametrize(("family", "scenario", "libos", "pure", "fortified"), cells())
+def test_agrees_with_kernel(preload, oracle, family, scenario, libos, pure, fortified):
+    limit = SLOW.get(scenario, LIMIT)
+    expected = oracle(family + ".c", scenario, limit)
+    program = flap.compiled(family + ".c", fortify=fortified)
+    result = flap.run([program, scenario], libos, pure=pure, timeout=limit * (3 if pure else 1))
+    assert not result.timed_out, f"hangs under {libos}:\n{result}"
+    assert result.stdout.decode().splitlines() == expected.stdout.decode().splitlines(), str(result)
+    assert result.status == expected.status, str(result)
+    assert result.stderr == expected.stderr
+    assert result.orphans == expected.orphans, str(result)
+    if libos == "catnap" and result.status == 0 and scenario not in HOSTLESS:
+        assert result.host and result.host[-1] == "1", f"this run stayed on the kernel:\n{result}"
