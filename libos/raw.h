@@ -23,6 +23,10 @@ static inline int raw_compare_exchange(uintptr_t a, uint64_t expected, uint64_t 
 
 static inline void raw_copy(uintptr_t d, uintptr_t s, uint64_t n) { memcpy((void *)d, (const void *)s, n); }
 
+/* A word with bit n set, 0 <= n < 64, and a word's complement: plain integers differ between the two modes here. */
+static inline uint64_t raw_bit(uint64_t n) { return 1ull << n; }
+static inline uint64_t raw_not(uint64_t v) { return ~v; }
+
 /* Index of the lowest set bit; v is not 0 (Lemire's iteration stands on this one instruction). */
 static inline int raw_ctz(uint64_t v) { return __builtin_ctzll(v); }
 

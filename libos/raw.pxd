@@ -8,6 +8,8 @@ cdef extern from "libos/raw.h" nogil:
     unsigned long long fetch_add "raw_fetch_add" (size_t a, unsigned long long v) noexcept
     bint compare_exchange "raw_compare_exchange" (size_t a, unsigned long long expected, unsigned long long desired) noexcept
     void copy "raw_copy" (size_t d, size_t s, unsigned long long n) noexcept
+    unsigned long long bit "raw_bit" (unsigned long long n) noexcept
+    unsigned long long invert "raw_not" (unsigned long long v) noexcept
     int ctz "raw_ctz" (unsigned long long v) noexcept
     long syscall "raw_syscall" (long n, long a, long b, long c, long d, long e, long f) noexcept
 

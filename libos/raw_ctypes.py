@@ -59,6 +59,14 @@ def copy(d, s, n):
     ctypes.memmove(d, s, n)
 
 
+def bit(n):
+    return 1 << n
+
+
+def invert(v):
+    return ~v & _M64
+
+
 def ctz(v):
     return (v & -v).bit_length() - 1
 

@@ -1,0 +1,63 @@
+"""Instrument hooks: Python callables on the data path, free when off.
+
+A hook gets (qd, view): the queue descriptor and a writable memoryview of the bytes just popped or about to be pushed.
+The data path tests one flag; only with a hook installed does it take the GIL. An exception in a hook goes to `on_error`
+and never further.
+"""
+
+COMPILED = __file__.endswith(".so")
+installed = {}
+
+
+def forget(name, error):
+    """What happens to a hook's exception until somebody sets `on_error`."""
+
+
+on_error = forget
+
+
+class Hooks:
+    """One flag a hook."""
+
+    def __init__(self):
+        self.pop = False
+        self.push = False
+
+
+HOOKS = Hooks()
+
+
+def install(name, hook):
+    """Call `hook(qd, view)` at every `name`: "pop" or "push". Replaces an earlier one."""
+    if name not in ("pop", "push"):
+        raise ValueError(f"no such hook: {name!r}; there are pop and push")
+    installed[name] = hook
+    setattr(HOOKS, name, True)
+
+
+def remove(name):
+    """Take a hook away; harmless when there is none."""
+    if installed.pop(name, None) is not None:
+        setattr(HOOKS, name, False)
+
+
+def show(name, qd, address, count):
+    """Run one hook over `count` bytes at `address`."""
+    try:
+        import ctypes
+
+        view = memoryview((ctypes.c_char * count).from_address(address)).cast("B")
+        installed[name](qd, view)
+    except BaseException as error:
+        on_error(name, error)
+
+
+def popped(qd, address, count):
+    """`count` bytes were popped to `address`; returns `count`."""
+    show("pop", qd, address, count)
+    return count
+
+
+def pushed(qd, address, count):
+    """`count` bytes at `address` are about to be pushed."""
+    show("push", qd, address, count)

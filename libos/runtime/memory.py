@@ -1,0 +1,168 @@
+"""The heap of I/O buffers: Hoard-like superblocks by size class in one region (SOSP '21, section 5.3).
+
+One region, reserved at once and touched lazily, is what a device registers. A superblock is 1 MiB and holds objects of one
+power-of-two size from 64 bytes to 1 MiB. Beside the region: a bitmap of free objects per superblock, and one reference
+word per object: the top bit is the application's reference, the rest counts the libOS's. An object goes back only when
+both have let go, so freeing a buffer in flight is safe. Lock-free, callable without the GIL and from signal handlers.
+"""
+
+from libos import raw
+from libos.runtime import wakers
+
+COMPILED = __file__.endswith(".so")
+SUPERBLOCK = 1 << 20
+SMALLEST = 6  # 64 bytes
+LARGEST = 20  # 1 MiB
+
+
+class Heap:
+    """A region of `superblocks` MiB. Addresses are integers; 0 is no memory, -1 a refused free."""
+
+    def __init__(self, superblocks=1024):
+        self.superblocks = superblocks
+        self.app = raw.bit(63)
+        self.base = wakers.reserve((superblocks + 1) * SUPERBLOCK)
+        self.classes_at = wakers.reserve(superblocks * 8)  # size class of each superblock, 0 while unused
+        self.free_at = wakers.reserve(superblocks * 2048)  # 16,384 bits each
+        self.refs_at = wakers.reserve(superblocks * 131072)  # 16,384 words each
+        self.current_at = wakers.reserve(4096)  # by class: number of the superblock to try first
+        self.counters_at = wakers.reserve(4096)  # superblocks opened, allocs, frees, peak
+        if not (self.base and self.classes_at and self.free_at and self.refs_at and self.counters_at):
+            raise MemoryError(f"no address space for a heap of {superblocks} MiB")
+        self.base = (self.base + SUPERBLOCK - 1) // SUPERBLOCK * SUPERBLOCK
+
+    def class_of(self, size):
+        """log2 of the object size that holds `size` bytes; 0 when none does."""
+        kind = 6
+        while kind <= 20:
+            if size <= raw.bit(kind):
+                return kind
+            kind += 1
+        return 0
+
+    def alloc(self, size):
+        """Address of a buffer of at least `size` bytes with the application's reference on it; 0 when there is none."""
+        kind = self.class_of(size)
+        if kind == 0:
+            return 0
+        while True:
+            found = self.alloc_in(raw.load(self.current_at + kind * 8), kind)
+            if found:
+                return found
+            i = 0
+            block = raw.load(self.counters_at)
+            while i < block and i < self.superblocks:
+                found = self.alloc_in(i, kind)
+                if found:
+                    raw.store(self.current_at + kind * 8, i)
+                    return found
+                i += 1
+            if not self.open_block(kind):
+                return 0
+
+    def alloc_in(self, block, kind):
+        if block >= self.superblocks or raw.load(self.classes_at + block * 8) != kind:
+            return 0
+        words = (raw.bit(20 - kind) + 63) >> 6
+        i = 0
+        while i < words:
+            at = self.free_at + block * 2048 + i * 8
+            word = raw.load(at)
+            while word:
+                n = raw.ctz(word)
+                if raw.compare_exchange(at, word, word & (word - 1)):
+                    index = i * 64 + n
+                    raw.store(self.refs_at + block * 131072 + index * 8, self.app)
+                    raw.fetch_add(self.counters_at + 8, 1)
+                    return self.base + block * 1048576 + (index << kind)
+                word = raw.load(at)
+            i += 1
+        return 0
+
+    def open_block(self, kind):
+        """Give a size class one more superblock; false when the region is used up."""
+        block = raw.fetch_add(self.counters_at, 1)
+        if block >= self.superblocks:
+            raw.store(self.counters_at, self.superblocks)
+            return False
+        count = raw.bit(20 - kind)
+        words = (count + 63) >> 6
+        i = 0
+        while i < words:
+            at = self.free_at + block * 2048 + i * 8
+            raw.store(at, raw.bit(count) - 1 if count < 64 else raw.invert(0))
+            i += 1
+        raw.store(self.classes_at + block * 8, kind)
+        raw.store(self.current_at + kind * 8, block)
+        return True
+
+    def refs_of(self, address):
+        """Where an object's reference word is; 0 for an address that is no object of this heap."""
+        block = (address - self.base) >> 20
+        if address < self.base or block >= self.superblocks:
+            return 0
+        kind = raw.load(self.classes_at + block * 8)
+        offset = (address - self.base) & 0xFFFFF
+        if kind == 0 or offset & (raw.bit(kind) - 1):
+            return 0
+        return self.refs_at + block * 131072 + (offset >> kind) * 8
+
+    def free(self, address):
+        """The application lets go. -1 for a double free or an address that isn't ours."""
+        at = self.refs_of(address)
+        if at == 0:
+            return -1
+        while True:
+            word = raw.load(at)
+            if not word & self.app:
+                return -1
+            if raw.compare_exchange(at, word, word ^ self.app):
+                if word == self.app:
+                    self.give_back(address)
+                return 0
+
+    def retain(self, address):
+        """One more reference of the libOS, on an object that is alive. -1 otherwise."""
+        at = self.refs_of(address)
+        if at == 0:
+            return -1
+        while True:
+            word = raw.load(at)
+            if word == 0:
+                return -1
+            if raw.compare_exchange(at, word, word + 1):
+                return 0
+
+    def release(self, address):
+        """The libOS gives a reference back. -1 when it has none."""
+        at = self.refs_of(address)
+        if at == 0:
+            return -1
+        while True:
+            word = raw.load(at)
+            if word == 0 or word == self.app:
+                return -1
+            if raw.compare_exchange(at, word, word - 1):
+                if word == 1:
+                    self.give_back(address)
+                return 0
+
+    def give_back(self, address):
+        block = (address - self.base) >> 20
+        index = ((address - self.base) & 0xFFFFF) >> raw.load(self.classes_at + block * 8)
+        raw.fetch_add(self.counters_at + 16, 1)
+        raw.fetch_or(self.free_at + block * 2048 + (index >> 6) * 8, raw.bit(index & 63))
+
+    def size_of(self, address):
+        """Bytes usable at an object's address; 0 for an address that isn't ours."""
+        if self.refs_of(address) == 0:
+            return 0
+        return raw.bit(raw.load(self.classes_at + ((address - self.base) >> 20) * 8))
+
+    def count(self, counter):
+        """0: superblocks opened, 1: allocs, 2: frees."""
+        return raw.load(self.counters_at + counter * 8)
+
+    def live(self):
+        """Objects that somebody still holds."""
+        return self.count(1) - self.count(2)

@@ -1,0 +1,97 @@
+"""The rows of docs/differences.md, one test each."""
+
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "interpose" / "libcatflap.so"
+HEAD = """
+#define _GNU_SOURCE
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+"""
+
+
+def run(tmp_path, body, preload):
+    """(exit status, stdout) of a C program, on the kernel or under Catnap."""
+    (tmp_path / "p.c").write_text(HEAD + "int main(void){" + body + "}")
+    subprocess.run(["cc", "-w", "-O1", "-o", tmp_path / "p", tmp_path / "p.c"], check=True)
+    env = dict(os.environ, CATFLAP_LIBOS="catnap")
+    if preload:
+        env["LD_PRELOAD"] = str(LIBRARY)
+    done = subprocess.run([tmp_path / "p"], env=env, capture_output=True, text=True, timeout=30)
+    return done.returncode, done.stdout
+
+
+UNMAPPED = """
+int fd = socket(AF_INET, SOCK_DGRAM, 0);
+struct sockaddr_in a; char b[8];
+int r = recvfrom(fd, b, 8, MSG_DONTWAIT, (struct sockaddr *)&a, (socklen_t *)8);
+printf("%d %s\\n", r, strerrorname_np(errno));
+r = poll((struct pollfd *)8, 1, 1);
+printf("%d %s\\n", r, strerrorname_np(errno));
+return 0;
+"""
+
+
+def test_an_unmapped_address_that_a_trap_has_to_read(tmp_path):
+    status, out = run(tmp_path, UNMAPPED, preload=False)
+    assert status == 0 and out.endswith("-1 EFAULT\n")
+    status, _ = run(tmp_path, UNMAPPED, preload=True)
+    assert status == -signal.SIGSEGV
+
+
+RESETHAND = """
+int fd = socket(AF_INET, SOCK_STREAM, 0);
+struct sigaction act = {.sa_handler = (void (*)(int))alarm, .sa_flags = SA_RESETHAND}, old;
+sigaction(SIGUSR1, &act, 0);
+raise(SIGUSR1);
+sigaction(SIGUSR1, 0, &old);
+printf("%d\\n", old.sa_handler == SIG_DFL);
+return 0;
+"""
+
+
+@pytest.mark.parametrize("preload", [False, True])
+def test_a_resethand_handler_is_left_alone(tmp_path, preload):
+    assert run(tmp_path, RESETHAND, preload) == (0, "1\n")
+
+
+VFORK = """
+int fd = socket(AF_INET, SOCK_STREAM, 0);
+if (vfork() == 0) {
+    int mine = socket(AF_INET, SOCK_STREAM, 0);
+    close(mine);
+    close(fd);
+    _exit(mine >= 0 ? 0 : 1);
+}
+int status; wait(&status);
+int one = 1;
+printf("%d %d\\n", status, setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one));
+return 0;
+"""
+
+
+@pytest.mark.parametrize("preload", [False, True])
+def test_a_vfork_child_changes_nothing_of_its_parent(tmp_path, preload):
+    assert run(tmp_path, VFORK, preload) == (0, "0 0\n")
+
+
+def test_every_row_names_a_test_that_exists():
+    rows = [line for line in (ROOT / "docs" / "differences.md").read_text().splitlines() if line.startswith("| ")][2:]
+    assert rows
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/.]+)`", row)
+        assert named and all((ROOT / name).is_file() for name in named), row
