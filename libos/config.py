@@ -302,7 +302,7 @@ def parse_plain(text):
 
 
 def load(environ, flags=None):
-    """The Config of this process. `flags`: {"config" or a knob: its text on the command line}. May raise ConfigError."""
+    """The Config of this process. `flags`: {"config" or a knob: its text as a flag}. Errors: ConfigError."""
     flags = flags or {}
     config = Config()
     path = flags.get("config") or environ.get("CATFLAP_CONFIG")

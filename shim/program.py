@@ -1,0 +1,146 @@
+"""Finding a program as a shell does, and the few facts about its file that the launcher looks at before it starts it.
+
+Standard library only, few imports: `catflap run` waits for this.
+"""
+
+import errno
+import os
+import stat
+
+PT_INTERP = 3  # elf(5)
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  # exit statuses of shells
+
+
+class Missing(Exception):
+    """No such program, or not one that can be started; `status` is what a shell would exit with."""
+
+    def __init__(self, status, why):
+        super().__init__(why)
+        self.status = status
+
+
+def find(name, environ):
+    """The file that execvp(3) would run for `name`: its path, or Missing."""
+    if not name:
+        raise Missing(NOT_FOUND, "no such file or directory")
+    if "/" in name:
+        refuse_unless_runnable(name)
+        return name
+    found = None
+    for folder in environ.get("PATH", os.defpath).split(":"):
+        path = os.path.join(folder, name) if folder else name
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            continue
+        if stat.S_ISREG(mode) and os.access(path, os.X_OK, effective_ids=True):
+            return path if "/" in path else "./" + path
+        if not stat.S_ISDIR(mode):
+            found = found or path
+    if found:
+        refuse_unless_runnable(found)
+    raise Missing(NOT_FOUND, "not found in PATH")
+
+
+def refuse_unless_runnable(path):
+    """Missing when `path` is nothing that execve(2) takes."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise Missing(NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE, said(error))
+    if stat.S_ISDIR(mode):
+        raise Missing(NOT_EXECUTABLE, "is a directory")
+    if not os.access(path, os.X_OK, effective_ids=True):
+        raise Missing(NOT_EXECUTABLE, "permission denied" if stat.S_ISREG(mode) else "not a program")
+
+
+def said(error):
+    """An OSError's reason in the middle of a sentence."""
+    text = os.strerror(error.errno)
+    return text[:1].lower() + text[1:]
+
+
+def head(path, size=256):
+    """The first bytes of a file; empty when it can't be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, size)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def shebang(start):
+    """The words of a script's first line, as text: [interpreter] or [interpreter, argument]; empty for other files."""
+    if not start.startswith(b"#!"):
+        return []
+    line = start[2:].split(b"\n", 1)[0].strip(b" \t")
+    return [os.fsdecode(word.strip(b" \t")) for word in line.split(None, 1)]
+
+
+def is_binary(start):
+    """Shells refuse such a file instead of reading it as a script: a NUL before the first newline."""
+    return b"\0" in start.split(b"\n", 1)[0]
+
+
+def interpreter_of(path, environ):
+    """The ELF file that runs when `path` is started: itself or the end of its #! lines; None if there is none."""
+    for _ in range(5):  # the kernel follows no more than that
+        start = head(path)
+        if start.startswith(b"\x7fELF"):
+            return path
+        words = shebang(start)
+        if not words:
+            return None if is_binary(start) or not start else "/bin/sh"
+        path = words[0]
+        if os.path.basename(path) == "env" and len(words) > 1:
+            path = program_of_env(words[1], environ) or path
+    return None
+
+
+def program_of_env(argument, environ):
+    """The program that `env ARGUMENT` of a #! line runs, or None."""
+    for word in argument.split():
+        if word.startswith("-") or "=" in word:
+            continue
+        try:
+            return find(word, environ)
+        except Missing:
+            return None
+    return None
+
+
+def quick_reason(path, environ):
+    """Why the program at `path` can't be served, seen from its file's first bytes and its mode, or None."""
+    path = interpreter_of(path, environ)
+    start = head(path, 4096) if path else b""
+    if len(start) < 64:
+        return None
+    if start[4] != 2 or start[18:20] != b"\x3e\0":  # ELFCLASS64, EM_X86_64
+        return "it is no 64-bit x86 program"
+    if not has_interpreter(start):
+        return "it is statically linked"
+    status = os.stat(path)
+    if gains_privilege(status):
+        return "it is setuid or setgid, so the loader ignores LD_PRELOAD"
+    return None
+
+
+def has_interpreter(start):
+    """Does this ELF-64 header name a dynamic loader? Program headers beyond the given bytes count as yes."""
+    offset, size, count = (int.from_bytes(start[a:b], "little") for a, b in ((32, 40), (54, 56), (56, 58)))
+    if size < 4 or offset + size * count > len(start):
+        return True
+    headers = range(offset, offset + size * count, size)
+    return any(int.from_bytes(start[at : at + 4], "little") == PT_INTERP for at in headers)
+
+
+def gains_privilege(status):
+    """Would starting a file with this stat result change our user or group? Then the process is AT_SECURE."""
+    setuid = status.st_mode & stat.S_ISUID and status.st_uid != os.getuid()
+    setgid = status.st_mode & stat.S_ISGID and status.st_mode & stat.S_IXGRP and status.st_gid != os.getgid()
+    return bool(setuid or setgid)
