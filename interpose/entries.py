@@ -182,10 +182,27 @@ def native():
 
 def interpreted():
     """{operation: (function, takes a description first)} for the cffi entries of interpreted mode."""
-    waits = {"ready": begin_ready, "woke": end_wait, "dropped": drop_wait, "adopt": adopt}
-    table = {operation: (function, False) for operation, function in waits.items()}
-    for function in (recv, send, recvmsg, sendmsg, sendfile, accept, connect, probe, bind, listen, shutdown, name):
-        table[function.__name__] = (function, True)
-    for function in (getsockopt, setsockopt, status, dup, close, probe_gil):
-        table[function.__name__] = (function, True)
-    return table
+    return {
+        "recv": (recv, True),
+        "send": (send, True),
+        "recvmsg": (recvmsg, True),
+        "sendmsg": (sendmsg, True),
+        "sendfile": (sendfile, True),
+        "accept": (accept, True),
+        "connect": (connect, True),
+        "ready": (begin_ready, False),
+        "woke": (end_wait, False),
+        "dropped": (drop_wait, False),
+        "probe": (probe, True),
+        "adopt": (adopt, False),
+        "bind": (bind, True),
+        "listen": (listen, True),
+        "shutdown": (shutdown, True),
+        "name": (name, True),
+        "getsockopt": (getsockopt, True),
+        "setsockopt": (setsockopt, True),
+        "status": (status, True),
+        "dup": (dup, True),
+        "close": (close, True),
+        "probe_gil": (probe_gil, True),
+    }
