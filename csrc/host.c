@@ -115,9 +115,11 @@ static int import_shared(const char *root, int shared)
         PyObject *entry = PyUnicode_DecodeFSDefault(root);
         PyList_Insert(path, 0, entry);
         Py_XDECREF(entry);
-        entry = PyUnicode_FromWideChar(paths[sizeof paths / sizeof *paths - 1], -1);
-        PyList_Append(path, entry);
-        Py_XDECREF(entry);
+        for (size_t i = 2; i < sizeof paths / sizeof *paths; i++) { /* after the standard library's two */
+            entry = PyUnicode_FromWideChar(paths[i], -1);
+            PyList_Append(path, entry);
+            Py_XDECREF(entry);
+        }
     }
     PyObject *back_end = PyImport_ImportModule("_cffi_backend");
     if (!back_end) {

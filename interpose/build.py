@@ -38,13 +38,17 @@ def operations(text):
 
 
 def python_paths():
-    """The folders of the standard library and, last, the one that holds cffi's back end."""
+    """The folders of the standard library, then those that may hold cffi's back end.
+
+    An isolated build sees cffi in a folder that is gone afterwards, so the environment's own folders come first.
+    """
     import _cffi_backend
 
-    stdlib = os.path.realpath(sysconfig.get_paths()["stdlib"])
-    dynload = os.path.join(stdlib, "lib-dynload")
-    backend = os.path.dirname(os.path.abspath(_cffi_backend.__file__))
-    return [stdlib, dynload, backend]
+    paths = sysconfig.get_paths()
+    stdlib = os.path.realpath(paths["stdlib"])
+    folders = [stdlib, os.path.join(stdlib, "lib-dynload"), paths["platlib"], paths["purelib"]]
+    folders.append(os.path.dirname(os.path.abspath(_cffi_backend.__file__)))
+    return list(dict.fromkeys(folders))
 
 
 def wide(text):

@@ -122,25 +122,45 @@ def quick_reason(path, environ):
         return None
     if start[4] != 2 or start[18:20] != b"\x3e\0":  # ELFCLASS64, EM_X86_64
         return "it is no 64-bit x86 program"
-    if not has_interpreter(start):
+    loader = loader_of(start)
+    if loader == "":
         return "it is statically linked"
-    status = os.stat(path)
-    if gains_privilege(status):
-        return "it is setuid or setgid, so the loader ignores LD_PRELOAD"
+    if loader and "musl" in loader:
+        return "it is built for musl, not glibc"
+    if gains_privilege(path):
+        return "it gains privileges (setuid, setgid or file capabilities), so its loader ignores LD_PRELOAD"
     return None
 
 
-def has_interpreter(start):
-    """Does this ELF-64 header name a dynamic loader? Program headers beyond the given bytes count as yes."""
-    offset, size, count = (int.from_bytes(start[a:b], "little") for a, b in ((32, 40), (54, 56), (56, 58)))
-    if size < 4 or offset + size * count > len(start):
+def loader_of(start):
+    """The dynamic loader that an ELF-64 file names, from its first bytes; "" if none, None if they don't reach so far."""
+    table, size, count = (int.from_bytes(start[a:b], "little") for a, b in ((32, 40), (54, 56), (56, 58)))
+    if table + size * count > len(start):
+        return None
+    for at in range(table, table + size * count, size or 1):
+        if int.from_bytes(start[at : at + 4], "little") == PT_INTERP:
+            offset, length = (int.from_bytes(start[at + a : at + a + 8], "little") for a in (8, 32))
+            return os.fsdecode(start[offset : offset + length].rstrip(b"\0")) or None
+    return ""
+
+
+def gains_privilege(path):
+    """Would starting this file change our user, group or capabilities? Then the process is AT_SECURE (ld.so(8))."""
+    status = os.stat(path)
+    uid = os.getuid()
+    gains = status.st_mode & stat.S_ISUID and status.st_uid != uid
+    gains = gains or (status.st_mode & stat.S_ISGID and status.st_mode & stat.S_IXGRP and status.st_gid != os.getgid())
+    if not gains and uid:
+        try:
+            gains = os.getxattr(path, "security.capability")
+        except OSError:
+            gains = False
+    return bool(gains) and not privileges_ignored(path)
+
+
+def privileges_ignored(path):
+    """Does exec hand out no privileges here: a file system mounted nosuid, or a process with no_new_privs?"""
+    if os.statvfs(path).f_flag & os.ST_NOSUID:
         return True
-    headers = range(offset, offset + size * count, size)
-    return any(int.from_bytes(start[at : at + 4], "little") == PT_INTERP for at in headers)
-
-
-def gains_privilege(status):
-    """Would starting a file with this stat result change our user or group? Then the process is AT_SECURE."""
-    setuid = status.st_mode & stat.S_ISUID and status.st_uid != os.getuid()
-    setgid = status.st_mode & stat.S_ISGID and status.st_mode & stat.S_IXGRP and status.st_gid != os.getgid()
-    return bool(setuid or setgid)
+    with open("/proc/self/status") as file:
+        return "NoNewPrivs:\t1" in file.read()
