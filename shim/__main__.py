@@ -12,12 +12,15 @@ def main():
             if arguments[:1] == ["run"]:
                 from shim import run
 
-                return run.main(arguments[1:])
+                try:
+                    return run.main(arguments[1:])
+                except run.Help:
+                    arguments = ["run", "--help"]
             if arguments == ["library"]:
                 from shim import run
 
                 return run.print_library()
-        return everything_else()
+        return everything_else(arguments)
     except KeyboardInterrupt:
         return die_of_interrupt()
     except BrokenPipeError:
@@ -32,7 +35,7 @@ def main():
         )
 
 
-def everything_else():
+def everything_else(arguments):
     try:
         from shim import cli
     except ModuleNotFoundError as error:
@@ -41,7 +44,7 @@ def everything_else():
         return run.complain(
             "catflap", f"Python package {error.name!r} is missing", "pip install click rich psutil pyelftools"
         )
-    return cli.main()
+    return cli.main(arguments)
 
 
 def die_of_interrupt():

@@ -133,7 +133,7 @@ def quick_reason(path, environ):
 
 
 def loader_of(start):
-    """The dynamic loader that an ELF-64 file names, from its first bytes; "" if none, None if they don't reach so far."""
+    """The dynamic loader named in an ELF-64 file's first bytes; "" if none, None if they don't reach so far."""
     table, size, count = (int.from_bytes(start[a:b], "little") for a, b in ((32, 40), (54, 56), (56, 58)))
     if table + size * count > len(start):
         return None

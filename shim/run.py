@@ -172,8 +172,19 @@ def environment(flags, chosen, environ):
     if flags.get("pure") or flags.get("debug"):
         result["CATFLAP_PURE"] = "1"
     if flags.get("debug"):
-        result["CATFLAP_DEBUG"] = "1"
+        result["CATFLAP_DEBUG"] = debugger_terminal(environ)
     return result
+
+
+def debugger_terminal(environ):
+    """CATFLAP_DEBUG: "1" for the controlling terminal, or the path that was already there. Refused without either."""
+    path = environ.get("CATFLAP_DEBUG", "")
+    terminal = path if path.startswith("/") else "/dev/tty"
+    try:
+        os.close(os.open(terminal, os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY))
+    except OSError as error:
+        raise Refused("--debug", f"no terminal for the debugger ({terminal}: {program.said(error)})", "use a terminal")
+    return path if path.startswith("/") else "1"
 
 
 def undo_python(environ):
@@ -231,10 +242,6 @@ def main(arguments):
         environ["CATFLAP_RUN_PID"] = str(os.getpid())  # this process may tell the user what fails, its children not
         undo_python(environ)
         start(path, words, environ)
-    except Help:
-        from shim import cli
-
-        return cli.main(["run", "--help"])
     except Refused as error:
         return complain(error.what, error.why, error.remedy, error.status)
     except program.Missing as error:
