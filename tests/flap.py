@@ -62,12 +62,13 @@ class Result:
 def compiled(source, *, fortify=False, flags=(), out=None):
     """Path of the program (or, with -shared in `flags`, the library) built from tests/scenarios/c/`source`.
 
-    Built once per content of the source, of scenario.h and of the flags; kept under build/scenarios.
+    Built once per content of the source, of the headers and of the flags; kept under build/scenarios.
     """
     path = os.path.join(SOURCES, source)
     options = [*CFLAGS, *(["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"] if fortify else []), *flags]
     digest = hashlib.sha256(repr(options).encode())
-    for name in (path, os.path.join(SOURCES, "scenario.h")):
+    headers = sorted(os.path.join(SOURCES, name) for name in os.listdir(SOURCES) if name.endswith(".h"))
+    for name in (path, *headers):
         with open(name, "rb") as f:
             digest.update(f.read())
     stem = out or source.removesuffix(".c")
