@@ -14,10 +14,9 @@ static void echo_server(void *listener)
 
 static void echo_of(int family)
 {
-    int l = listening(family, 1);
+    int l = listening(family, 1), fd = (int)SAY(socket(family, SOCK_STREAM, 0)); /* a waiting accept has taken a number */
     struct worker server;
     begin(&server, echo_server, (void *)(intptr_t)l);
-    int fd = (int)SAY(socket(family, SOCK_STREAM, 0));
     struct name a = loopback(family, port_of(l));
     SAY(connect(fd, &a.any, a.len));
     static char out[70000], in[70000];
