@@ -20,7 +20,7 @@ HOT_MODULES = [
     "libos.runtime.memory",
     "libos.runtime.qtokens",
     "libos.runtime.scheduler",
-    "libos.runtime.timers",
+    "libos.runtime.suspend",
     "libos.runtime.instrument",
     "libos.queue",
     "libos.kernel_queue",

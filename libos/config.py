@@ -97,6 +97,8 @@ class Rule:
         import ipaddress
 
         try:
+            if "%" in host:
+                raise ValueError("a rule knows no interfaces")
             network = ipaddress.ip_network(host)
         except ValueError as error:
             raise ConfigError(f"{where}: address {text!r} is not possible: {error}")

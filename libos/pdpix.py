@@ -1,0 +1,325 @@
+"""PDPIX: queues, queue tokens, scatter-gather arrays; push, pop and wait (SOSP '21, section 4 and figure 2).
+
+`LibOS` is what every libOS has in common: the table of queues, the table of operations, the wait family. A libOS gives it
+queues whose operations can be attempted and a device that can be polled. An operation is tried inline when it is made;
+only one that blocks gets a coroutine. Results, failures too, come back from wait*; only misuse raises at once.
+"""
+
+from collections import deque
+from threading import Event, RLock, active_count
+
+from libos.errors import Fail, Kind
+from libos.runtime import scheduler, suspend
+from libos.runtime.clock import Clock
+from libos.runtime.memory import Heap
+from libos.runtime.timers import Timers
+from libos.sgarray import SGArray
+
+FIRST_QD = 500
+PUSH, POP, ACCEPT, CONNECT, WATCH, FAILED = "PUSH", "POP", "ACCEPT", "CONNECT", "WATCH", "FAILED"
+READABLE, WRITABLE = 1, 2
+INBOUND, OUTBOUND = 0, 1
+
+
+class Result:
+    """What wait* returns for one operation.
+
+    opcode: PUSH, POP, ACCEPT, CONNECT, WATCH, or FAILED; qd: its queue; qtoken; value: bytes pushed, the new qd of an
+    accept, the ready mask of a watch; sga: what a pop took (empty: end of stream), to be freed by the application;
+    address: the sender of a popped datagram, the peer of an accept; error: the Fail of a FAILED one.
+    """
+
+    __slots__ = ("opcode", "qd", "qtoken", "value", "sga", "address", "error")
+
+    def __init__(self, opcode, qd, qtoken, value=0, sga=None, address=None, error=None):
+        self.opcode = opcode
+        self.qd = qd
+        self.qtoken = qtoken
+        self.value = value
+        self.sga = sga
+        self.address = address
+        self.error = error
+
+    def __repr__(self):
+        return f"Result({self.opcode}, qd={self.qd}, qtoken={self.qtoken:#x}, value={self.value}, error={self.error!r})"
+
+
+class Operation:
+    """One push, pop, accept, connect or watch in flight. `attempt()` returns (value, sga, address), or None to wait."""
+
+    __slots__ = ("opcode", "queue", "qtoken", "attempt", "undo", "slot", "result")
+
+    def __init__(self, opcode, queue, attempt, undo=None):
+        self.opcode = opcode
+        self.queue = queue
+        self.qtoken = 0
+        self.attempt = attempt
+        self.undo = undo
+        self.slot = None
+        self.result = None
+
+
+class Device:
+    """What a libOS polls. This one has nothing to poll: in-memory queues wake their operations themselves."""
+
+    def __init__(self):
+        self.bell = Event()
+
+    def poll(self, timeout):
+        """Look for I/O for at most `timeout` nanoseconds (None: for ever) and wake what became ready.
+
+        Raises TIMED_OUT when nothing ever could: one thread waiting for ever for itself is a program's mistake.
+        """
+        if timeout is None and active_count() == 1:
+            raise Fail(Kind.TIMED_OUT, "nothing is left that could complete this wait")
+        self.bell.wait(None if timeout is None else timeout / 1e9)
+        self.bell.clear()
+
+    def ring(self, sleepers):
+        """Wake the threads that sleep in poll."""
+        self.bell.set()
+
+
+class LibOS:
+    """The calls of PDPIX over one device. Usable from several threads: one completion wakes exactly one waiter."""
+
+    def __init__(self, heap=None, clock=None, device=None):
+        self.heap = heap or Heap()
+        self.clock = clock or Clock()
+        self.device = device or Device()
+        self.scheduler = scheduler.Scheduler(1 << 14)
+        self.timers = Timers()
+        self.queues = {}
+        self.operations = {}
+        self.next_qd = FIRST_QD
+        self.generation = 0
+        self.lock = RLock()
+        self.sleepers = 0
+        self.rotation = 0
+        self.counters = {"inline": 0, "blocked": 0, "completed": 0, "failed": 0}
+
+    # --- memory ---
+
+    def sgaalloc(self, size):
+        """A scatter-gather array of one heap segment of `size` bytes (1 to 1 MiB). Raises NO_MEMORY."""
+        return SGArray.alloc(self.heap, size)
+
+    def sgafree(self, sga):
+        """The application lets go of an array; safe while a push of it is in flight. Raises INVALID when freed before."""
+        sga.free()
+
+    # --- queues ---
+
+    def add(self, queue):
+        """Enter a queue into the table; returns its new qd."""
+        with self.lock:
+            queue.qd, self.next_qd = self.next_qd, self.next_qd + 1
+            self.queues[queue.qd] = queue
+        queue.waiting = (deque(), deque())
+        return queue.qd
+
+    def queue_of(self, qd):
+        """The queue of `qd`. Raises BAD_QUEUE."""
+        try:
+            return self.queues[qd]
+        except (KeyError, TypeError):
+            raise Fail(Kind.BAD_QUEUE, f"no queue {qd!r}")
+
+    def queue(self, capacity=1024):
+        """An in-memory queue of sgarrays, like a Go channel. Returns its qd."""
+        from libos.memory_queue import MemoryQueue
+
+        return self.add(MemoryQueue(self, capacity))
+
+    def close(self, qd):
+        """Close a queue; what is pending on it completes as FAILED with CANCELED. Raises BAD_QUEUE."""
+        with self.lock:
+            queue = self.queue_of(qd)
+            del self.queues[qd]
+            queue.close()
+            for line in queue.waiting:
+                for operation in list(line):
+                    self.finish(operation, error=Fail(Kind.CANCELED))
+                line.clear()
+
+    # --- operations ---
+
+    def push(self, qd, sga):
+        """Submit a whole array. Returns a qtoken; completes when the device has taken all of it.
+
+        Raises BAD_QUEUE, and INVALID for an empty or freed array.
+        """
+        queue = self.queue_of(qd)
+        self.check(sga)
+        return self.start(PUSH, queue, OUTBOUND, queue.pushing(sga), sga.hold())
+
+    def pushto(self, qd, sga, address):
+        """As push, for a datagram to `address`. Raises UNSUPPORTED on other queues."""
+        queue = self.queue_of(qd)
+        self.check(sga)
+        return self.start(PUSH, queue, OUTBOUND, queue.pushing(sga, address), sga.hold())
+
+    def pop(self, qd, size=65536):
+        """Ask for the next element: at most `size` bytes of a stream, or one whole message. Returns a qtoken."""
+        queue = self.queue_of(qd)
+        if size <= 0:
+            raise Fail(Kind.INVALID, "pop of nothing")
+        return self.start(POP, queue, INBOUND, queue.popping(size))
+
+    def watch(self, qd, mask):
+        """A qtoken that completes when the queue is ready for what `mask` asks (READABLE, WRITABLE); takes nothing."""
+        queue = self.queue_of(qd)
+        if mask not in (READABLE, WRITABLE):
+            raise Fail(Kind.INVALID, f"bad mask {mask!r}")
+
+        def attempt():
+            ready = queue.ready(mask)
+            return (ready, None, None) if ready else None
+
+        return self.start(WATCH, queue, INBOUND if mask == READABLE else OUTBOUND, attempt)
+
+    def ready(self, qd, mask):
+        """Which of `mask` would not block now."""
+        return self.queue_of(qd).ready(mask)
+
+    def check(self, sga):
+        if not isinstance(sga, SGArray) or not sga.alive or not len(sga):
+            raise Fail(Kind.INVALID, "not a scatter-gather array with bytes in it")
+
+    def start(self, opcode, queue, direction, attempt, undo=None):
+        """Try an operation inline; a blocked one gets its place in the queue's line and an application coroutine."""
+        with self.lock:
+            operation = Operation(opcode, queue, attempt, undo)
+            self.generation += 1
+            operation.qtoken = self.generation << 16 | (queue.qd & 0xFFFF)
+            self.operations[operation.qtoken] = operation
+            line = queue.waiting[direction]
+            if (not line or opcode == WATCH) and self.attempted(operation):
+                self.counters["inline"] += 1
+                return operation.qtoken
+            self.counters["blocked"] += 1
+            line.append(operation)
+            operation.slot = self.scheduler.spawn(scheduler.APPLICATION, self.drive(operation, line), False)
+            queue.blocked(direction)
+            return operation.qtoken
+
+    def drive(self, operation, line):
+        """The application coroutine of one blocked operation: first in line, tried again at each wake."""
+        woken = suspend.until_woken()
+        while True:
+            first = operation.opcode == WATCH or line[0] is operation
+            if first and self.attempted(operation):
+                break
+            yield from woken
+        line.remove(operation)
+        operation.slot = None
+        if line:
+            self.scheduler.wake(scheduler.APPLICATION, line[0].slot)
+
+    def attempted(self, operation):
+        """One attempt. True when the operation is done, well or not."""
+        try:
+            outcome = operation.attempt()
+        except OSError as error:
+            self.finish(operation, error=Fail.of_kernel(error))
+            return True
+        except Fail as error:
+            self.finish(operation, error=error)
+            return True
+        if outcome is None:
+            return False
+        self.finish(operation, *outcome)
+        return True
+
+    def finish(self, operation, value=0, sga=None, address=None, error=None):
+        """Write an operation's result and let go of what it held."""
+        opcode = operation.opcode if error is None else FAILED
+        operation.result = Result(opcode, operation.queue.qd, operation.qtoken, value, sga, address, error)
+        self.counters["completed" if error is None else "failed"] += 1
+        if self.sleepers:
+            self.device.ring(self.sleepers)
+        if operation.undo is not None:
+            operation.undo()
+            operation.undo = None
+        if error is not None and error.kind is Kind.CANCELED and operation.slot is not None:
+            self.scheduler.cancel(scheduler.APPLICATION, operation.slot)
+
+    def wake(self, queue, direction):
+        """The device says that a queue may have become ready."""
+        line = queue.waiting[direction]
+        for operation in line:
+            if operation is line[0] or operation.opcode == WATCH:
+                self.scheduler.wake(scheduler.APPLICATION, operation.slot)
+
+    # --- waiting ---
+
+    def wait(self, qtoken, timeout=None):
+        """The result of one operation. Raises TIMED_OUT after `timeout` seconds, INVALID for a token that isn't live."""
+        return self.wait_any([qtoken], timeout)[1]
+
+    def wait_any(self, qtokens, timeout=None):
+        """(index, result) of one completed operation; round robin over the list, so that none starves."""
+        found = self.collect(qtokens, 1, timeout)
+        return found[0]
+
+    def wait_all(self, qtokens, timeout=None):
+        """The results of all, in the order of the list. On TIMED_OUT none is consumed."""
+        found = self.collect(qtokens, len(set(qtokens)), timeout)
+        by_index = dict(found)
+        return [by_index[i] for i in range(len(qtokens))]
+
+    def wait_next_n(self, qtokens, n, timeout=None):
+        """Up to `n` (index, result) pairs: at least one, and whatever else is complete by then."""
+        if n < 1:
+            raise Fail(Kind.INVALID, "wait for nothing")
+        return self.collect(qtokens, 1, timeout, n)
+
+    def collect(self, qtokens, enough, timeout, most=None):
+        """Wait until `enough` of the tokens are complete; consume and return up to `most` of them (default: enough)."""
+        if not qtokens:
+            raise Fail(Kind.INVALID, "no qtokens")
+        deadline = None if timeout is None else self.clock.now() + int(timeout * 1e9)
+        looked = False
+        while True:
+            with self.lock:
+                done = self.completed(qtokens)
+                if len(done) >= enough:
+                    taken = done[: most or enough]
+                    return [(i, self.operations.pop(qtokens[i]).result) for i in taken]
+                progressed = self.turn()
+            if progressed:
+                continue
+            now = self.clock.now()
+            if looked and deadline is not None and now >= deadline:
+                raise Fail(Kind.TIMED_OUT)
+            looked = True
+            self.idle(now, deadline)
+
+    def completed(self, qtokens):
+        """Indexes of the complete ones, starting at a place that moves on with every wait. Raises INVALID."""
+        done, n = [], len(qtokens)
+        self.rotation = (self.rotation + 1) % n
+        for step in range(n):
+            i = (self.rotation + step) % n
+            operation = self.operations.get(qtokens[i])
+            if operation is None:
+                raise Fail(Kind.INVALID, f"qtoken {qtokens[i]!r} is not live")
+            if operation.result is not None:
+                done.append(i)
+        return done
+
+    def turn(self):
+        """Fire the timers due and run what is ready, at most 64 coroutines. True when something ran."""
+        return bool(self.timers.fire(self.clock.now()) + self.scheduler.run(64))
+
+    def idle(self, now, deadline):
+        """Nothing is ready: let the device look, until the earlier of the caller's and the timers' deadline."""
+        due = self.timers.next_deadline()
+        until = min((d for d in (due, deadline) if d is not None), default=None)
+        with self.lock:
+            self.sleepers += 1
+        try:
+            self.device.poll(None if until is None else max(0, until - now))
+        finally:
+            with self.lock:
+                self.sleepers -= 1

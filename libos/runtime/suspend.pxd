@@ -1,0 +1,6 @@
+cimport cython
+
+@cython.final
+cdef class Suspension:
+    cdef public object word
+    cdef bint given

@@ -1,0 +1,89 @@
+"""Scatter-gather arrays: the elements of every queue (SOSP '21, section 4.2).
+
+Segments are memoryviews of heap objects (or of anything that speaks the buffer protocol, kept alive by reference).
+Ownership: push shares the array with the libOS until its qtoken completes; pop gives it to the application.
+"""
+
+from libos.errors import Fail, Kind
+
+
+class SGArray:
+    """`segments`: writable memoryviews of bytes. `len()` is their sum."""
+
+    __slots__ = ("segments", "heap", "addresses", "alive")
+
+    def __init__(self, segments, heap=None, addresses=()):
+        self.segments = segments
+        self.heap = heap
+        self.addresses = addresses
+        self.alive = True
+
+    @classmethod
+    def alloc(cls, heap, size):
+        """One segment of `size` bytes from `heap`. Raises INVALID, NO_MEMORY."""
+        if size <= 0:
+            raise Fail(Kind.INVALID, f"an array of {size} bytes")
+        address = heap.alloc(size)
+        if not address:
+            raise Fail(Kind.NO_MEMORY, f"no heap object of {size} bytes")
+        from ctypes import c_char
+
+        return cls([memoryview((c_char * size).from_address(address)).cast("B")], heap, (address,))
+
+    @classmethod
+    def of(cls, *buffers):
+        """An array over the caller's own buffers; nothing is copied."""
+        return cls([memoryview(b).cast("B") for b in buffers])
+
+    def __len__(self):
+        return sum(map(len, self.segments))
+
+    def __bytes__(self):
+        return b"".join(self.segments)
+
+    def trim(self, size):
+        """Keep the first `size` bytes."""
+        kept = []
+        for segment in self.segments:
+            if size <= 0:
+                break
+            kept.append(segment[:size])
+            size -= len(segment)
+        self.segments = kept
+
+    def hold(self):
+        """Another reference for the libOS; returns the function that gives it back."""
+        for address in self.addresses:
+            self.heap.retain(address)
+        return self.release if self.addresses else None
+
+    def release(self):
+        for address in self.addresses:
+            self.heap.release(address)
+
+    def handed_over(self):
+        """The same memory as a new array of its popper, who frees it. The queue's reference becomes the popper's."""
+        return Handed(self)
+
+    def free(self):
+        """The application lets go. Raises INVALID the second time."""
+        if not self.alive:
+            raise Fail(Kind.INVALID, "freed before")
+        self.alive = False
+        for address in self.addresses:
+            self.heap.free(address)
+
+
+class Handed(SGArray):
+    """An array popped from a memory queue: freeing it gives back the reference that the queue held."""
+
+    __slots__ = ()
+
+    def __init__(self, origin):
+        super().__init__(origin.segments, origin.heap, origin.addresses)
+
+    def free(self):
+        if not self.alive:
+            raise Fail(Kind.INVALID, "freed before")
+        self.alive = False
+        self.release()

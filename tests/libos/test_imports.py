@@ -1,0 +1,66 @@
+"""Imports go one way (docs/architecture.md), and the platform's error numbers stay in one layer."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("shim", "libos", "interpose")
+FORBIDDEN = {  # who must not import what
+    "libos/runtime/": ["interpose", "shim", "libos.pdpix", "libos.catnap", "libos.factory", "libos.config"],
+    "libos/": ["interpose", "shim"],
+    "interpose/": ["shim", "libos.catnap", "libos.catnap_native", "libos.memory_queue"],
+    "shim/": ["interpose", "libos.pdpix", "libos.catnap", "libos.runtime", "libos.factory", "libos.queue"],
+}
+THIRD_PARTY_FREE = ("libos/", "interpose/", "shim/__main__.py", "shim/run.py", "shim/program.py")
+THIRD_PARTY = ("click", "rich", "psutil", "elftools", "numpy")
+
+
+def sources():
+    return [p for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py"))]
+
+
+def imports(path, top_level=False):
+    """Every module that a file imports, as dotted names."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name, module):
+    return name == module or name.startswith(module + ".")
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    place = str(path.relative_to(ROOT))
+    for folder, modules in FORBIDDEN.items():
+        if place.startswith(folder):
+            for name in imports(path):
+                assert not any(within(name, module) for module in modules), f"{place} imports {name}"
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_third_party_package_inside_a_program_or_on_the_run_path(path):
+    place = str(path.relative_to(ROOT))
+    if place.startswith(THIRD_PARTY_FREE) and place != "interpose/build.py":
+        for name in imports(path, top_level=place.startswith("shim/")):
+            assert not any(within(name, package) for package in THIRD_PARTY), f"{place} imports {name}"
+
+
+def test_errno_is_named_in_few_places():
+    users = {str(p.relative_to(ROOT)) for p in sources() if any(within(n, "errno") for n in imports(p))}
+    inside = {place for place in users if place.startswith("libos/")}
+    assert inside <= {"libos/calls.py", "libos/errors.py"}
+
+
+def test_rooms_stay_small():
+    large = [p for p in sources() if len(p.read_text().splitlines()) > 400]
+    assert not large, large
+    assert sum(len(p.read_text().splitlines()) for p in (ROOT / "csrc").iterdir()) < 3000

@@ -1,0 +1,225 @@
+"""PDPIX from plain Python: in-memory queues, and Catnap over loopback, TCP and UDP, IPv4 and IPv6."""
+
+import socket
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from libos.catnap import Catnap
+from libos.errors import Fail, Kind
+from libos.pdpix import FAILED, READABLE, LibOS
+from libos.sgarray import SGArray
+
+
+@pytest.fixture
+def memory():
+    return LibOS()
+
+
+@pytest.fixture
+def catnap():
+    return Catnap()
+
+
+def connected(catnap, family=socket.AF_INET, host="127.0.0.1"):
+    server = catnap.socket(family, socket.SOCK_STREAM)
+    catnap.bind(server, (host, 0))
+    catnap.listen(server)
+    client = catnap.socket(family, socket.SOCK_STREAM)
+    accepted, connected = catnap.accept(server), catnap.connect(client, catnap.getsockname(server))
+    first, second = catnap.wait_all([accepted, connected], 5)
+    assert second.error is None
+    return server, client, first.value
+
+
+def pop_all(libos, qd, size):
+    got = b""
+    while len(got) < size:
+        result = libos.wait(libos.pop(qd), 5)
+        got += bytes(result.sga)
+        assert len(result.sga)
+        libos.sgafree(result.sga)
+    return got
+
+
+@pytest.mark.parametrize("family, host", [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_tcp_push_and_pop(catnap, family, host):
+    server, client, peer = connected(catnap, family, host)
+    assert catnap.wait(catnap.push(client, SGArray.of(b"scatter ", b"gather")), 5).value == 14
+    assert pop_all(catnap, peer, 14) == b"scatter gather"
+    catnap.close(client)
+    end = catnap.wait(catnap.pop(peer), 5)
+    assert len(end.sga) == 0
+    catnap.sgafree(end.sga)
+    catnap.close(peer)
+    catnap.close(server)
+    assert catnap.heap.live() == 0
+
+
+def test_a_push_larger_than_the_socket_buffers_blocks_and_completes(catnap):
+    _, client, peer = connected(catnap)
+    content = bytes(range(256)) * 40000
+    pushed = catnap.push(client, SGArray.of(content))
+    assert pop_all(catnap, peer, len(content)) == content
+    assert catnap.wait(pushed, 5).value == len(content)
+    assert catnap.native.counters["blocked"] > 0
+
+
+def test_pops_complete_in_order(catnap):
+    _, client, peer = connected(catnap)
+    tokens = [catnap.pop(peer, 1) for _ in range(5)]
+    catnap.wait(catnap.push(client, SGArray.of(b"abcde")), 5)
+    assert [bytes(r.sga) for r in catnap.wait_all(tokens, 5)] == [b"a", b"b", b"c", b"d", b"e"]
+
+
+def test_udp_datagrams_with_their_senders(catnap):
+    left, right = (catnap.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    for qd in (left, right):
+        catnap.bind(qd, ("127.0.0.1", 0))
+    popped = catnap.pop(right)
+    catnap.wait(catnap.pushto(left, SGArray.of(b"one"), catnap.getsockname(right)), 5)
+    result = catnap.wait(popped, 5)
+    assert bytes(result.sga) == b"one" and result.address == catnap.getsockname(left)
+    with pytest.raises(Fail) as failure:
+        catnap.wait(catnap.pop(right), 0.01)
+    assert failure.value.kind is Kind.TIMED_OUT
+
+
+def test_a_refused_connection_is_a_result(catnap):
+    placeholder = socket.create_server(("127.0.0.1", 0))
+    address = placeholder.getsockname()
+    placeholder.close()
+    client = catnap.socket(socket.AF_INET, socket.SOCK_STREAM)
+    result = catnap.wait(catnap.connect(client, address), 5)
+    assert result.opcode == FAILED and result.error.kind is Kind.REFUSED
+
+
+def test_closing_completes_what_is_pending(catnap):
+    _, _, peer = connected(catnap)
+    tokens = [catnap.pop(peer), catnap.pop(peer), catnap.watch(peer, READABLE)]
+    catnap.close(peer)
+    assert [r.error.kind for r in catnap.wait_all(tokens, 1)] == [Kind.CANCELED] * 3
+    with pytest.raises(Fail) as failure:
+        catnap.pop(peer)
+    assert failure.value.kind is Kind.BAD_QUEUE
+
+
+def test_readiness_side(catnap):
+    _, client, peer = connected(catnap)
+    assert catnap.ready(peer, 3) == 2
+    watched = catnap.watch(peer, READABLE)
+    catnap.wait(catnap.push(client, SGArray.of(b"hello")), 5)
+    assert catnap.wait(watched, 5).value == READABLE
+    assert catnap.pending(peer) == 5 and catnap.peek(peer) == b"hello"
+    buffer = bytearray(3)
+    assert catnap.pop_into(peer, buffer) == 3 and buffer == b"hel"
+    assert pop_all(catnap, peer, 2) == b"lo"
+    with pytest.raises(Fail) as failure:
+        catnap.pop_into(peer, buffer)
+    assert failure.value.kind is Kind.WOULD_BLOCK
+
+
+def test_misuse_is_refused_clearly(catnap, memory):
+    for wrong in (lambda: catnap.socket(socket.AF_UNIX, socket.SOCK_STREAM), lambda: catnap.listen(catnap.queue())):
+        with pytest.raises(Fail) as failure:
+            wrong()
+        assert failure.value.kind is Kind.UNSUPPORTED
+    qd = memory.queue()
+    for wrong in (
+        lambda: memory.push(qd, b"bytes"),
+        lambda: memory.push(qd, SGArray([])),
+        lambda: memory.pop(qd, 0),
+        lambda: memory.wait(12345),
+        lambda: memory.wait_any([]),
+        lambda: memory.sgaalloc(0),
+    ):
+        with pytest.raises(Fail) as failure:
+            wrong()
+        assert failure.value.kind is Kind.INVALID
+
+
+def test_freeing_early_and_twice(memory):
+    qd = memory.queue()
+    sga = memory.sgaalloc(4096)
+    sga.segments[0][:3] = b"abc"
+    memory.wait(memory.push(qd, sga))
+    memory.sgafree(sga)  # the queue still holds it
+    assert memory.heap.live() == 1
+    result = memory.wait(memory.pop(qd))
+    assert bytes(result.sga)[:3] == b"abc"
+    memory.sgafree(result.sga)
+    assert memory.heap.live() == 0
+    for array in (sga, result.sga):
+        with pytest.raises(Fail):
+            memory.sgafree(array)
+
+
+def test_a_full_memory_queue_blocks_its_pushers(memory):
+    qd = memory.queue(capacity=1)
+    tokens = [memory.push(qd, SGArray.of(bytes([i]))) for i in range(3)]
+    assert [bytes(memory.wait(memory.pop(qd)).sga) for _ in range(3)] == [b"\0", b"\1", b"\2"]
+    assert [r.value for r in memory.wait_all(tokens)] == [1, 1, 1]
+
+
+def test_one_thread_waiting_for_itself_is_told(memory):
+    with pytest.raises(Fail) as failure:
+        memory.wait(memory.pop(memory.queue()))
+    assert failure.value.kind is Kind.TIMED_OUT
+
+
+def test_each_completion_wakes_exactly_one_waiter(catnap):
+    _, client, peer = connected(catnap)
+    got, lock = [], threading.Lock()
+
+    def worker():
+        for _ in range(25):
+            result = catnap.wait(catnap.pop(peer, 1), 10)
+            with lock:
+                got.append(bytes(result.sga))
+
+    workers = [threading.Thread(target=worker) for _ in range(4)]
+    for thread in workers:
+        thread.start()
+    for i in range(100):
+        catnap.wait(catnap.push(client, SGArray.of(bytes([i]))), 10)
+    for thread in workers:
+        thread.join(20)
+    assert sorted(got) == [bytes([i]) for i in range(100)]
+
+
+def test_wait_any_is_fair(memory):
+    queues = [memory.queue() for _ in range(4)]
+    for _ in range(8):
+        for qd in queues:
+            memory.wait(memory.push(qd, SGArray.of(b"x")))
+    served = []
+    tokens = [memory.pop(qd) for qd in queues]
+    for _ in range(16):
+        index, result = memory.wait_any(tokens)
+        served.append(index)
+        tokens[index] = memory.pop(result.qd)
+    assert all(served.count(i) >= 3 for i in range(4)), served
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["push", "pop", "wait"]), st.integers(0, 2)), max_size=60))
+def test_memory_queues_keep_order_whatever_the_interleaving(steps):
+    libos = LibOS()
+    queues = [libos.queue(capacity=2) for _ in range(3)]
+    sent, got = [[] for _ in queues], [[] for _ in queues]
+    pops, pushes, serial = [[] for _ in queues], [], 0
+    for step, i in steps:
+        if step == "push":
+            serial += 1
+            sent[i].append(serial)
+            pushes.append(libos.push(queues[i], SGArray.of(serial.to_bytes(4, "big"))))
+        elif step == "pop":
+            pops[i].append(libos.pop(queues[i]))
+        else:
+            libos.turn()
+    for i, tokens in enumerate(pops):
+        for token in tokens[: len(sent[i])]:
+            got[i].append(int.from_bytes(bytes(libos.wait(token).sga), "big"))
+        assert got[i] == sent[i][: len(tokens)]
