@@ -101,6 +101,9 @@ static int start_interpreter(const char *root)
         services->log("\n");
         return -1;
     }
+    /* this interpreter has no business on the program's terminal, whatever goes wrong in it */
+    PySys_SetObject("stdout", Py_None);
+    PySys_SetObject("stderr", Py_None);
     PyEval_SaveThread();
     return 0;
 }

@@ -142,6 +142,14 @@ static inline bool bypass(void)
     return unlikely(atomic_load_explicit(&host_state, memory_order_relaxed) != STATE_UP) || unlikely(t && t->guard);
 }
 
+/* Addresses that no mapping can have: the kernel says EFAULT where we would fault. */
+static inline bool unmapped_at(uintptr_t address)
+{
+    return unlikely(address < 65536);
+}
+
+#define unmapped(address) unmapped_at((uintptr_t)(address))
+
 /* -errno -> errno, in one function. */
 static inline int64_t result(int64_t r)
 {

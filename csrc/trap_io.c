@@ -36,7 +36,7 @@ EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
 {
-    if (likely(!lookup(fd)))
+    if (likely(!lookup(fd)) || unmapped(iov))
         return next.readv(fd, iov, cnt);
     int first = 0;
     while (first < cnt && first < 1024 && iov[first].iov_len == 0)
@@ -70,7 +70,7 @@ EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr 
 {
     if (!addr)
         RECV(fd, buf, n, flags, next.recvfrom(fd, buf, n, flags, addr, len));
-    if (likely(!lookup(fd)) || bypass() || !len)
+    if (likely(!lookup(fd)) || bypass() || unmapped(len))
         return next.recvfrom(fd, buf, n, flags, addr, len);
     struct iovec iov = {buf, n};
     socklen_t room = *len;

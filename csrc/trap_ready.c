@@ -19,6 +19,8 @@
 
 static bool any_of_ours(const struct pollfd *fds, nfds_t n)
 {
+    if (unmapped(fds))
+        return false;
     for (nfds_t i = 0; i < n; i++)
         if (lookup(fds[i].fd))
             return !bypass();
@@ -60,7 +62,7 @@ static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e
     int words = (n + 63) / 64;
     for (int s = 0; s < 3; s++) {
         const unsigned long *bits = (const unsigned long *)sets[s];
-        for (int i = 0; bits && i < words; i++)
+        for (int i = 0; !unmapped(bits) && i < words; i++)
             for (unsigned long word = bits[i]; word; word &= word - 1)
                 if (lookup(i * 64 + __builtin_ctzl(word)))
                     return !bypass();

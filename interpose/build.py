@@ -24,6 +24,23 @@ void set_native(const char *name, uintptr_t address);
 void set_guarded(int yes);
 """
 
+# A failing init code would print to the program's stderr; this one reports to the log and answers BOOT_FAILED.
+INIT = """
+try:
+    from interpose import host
+except BaseException as error:
+    from _catflap_host import ffi, lib
+    try:
+        import traceback
+        text = "".join(traceback.format_exception(error))
+    except BaseException:
+        text = repr(error) + "\\n"
+    lib.services_log(("catflap: " + text).encode("utf-8", "replace"))
+    @ffi.def_extern(name="catflap_boot", error=5, onerror=lambda *_: 5)
+    def boot(shared):
+        return 5
+"""
+
 
 def contract():
     """The declarations of abi.h that cffi parses."""
@@ -81,7 +98,7 @@ static int64_t catflap_boot(int shared);
     ffi.cdef(text + SERVICES)
     ffi.cdef('extern "Python" {\n' + declared + "\nint64_t catflap_boot(int shared);\n}")
     ffi.set_source("_catflap_host", prelude)
-    ffi.embedding_init_code("from interpose import host\n")
+    ffi.embedding_init_code(INIT)
     ffi.emit_c_code(path)
 
 

@@ -34,7 +34,9 @@ def connect_entries(entries, alive):
         if described:
 
             def entry(d, *rest, function=function):
-                return function(alive[int(ffi.cast("uintptr_t", d))], *rest)
+                described = alive.get(int(ffi.cast("uintptr_t", d)))
+                # closed by another thread while this one waited for the GIL
+                return lib.CATFLAP_STALE if described is None else function(described, *rest)
         else:
             entry = function
         ffi.def_extern(name="py_" + operation, error=-EIO, onerror=onerror)(entry)
@@ -52,6 +54,7 @@ def run_hook(path):
     """Load the Python file of --hook and let it install its hooks."""
     from libos.runtime import instrument
 
+    instrument.on_error = lambda name, error: log(f"in the {name} hook", error)
     namespace = {"__name__": "catflap_hook", "__file__": path}
     with open(path) as f:
         exec(compile(f.read(), path, "exec"), namespace)
@@ -93,7 +96,7 @@ def start(shared):
         import atexit
 
         atexit.register(lib.services_die)
-    hook = os.environ.get("CATFLAP_HOOK")
+    hook = settings.hook
     if hook:
         run_hook(hook)
     if os.environ.get("CATFLAP_DEBUG"):
@@ -105,7 +108,7 @@ def start(shared):
     return 0
 
 
-@ffi.def_extern(name="catflap_boot", error=5)
+@ffi.def_extern(name="catflap_boot", error=5, onerror=lambda *_: 5)
 def boot(shared):
     try:
         return start(shared)

@@ -26,10 +26,10 @@ class Stream(Description):
 
     def send(self, address, size, flags, qt):
         # A push is a whole I/O: on a blocking descriptor it may have to wait half-way, so the kernel gets all of it.
-        if not flags & linux.MSG_DONTWAIT and self.sleeps():
-            return self.block(abi.CATFLAP_PUSH, qt)
         if instrument.HOOKS.push:
             instrument.pushed(self.queue.qd, address, size)
+        if not flags & linux.MSG_DONTWAIT and self.sleeps():
+            return self.block(abi.CATFLAP_PUSH, qt)
         return description.stale(self.queue.push_from(address, size, flags))
 
     def recvmsg(self, message, flags, qt):

@@ -1,6 +1,7 @@
 """Instrument hooks: Python callables on the data path, free when off.
 
-A hook gets (qd, view): the queue descriptor and a writable memoryview of the bytes just popped or about to be pushed.
+A hook gets (qd, view): the queue descriptor and a memoryview of the bytes, writable when they were just popped, read-only
+when they are about to be pushed (they are the program's own, perhaps a constant).
 The data path tests one flag; only with a hook installed does it take the GIL. An exception in a hook goes to `on_error`
 and never further.
 """
@@ -47,7 +48,7 @@ def show(name, qd, address, count):
         import ctypes
 
         view = memoryview((ctypes.c_char * count).from_address(address)).cast("B")
-        installed[name](qd, view)
+        installed[name](qd, view if name == "pop" else view.toreadonly())
     except BaseException as error:
         on_error(name, error)
 
