@@ -266,8 +266,7 @@ def parse_plain(text):
     tomllib costs a program 10 ms at its first socket; nearly all configurations are this plain.
     """
     document = table = {}
-    for line in text.split("\n"):
-        line = line.removesuffix("\r")
+    for line in text.replace("\r\n", "\n").split("\n"):
         if not line.replace("\t", " ").isprintable():
             return None
         line = line.strip(" \t")

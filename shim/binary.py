@@ -5,7 +5,6 @@ import re
 import struct
 import subprocess
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
@@ -36,9 +35,10 @@ def examine(name, environ, python):
     try:
         with open(target, "rb") as file:
             findings += examine_elf(target, ELFFile(file), python)
-    except (ELFError, OSError, struct.error, UnicodeDecodeError) as error:
+    except Exception as error:  # a damaged file makes the ELF reader fail in any way there is
         why = str(error) or type(error).__name__
-        findings.append(Finding("format", BAD, f"{target} can't be read as ELF: {why}.", "Is the file damaged?"))
+        remedy = "Look whether the file is damaged or can't be read from this account."
+        findings.append(Finding("format", BAD, f"{target} can't be read as ELF: {why}.", remedy))
         return findings, None
     return findings, target
 
@@ -46,7 +46,7 @@ def examine(name, environ, python):
 def examine_elf(path, elf, python):
     """Findings about one ELF program. The first that rules the preload out is the last that is looked for."""
     if elf.elfclass != 64 or elf["e_machine"] != "EM_X86_64":
-        what = f"It is a {elf.elfclass}-bit program for {elf['e_machine'].removeprefix('EM_')}."
+        what = f"It is a {elf.elfclass}-bit program for {str(elf['e_machine']).removeprefix('EM_')}."
         return [Finding("machine", BAD, what, f"Use an x86-64 build; as it is, {ON_KERNEL}.")]
     go = any(elf.get_section_by_name(name) for name in GO_SECTIONS)
     loader = next((s.get_interp_name() for s in elf.iter_segments() if s["p_type"] == "PT_INTERP"), None)

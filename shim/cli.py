@@ -1,7 +1,6 @@
 """The commands that people wait for less than for `run`: click for the command line, rich for what they print."""
 
 import json
-import os
 import sys
 
 import click
@@ -131,7 +130,10 @@ def compare(libos, runs, timeout, words):
     """
     from shim import compare
 
-    kernel, catflap = compare.measure(list(words), libos, runs, timeout)
+    try:
+        kernel, catflap = compare.measure(list(words), libos, runs, timeout)
+    except program.Missing as error:
+        return run.complain(words[0], str(error), error.remedy, error.status)
     out = console()
     table = Table(box=None)
     table.add_column("")
@@ -169,9 +171,7 @@ def main(arguments):
         context = getattr(error, "ctx", None)
         command = context.info_name if context and context.parent else None
         see = f"see 'catflap {command} --help'" if command else "see 'catflap --help'"
-        return run.complain(command or "catflap", error.format_message().rstrip("."), see)
+        message = error.format_message().rstrip(".")
+        return run.complain(command or "catflap", message[:1].lower() + message[1:], see)
     except run.Refused as error:
         return run.complain(error.what, error.why, error.remedy, error.status)
-    except program.Missing as error:
-        words = arguments[arguments.index("--") + 1 :] if "--" in arguments else arguments
-        return run.complain(words[0] if words else os.devnull, str(error), status=error.status)

@@ -14,18 +14,19 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126  # exit statuses of shells
 class Missing(Exception):
     """No such program, or not one that can be started; `status` is what a shell would exit with."""
 
-    def __init__(self, status, why):
+    def __init__(self, status, why, remedy="check the name"):
         super().__init__(why)
         self.status = status
+        self.remedy = remedy
 
 
 def find(name, environ):
     """The file that execvp(3) would run for `name`: its path, or Missing."""
     if not name:
         raise Missing(NOT_FOUND, "no such file or directory")
-    if "/" in name:
+    if "/" in name or environ.get("PATH") == "":
         refuse_unless_runnable(name)
-        return name
+        return name if "/" in name else "./" + name
     found = None
     for folder in environ.get("PATH", os.defpath).split(":"):
         path = os.path.join(folder, name) if folder else name
@@ -39,7 +40,7 @@ def find(name, environ):
             found = found or path
     if found:
         refuse_unless_runnable(found)
-    raise Missing(NOT_FOUND, "not found in PATH")
+    raise Missing(NOT_FOUND, "not found in PATH", "check the name, or give a path with a slash")
 
 
 def refuse_unless_runnable(path):
@@ -49,9 +50,10 @@ def refuse_unless_runnable(path):
     except OSError as error:
         raise Missing(NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE, said(error))
     if stat.S_ISDIR(mode):
-        raise Missing(NOT_EXECUTABLE, "is a directory")
+        raise Missing(NOT_EXECUTABLE, "is a directory", "give a program")
     if not os.access(path, os.X_OK, effective_ids=True):
-        raise Missing(NOT_EXECUTABLE, "permission denied" if stat.S_ISREG(mode) else "not a program")
+        why = "permission denied" if stat.S_ISREG(mode) else "not a program"
+        raise Missing(NOT_EXECUTABLE, why, "it needs execute permission (chmod +x)")
 
 
 def said(error):
@@ -91,11 +93,11 @@ def interpreter_of(path, environ):
     """The ELF file that runs when `path` is started: itself or the end of its #! lines; None if there is none."""
     for _ in range(5):  # the kernel follows no more than that
         start = head(path)
-        if start.startswith(b"\x7fELF"):
+        if not start or start.startswith(b"\x7fELF"):
             return path
         words = shebang(start)
         if not words:
-            return None if is_binary(start) or not start else "/bin/sh"
+            return None if is_binary(start) else "/bin/sh"
         path = words[0]
         if os.path.basename(path) == "env" and len(words) > 1:
             path = program_of_env(words[1], environ) or path

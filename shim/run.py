@@ -71,7 +71,7 @@ def parse(arguments):
             if word.startswith("--"):
                 flags[word[2:]] = True
             else:
-                level = min(level + word.count("v"), 2) if "q" not in word else -1
+                level = min(max(level, 0) + word.count("v"), 2) if "q" not in word else -1
                 flags["verbose"] = str(level)
         else:
             raise unknown(name, equals)
@@ -85,7 +85,7 @@ def unknown(name, equals):
         return Refused("run", f"option {name} takes no value", f"usage: {USAGE}")
     from difflib import get_close_matches
 
-    close = get_close_matches(name, [option[0] for option in OPTIONS], 1)
+    close = get_close_matches(name, [option[0] for option in OPTIONS], 1, 0.7)
     return Refused(
         "run", f"unknown option {name}", f"did you mean {close[0]}?" if close else "see 'catflap run --help'"
     )
@@ -220,8 +220,9 @@ def start(path, words, environ):
         if error.errno == program.errno.ENOENT:
             words = program.shebang(program.head(path))
             why = f"its interpreter {words[0]} is missing" if words else "its loader is missing"
-            raise program.Missing(program.NOT_FOUND, why)
-        raise program.Missing(program.NOT_EXECUTABLE, why)
+            raise program.Missing(program.NOT_FOUND, why, "install it")
+        remedy = "give a program for this machine" if error.errno == program.errno.ENOEXEC else "see execve(2)"
+        raise program.Missing(program.NOT_EXECUTABLE, why, remedy)
 
 
 def main(arguments):
@@ -245,7 +246,7 @@ def main(arguments):
     except Refused as error:
         return complain(error.what, error.why, error.remedy, error.status)
     except program.Missing as error:
-        return complain(words[0], str(error), status=error.status)
+        return complain(words[0], str(error), error.remedy, error.status)
     return preload
 
 
