@@ -336,3 +336,21 @@ SCENARIO(pidfd_getfd_of_a_socket)
     SAY(close(copy));
     SAY(recv(p[1], buf, 8, 0));
 }
+
+/* A program started without standard descriptors gets 0, 1 and 2 for its sockets. */
+SCENARIO(low_numbers)
+{
+    char buf[8];
+    MUST(dup2(1, 50));
+    for (int fd = 0; fd < 3; fd++)
+        MUST(close(fd));
+    int l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0);
+    struct name a = loopback(AF_INET, 0);
+    bool fine = bind(l, &a.any, a.len) == 0 && listen(l, 4) == 0;
+    a = loopback(AF_INET, port_of(l));
+    fine &= connect(c, &a.any, a.len) == 0;
+    int s = accept(l, NULL, NULL), ep = epoll_create1(0);
+    fine &= send(c, "low", 3, 0) == 3 && recv(s, buf, 8, 0) == 3;
+    MUST(dup2(50, 1));
+    say("numbers %d %d %d %d, working %d", l, c, s, ep, fine);
+}

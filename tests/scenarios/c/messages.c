@@ -303,6 +303,64 @@ SCENARIO(files_to_sockets)
     SAY(splice(p[1], NULL, p[0], NULL, 1, 0));
 }
 
+/* A non-blocking socket takes another way through sendfile: the same answers, whatever it is asked. */
+SCENARIO(files_to_a_nonblocking_socket)
+{
+    int p[2], pipes[2], file = (int)SAY(memfd_create("data", 0)), dir = open("/", O_RDONLY), proc = open("/proc/self/stat", O_RDONLY);
+    int blind = open("/dev/null", O_WRONLY);
+    static char data[40000], in[40000];
+    tcp_pair(p);
+    MUST(pipe(pipes));
+    nonblocking(p[0], true);
+    fill(data, sizeof data, 0, 2);
+    CHECK(write(file, data, sizeof data) == sizeof data);
+    off_t at = 0;
+    for (int with_offset = 0; with_offset < 2; with_offset++) {
+        off_t *offset = with_offset ? &at : NULL;
+        SAY(sendfile(p[0], -1, offset, 10));
+        SAY(sendfile(p[0], p[1], offset, 10));
+        SAY(sendfile(p[0], dir, offset, 10));
+        SAY(sendfile(p[0], blind, offset, 10));
+        SAY(sendfile(p[0], pipes[0], offset, 0));
+        SAY(sendfile(p[0], file, offset, 0));
+        SAY(sendfile(p[0], proc, offset, 3));
+        SAY(recv(p[1], in, 3, MSG_WAITALL));
+        SAY(at);
+    }
+    SAY(sendfile(p[0], file, nowhere, 10));
+    at = -1;
+    SAY(sendfile(p[0], file, &at, 10));
+    at = SSIZE_MAX - 5;
+    SAY(sendfile(p[0], file, &at, 10));
+    at = 39990;
+    SAY(sendfile(p[0], file, &at, 1ul << 40));
+    SAY(at);
+    SAY(recv(p[1], in, 10, MSG_WAITALL));
+    CHECK(matches(in, 10, 39990, 2));
+    MUST(lseek(file, 5, SEEK_SET));
+    SAY(sendfile(p[0], file, NULL, 20000));
+    SAY(lseek(file, 0, SEEK_CUR));
+    CHECK(recv_all(p[1], in, 20000) && matches(in, 20000, 5, 2));
+    size_t sent = 0;
+    ssize_t n;
+    while ((at = 0, n = sendfile(p[0], file, &at, sizeof data)) > 0) {
+        if (at != n)
+            say("BROKEN: offset %ld after %zd", (long)at, n);
+        sent += (size_t)n;
+    }
+    SAY(errno == EAGAIN);
+    SAY(at);
+    MUST(shutdown(p[0], SHUT_WR));
+    size_t got = 0;
+    while ((n = recv(p[1], in, sizeof in, 0)) > 0)
+        got += (size_t)n;
+    CHECK(got == sent && sent > 40000);
+    signal(SIGPIPE, SIG_IGN);
+    at = 3;
+    SAY(sendfile(p[0], file, &at, 10));
+    SAY(at);
+}
+
 SCENARIO(stdio)
 {
     int p[2];
