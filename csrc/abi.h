@@ -7,12 +7,29 @@
 #include <stdint.h>
 
 /* --- parsed by cffi from here --- */
-enum { CATFLAP_ABI = 1 };
+enum { CATFLAP_ABI = 2 };
 
 /* What an operation may answer besides a count (>= 0) or a kernel error (-errno). */
 enum {
     CATFLAP_SLEEP = -100001, /* a blocked qtoken: make the kernel call yourself, from bare C, then tell ops->woke */
+    CATFLAP_WAIT = -100003,  /* sleep on what struct catflap_wait says, from bare C, and ask again */
     CATFLAP_STALE = -100002, /* this descriptor is no longer what we took: forget it and ask the kernel */
+};
+
+/* One call of the program on its way: what it has done so far and what it waits for. Python knows the offsets
+ * (libos/layout.py). */
+struct catflap_wait {
+    uint64_t qtoken;   /* of a blocked operation */
+    int64_t done;      /* bytes moved by earlier turns */
+    int64_t deadline;  /* CLOCK_MONOTONIC in ns; 0: not looked at yet, -1: never */
+    uint64_t pending;  /* address of an int that is not 0 while a signal waits to be delivered: stop spinning */
+    uint64_t bell;     /* of this thread; 0: it has none yet */
+    int64_t fd;        /* WAIT: sleep until poll(2) `events` on this, or the bell, or `timeout` */
+    int64_t events;
+    int64_t attend;    /* not 0: call ops->attend when the operation is done */
+    int64_t timeout;   /* ns; -1: for ever */
+    uint32_t caught;   /* signals caught by this thread when the call began, and those of them without SA_RESTART */
+    uint32_t hard;
 };
 
 /* Which operation a blocked qtoken stands for. */
@@ -35,6 +52,10 @@ enum {
     CATFLAP_KERNEL_STALE = 6,        /* the number was closed or replaced behind our back */
     CATFLAP_KERNEL_ADDRESS = 7,      /* an address rule sent this connection to the kernel */
     CATFLAP_KERNEL_TABLE = 8,        /* the number is beyond the descriptor table */
+    CATFLAP_KERNEL_PEER_UNKNOWN = 9, /* the other end is no socket of this machine's network namespace */
+    CATFLAP_KERNEL_PEER_PLAIN = 10,  /* the other end's program is not under Catflap */
+    CATFLAP_KERNEL_PEER_UID = 11,    /* the other end belongs to another user */
+    CATFLAP_KERNEL_OTHER_VERSION = 12, /* the other end's Catflap has another ABI */
 };
 
 /* Every function answers as described above. `d` is a description, `qt` where a blocked qtoken is written. */
@@ -46,12 +67,20 @@ struct catflap_ops {
     int64_t (*sendfile)(void *d, int in_fd, uintptr_t offset, uint64_t n, uintptr_t qt);
     int64_t (*accept)(void *d, uintptr_t addr, uintptr_t len, int flags, uintptr_t qt);
     int64_t (*connect)(void *d, uintptr_t addr, uint32_t len, uintptr_t qt);
-    int64_t (*ready)(uintptr_t qt);
+    int64_t (*ready)(int ep, uintptr_t events, int n, uintptr_t qt);
+    int64_t (*ready_poll)(uintptr_t fds, uintptr_t handles, uintptr_t copy, uint64_t n, uintptr_t qt);
+    int64_t (*handle)(void *d);
     int64_t (*woke)(uint64_t qtoken, int op, uintptr_t data, int64_t result);
     int64_t (*dropped)(uint64_t qtoken);
     int64_t (*probe)(void *d, int64_t x);
     /* from here on the GIL is taken */
     int64_t (*adopt)(int fd, int domain, int type);
+    int64_t (*attend)(void *d);
+    int64_t (*new_bell)(uintptr_t fd);
+    int64_t (*free_bell)(int bell);
+    int64_t (*interest)(void *d, int ep, int op, int fd, uintptr_t event);
+    int64_t (*set_closed)(int ep);
+    int64_t (*pending)(void *d, int outward);
     int64_t (*bind)(void *d, uintptr_t addr, uint32_t len);
     int64_t (*listen)(void *d, int backlog);
     int64_t (*shutdown)(void *d, int how);
@@ -62,6 +91,7 @@ struct catflap_ops {
     int64_t (*dup)(void *d, int fd);
     int64_t (*close)(void *d, int fd);
     int64_t (*probe_gil)(void *d, int64_t x);
+    int sets; /* 1: epoll sets are watched by the host */
     uint32_t forks;  /* how often this process has forked or been forked */
     int guarded; /* interpreted or observed by hooks: call the first group as the second, private stack and all */
 };

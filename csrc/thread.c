@@ -29,6 +29,11 @@ static void thread_end(void *record)
     if (t->qtoken && atomic_load(&host_state) == STATE_UP)
         HOT(t, dropped, t->qtoken, 0, 0, 0, 0);
     t->qtoken = 0;
+    if (t->bell > 0 && atomic_load(&host_state) == STATE_UP) {
+        SLOW(t, free_bell, t->bell, 0, 0, 0, 0);
+        syscall(SYS_close, t->bell_fd);
+    }
+    t->bell = 0;
     if (t->has_state == 2 && atomic_load(&host_state) == STATE_UP)
         host_thread_end();
     t->has_state = 0;
@@ -96,6 +101,9 @@ void thread_forked(void)
     int top = atomic_load(&record_top);
     for (int i = 0; i < top; i++) {
         struct thread *t = &records[i];
+        if (t->bell > 0) /* our copy: the parent's thread goes on using its own */
+            syscall(SYS_close, t->bell_fd);
+        t->bell = 0;
         if (t == self)
             continue;
         t->depth = t->guard = t->has_state = t->forking = 0;
@@ -191,7 +199,7 @@ int64_t slow_call(struct thread *t, void *function, int64_t a, int64_t b, int64_
     t->guard--;
     pthread_setcancelstate(cancel, NULL);
     atomic_signal_fence(memory_order_seq_cst);
-    if (unlikely(t->deferred))
+    if (unlikely(t->deferred && !t->depth))
         signal_deliver(t);
     errno = error;
     return r;

@@ -82,7 +82,10 @@ struct thread {
     char *stack;               /* private stack for interpreted paths, mapped at first use */
     int has_state;             /* 1: has a Python thread state; 2: one that we made and end */
     int forking;
-    int deferred;              /* a signal put off until the slow call ends */
+    int bell;                  /* what wakes this thread out of a wait on the host; 0: none yet */
+    int bell_fd;
+    uint32_t caught, hard;     /* signals caught, and those of them without SA_RESTART */
+    int deferred;              /* a signal put off until this thread is outside */
     siginfo_t deferred_info;
     uint64_t deferred_mask;
     uint64_t fork_mask;
@@ -97,6 +100,9 @@ int grace_passed(void);
 void grace_wait(void);
 
 void signal_deliver(struct thread *t);
+
+/* Sleep on `fds` (with room for one more) and this thread's bell, as `w` says. 0: ask the host again; or -EINTR. */
+int64_t wait_sleep(struct thread *t, struct catflap_wait *w, struct pollfd *fds, nfds_t n, const sigset_t *mask, bool restart);
 
 /* A call into the host that may run Python: private stack, handlers put off, no cancellation, errno kept. */
 int64_t slow_call(struct thread *t, void *function, int64_t a, int64_t b, int64_t c, int64_t d, int64_t e);
@@ -130,9 +136,18 @@ static inline struct thread *enter(void)
 static inline void leave(struct thread *t)
 {
     atomic_signal_fence(memory_order_seq_cst);
-    if (--t->depth == 0)
+    if (--t->depth == 0) {
         atomic_store_explicit(&t->sequence, atomic_load_explicit(&t->sequence, memory_order_relaxed) + 1,
                               memory_order_release);
+        atomic_signal_fence(memory_order_seq_cst);
+        if (unlikely(t->deferred))
+            signal_deliver(t);
+    }
+}
+
+static inline struct catflap_wait wait_begin(struct thread *t)
+{
+    return (struct catflap_wait){.pending = (uintptr_t)&t->deferred, .bell = (uint64_t)t->bell, .caught = t->caught, .hard = t->hard};
 }
 
 /* True when a trap must leave this call to the kernel although the descriptor is ours. */
@@ -170,7 +185,9 @@ static inline int64_t result(int64_t r)
 #define HOT_sendfile(a, b, c, d, e) ops.sendfile((void *)(a), (int)(b), (uintptr_t)(c), (uint64_t)(d), (uintptr_t)(e))
 #define HOT_accept(a, b, c, d, e) ops.accept((void *)(a), (uintptr_t)(b), (uintptr_t)(c), (int)(d), (uintptr_t)(e))
 #define HOT_connect(a, b, c, d, e) ops.connect((void *)(a), (uintptr_t)(b), (uint32_t)(c), (uintptr_t)(d))
-#define HOT_ready(a, b, c, d, e) ops.ready((uintptr_t)(a))
+#define HOT_ready(a, b, c, d, e) ops.ready((int)(a), (uintptr_t)(b), (int)(c), (uintptr_t)(d))
+#define HOT_ready_poll(a, b, c, d, e) ops.ready_poll((uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c), (uint64_t)(d), (uintptr_t)(e))
+#define HOT_handle(a, b, c, d, e) ops.handle((void *)(a))
 #define HOT_woke(a, b, c, d, e) ops.woke((uint64_t)(a), (int)(b), (uintptr_t)(c), (int64_t)(d))
 #define HOT_dropped(a, b, c, d, e) ops.dropped((uint64_t)(a))
 #define SLOW(t, op, a, b, c, d, e)                                                                                     \
@@ -213,19 +230,35 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
     do {                                                                                                               \
         if (likely(!lookup(fd)) || bypass())                                                                           \
             return call;                                                                                               \
-        uint64_t qtoken = 0;                                                                                           \
         pthread_testcancel();                                                                                          \
         struct thread *t = enter();                                                                                    \
-        void *d = lookup(fd); /* again: only what is looked up inside can't be retired under us */                    \
-        int64_t r = d ? op_call : CATFLAP_STALE;                                                                       \
+        struct catflap_wait wait = wait_begin(t);                                                                      \
+        void *d;                                                                                                       \
+        int64_t r;                                                                                                     \
+        for (;;) {                                                                                                     \
+            d = lookup(fd); /* again: only what is looked up inside can't be retired under us */                       \
+            r = d ? op_call : CATFLAP_STALE;                                                                           \
+            if (likely(r >= -4095 || r != CATFLAP_WAIT))                                                               \
+                break;                                                                                                 \
+            struct pollfd on[2] = {{.fd = (int)wait.fd, .events = (short)wait.events}};                                \
+            r = wait_sleep(t, &wait, on, 1, NULL, wait.deadline <= 0);                                                 \
+            if (r) {                                                                                                   \
+                r = wait.done ? wait.done : r;                                                                         \
+                break;                                                                                                 \
+            }                                                                                                          \
+        }                                                                                                              \
         if (likely(r >= -4095)) {                                                                                      \
+            if (unlikely(wait.qtoken))                                                                                 \
+                HOT(t, woke, wait.qtoken, 0, 0, 0, 0);                                                                 \
+            if (unlikely(wait.attend) && d)                                                                            \
+                SLOW(t, attend, d, 0, 0, 0, 0);                                                                        \
             leave(t);                                                                                                  \
             return (type)result(r);                                                                                    \
         }                                                                                                              \
         if (r == CATFLAP_SLEEP) {                                                                                      \
-            struct sleep outer = sleep_begin(t, qtoken);                                                               \
+            struct sleep outer = sleep_begin(t, wait.qtoken);                                                          \
             int64_t s = call;                                                                                          \
-            return (type)result(sleep_end(t, outer, qtoken, kind, data, s));                                                \
+            return (type)result(sleep_end(t, outer, wait.qtoken, kind, data, s));                                      \
         }                                                                                                              \
         leave(t);                                                                                                      \
         if (d)                                                                                                         \

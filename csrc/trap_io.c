@@ -3,13 +3,13 @@
 #include "trap.h"
 
 #define RECV(fd, buf, n, flags, call)                                                                                  \
-    WALK(ssize_t, fd, buf, CATFLAP_POP, HOT(t, recv, d, buf, n, flags, &qtoken), call)
+    WALK(ssize_t, fd, buf, CATFLAP_POP, HOT(t, recv, d, buf, n, flags, &wait), call)
 #define SEND(fd, buf, n, flags, call)                                                                                  \
-    WALK(ssize_t, fd, buf, CATFLAP_PUSH, HOT(t, send, d, buf, n, flags, &qtoken), call)
+    WALK(ssize_t, fd, buf, CATFLAP_PUSH, HOT(t, send, d, buf, n, flags, &wait), call)
 #define RECVMSG(fd, msg, flags, call)                                                                                  \
-    WALK(ssize_t, fd, (msg), CATFLAP_POP_MESSAGE, HOT(t, recvmsg, d, msg, flags, &qtoken, 0), call)
+    WALK(ssize_t, fd, (msg), CATFLAP_POP_MESSAGE, HOT(t, recvmsg, d, msg, flags, &wait, 0), call)
 #define SENDMSG(fd, msg, flags, call)                                                                                  \
-    WALK(ssize_t, fd, NULL, CATFLAP_PUSH, HOT(t, sendmsg, d, msg, flags, &qtoken, 0), call)
+    WALK(ssize_t, fd, NULL, CATFLAP_PUSH, HOT(t, sendmsg, d, msg, flags, &wait, 0), call)
 
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
@@ -66,6 +66,13 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
     SENDMSG(fd, msg, flags, next.sendmsg(fd, msg, flags));
 }
 
+/* As recvmsg with `msg`; msg_iov becomes NULL when the kernel's own call was made instead. */
+#define KERNEL_RECVFROM (msg->msg_iov = NULL, next.recvfrom(fd, buf, n, flags, addr, len))
+static ssize_t receive_from(int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len, struct msghdr *msg)
+{
+    WALK(ssize_t, fd, buf, CATFLAP_POP, HOT(t, recvmsg, d, msg, flags, &wait, 0), KERNEL_RECVFROM);
+}
+
 EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len)
 {
     if (!addr)
@@ -75,21 +82,10 @@ EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr 
     struct iovec iov = {buf, n};
     socklen_t room = *len;
     struct msghdr msg = {.msg_name = addr, .msg_namelen = room, .msg_iov = &iov, .msg_iovlen = 1};
-    uint64_t qtoken = 0;
-    struct thread *t = enter();
-    void *d = lookup(fd);
-    int64_t r = d ? HOT(t, recvmsg, d, &msg, flags, &qtoken, 0) : CATFLAP_STALE;
-    if (r == CATFLAP_SLEEP) {
-        struct sleep outer = sleep_begin(t, qtoken);
-        int64_t s = next.recvfrom(fd, buf, n, flags, addr, len);
-        return result(sleep_end(t, outer, qtoken, CATFLAP_POP, buf, s));
-    }
-    leave(t);
-    if (r == CATFLAP_STALE)
-        return next.recvfrom(fd, buf, n, flags, addr, len);
-    if (r >= 0)
+    int64_t r = receive_from(fd, buf, n, flags, addr, len, &msg);
+    if (r >= 0 && msg.msg_iov) /* a call that the kernel made has set the length itself */
         *len = msg.msg_namelen;
-    return result(r);
+    return r;
 }
 
 static ssize_t send_to(int fd, struct msghdr *msg, const void *buf, size_t n, int flags, const struct sockaddr *addr,
@@ -109,7 +105,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct
 
 EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t n)
 {
-    WALK(ssize_t, out, NULL, CATFLAP_PUSH, HOT(t, sendfile, d, in, offset, n, &qtoken), next.sendfile(out, in, offset, n));
+    WALK(ssize_t, out, NULL, CATFLAP_PUSH, HOT(t, sendfile, d, in, offset, n, &wait), next.sendfile(out, in, offset, n));
 }
 EXPORT ssize_t sendfile64(int out, int in, off_t *offset, size_t n) __attribute__((alias("sendfile")));
 

@@ -21,7 +21,7 @@ static const uint64_t FAULTS = 1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1u
 static void trampoline(int sig, siginfo_t *info, void *context)
 {
     struct thread *t = self;
-    if (unlikely(t && t->guard)) {
+    if (unlikely(t && (t->depth || t->guard))) {
         uint64_t *mask = (uint64_t *)&((ucontext_t *)context)->uc_sigmask;
         t->deferred = sig;
         t->deferred_info = *info;
@@ -29,12 +29,17 @@ static void trampoline(int sig, siginfo_t *info, void *context)
         *mask = ~FAULTS; /* in force when this returns: nothing else arrives before the slow call ends */
         return;
     }
+    if (t) { /* a wait on the host has to end as the kernel's would */
+        t->caught++;
+        if (!(atomic_load_explicit(&handler_flags[sig], memory_order_relaxed) & SA_RESTART))
+            t->hard++;
+    }
     handler_t handler = atomic_load_explicit(&handlers[sig], memory_order_acquire);
     if (handler)
         handler(sig, info, context);
 }
 
-/* The slow call has ended: send the signal again, as it came, and let it in. */
+/* This thread is outside: send the signal again, as it came, and let it in. */
 void signal_deliver(struct thread *t)
 {
     int sig = t->deferred;

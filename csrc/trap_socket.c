@@ -52,12 +52,12 @@ EXPORT int listen(int fd, int backlog)
 
 static int accept_kernel(int fd, struct sockaddr *addr, socklen_t *len)
 {
-    WALK(int, fd, addr, CATFLAP_ACCEPT, HOT(t, accept, d, addr, len, 0, &qtoken), next.accept(fd, addr, len));
+    WALK(int, fd, addr, CATFLAP_ACCEPT, HOT(t, accept, d, addr, len, 0, &wait), next.accept(fd, addr, len));
 }
 
 static int accept4_kernel(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    WALK(int, fd, addr, CATFLAP_ACCEPT, HOT(t, accept, d, addr, len, flags, &qtoken), next.accept4(fd, addr, len, flags));
+    WALK(int, fd, addr, CATFLAP_ACCEPT, HOT(t, accept, d, addr, len, flags, &wait), next.accept4(fd, addr, len, flags));
 }
 
 EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
@@ -76,7 +76,7 @@ EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    WALK(int, fd, addr, CATFLAP_CONNECT, SLOW(t, connect, d, addr, len, &qtoken, 0), next.connect(fd, addr, len));
+    WALK(int, fd, addr, CATFLAP_CONNECT, SLOW(t, connect, d, addr, len, &wait, 0), next.connect(fd, addr, len));
 }
 
 EXPORT int shutdown(int fd, int how)

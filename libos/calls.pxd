@@ -1,11 +1,18 @@
 cdef extern from "<sys/syscall.h>" nogil:
-    long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap
+    long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap, SYS_sched_yield
 
 cdef extern from "<sys/socket.h>" nogil:
     int DONTWAIT "MSG_DONTWAIT"
+    int PEEK "MSG_PEEK"
+    int TRUNC "MSG_TRUNC"
+    int WAITALL "MSG_WAITALL"
+    int SPINE_ONLY "(MSG_OOB|MSG_ERRQUEUE)"
+    int LOOK_NOW "0x10000000"
+    int KEPT "(MSG_PEEK|MSG_TRUNC|MSG_ERRQUEUE)"
 
 cdef extern from "<errno.h>" nogil:
     int UNSUPPORTED "EOPNOTSUPP"
+    int EAGAIN, ECONNREFUSED
 
 cdef extern from "<sys/mman.h>" nogil:
     int READ_WRITE "(PROT_READ|PROT_WRITE)"

@@ -1,11 +1,19 @@
 """The kernel calls of the inline paths, by name. Compiled code takes them from the C headers (calls.pxd)."""
 
+from errno import EAGAIN, ECONNREFUSED  # noqa: F401
 from errno import EOPNOTSUPP as UNSUPPORTED  # noqa: F401
 
+PEEK = 0x2
+TRUNC = 0x20
 DONTWAIT = 0x40  # MSG_DONTWAIT: an inline attempt never sleeps, whatever the descriptor's mode
+WAITALL = 0x100
+SPINE_ONLY = 0x2001  # MSG_OOB, MSG_ERRQUEUE
+LOOK_NOW = 0x10000000  # ours: ask the spine even if the ring has been empty for a moment only
+KEPT = 0x2022  # flags of an inline receive that the kernel is told too
 READ_WRITE = 3  # PROT_READ | PROT_WRITE
 RESERVED = 0x4022  # MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
 SYS_mmap = 9
+SYS_sched_yield = 24
 SYS_connect = 42
 SYS_sendto = 44
 SYS_recvfrom = 45

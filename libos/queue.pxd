@@ -9,3 +9,6 @@ cdef class Queue:
     cdef long long push_message(self, size_t message, int flags) noexcept nogil
     cdef long long accept_into(self, size_t address, size_t length, int flags) noexcept nogil
     cdef long long connect_to(self, size_t address, unsigned int length) noexcept nogil
+    cdef bint upgraded(self) noexcept nogil
+    cdef int ready(self, int mask) noexcept nogil
+    cdef bint arm(self, unsigned long long bell, int mask) noexcept nogil

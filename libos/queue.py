@@ -40,3 +40,16 @@ class Queue:
     def connect_to(self, address, length):
         """Start connecting to the socket address of `length` bytes at `address`."""
         return -calls.UNSUPPORTED
+
+    # Readiness beside PDPIX, for queues whose data is not the kernel's to see. Masks: READABLE 1, WRITABLE 2.
+    def upgraded(self):
+        """Whether the device holds data that the kernel doesn't know of: a wait has to look here too."""
+        return False
+
+    def ready(self, mask):
+        """Which of `mask` an inline attempt would find now, beside what the kernel says of `fd`."""
+        return 0
+
+    def arm(self, bell, mask):
+        """Have `bell` rung when `mask` may have come true. False when another thread of ours has the place."""
+        return False

@@ -3,8 +3,13 @@
 #ifndef CATFLAP_RAW_H
 #define CATFLAP_RAW_H
 
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 static inline uint64_t raw_load(uintptr_t a) { return __atomic_load_n((uint64_t *)a, __ATOMIC_ACQUIRE); }
 static inline uint32_t raw_load32(uintptr_t a) { return __atomic_load_n((uint32_t *)a, __ATOMIC_ACQUIRE); }
@@ -30,6 +35,20 @@ static inline uint64_t raw_not(uint64_t v) { return ~v; }
 /* Index of the lowest set bit; v is not 0 (Lemire's iteration stands on this one instruction). */
 static inline int raw_ctz(uint64_t v) { return __builtin_ctzll(v); }
 
+/* Between publishing and looking whether the other side sleeps, and its mirror image there (C11 seq_cst fence). */
+static inline void raw_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+
+/* One turn of a spin. */
+static inline void raw_pause(void) { __builtin_ia32_pause(); }
+
+/* Nanoseconds of CLOCK_MONOTONIC, by the vDSO. */
+static inline int64_t raw_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
 /* A system call that no preload can see: result or -errno, as the kernel gives it. Never a cancellation point. */
 static inline long raw_syscall(long n, long a, long b, long c, long d, long e, long f)
 {
@@ -42,6 +61,34 @@ static inline long raw_syscall(long n, long a, long b, long c, long d, long e, l
                      : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
     return r;
+}
+
+/* Stream positions of a TCP socket by TCP_INFO (tcp(7), linux/tcp.h): payload bytes the kernel has taken from this process,
+ * or given to it. -1 when the connection isn't established or the two readings of the latter disagree. */
+static inline long raw_tcp_info(long fd, struct tcp_info *info)
+{
+    uint32_t length = sizeof *info;
+    if (raw_syscall(SYS_getsockopt, fd, 6, TCP_INFO, (long)info, (long)&length, 0) != 0)
+        return -1;
+    return length >= offsetof(struct tcp_info, tcpi_bytes_retrans) + 8 && info->tcpi_state == 1 ? 0 : -1;
+}
+
+static inline long raw_kernel_sent(long fd)
+{
+    struct tcp_info info;
+    if (raw_tcp_info(fd, &info) != 0)
+        return -1;
+    return (long)(info.tcpi_bytes_sent - info.tcpi_bytes_retrans + info.tcpi_notsent_bytes);
+}
+
+static inline long raw_kernel_received(long fd)
+{
+    struct tcp_info before, after;
+    int unread = 0;
+    if (raw_tcp_info(fd, &before) != 0 || raw_syscall(SYS_ioctl, fd, SIOCINQ, (long)&unread, 0, 0, 0) != 0 ||
+        raw_tcp_info(fd, &after) != 0 || before.tcpi_bytes_received != after.tcpi_bytes_received)
+        return -1;
+    return (long)(after.tcpi_bytes_received - (uint64_t)unread);
 }
 
 #endif

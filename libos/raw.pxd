@@ -11,6 +11,11 @@ cdef extern from "libos/raw.h" nogil:
     unsigned long long bit "raw_bit" (unsigned long long n) noexcept
     unsigned long long invert "raw_not" (unsigned long long v) noexcept
     int ctz "raw_ctz" (unsigned long long v) noexcept
+    void fence "raw_fence" () noexcept
+    void pause "raw_pause" () noexcept
+    long long now "raw_now" () noexcept
+    long kernel_sent "raw_kernel_sent" (long fd) noexcept
+    long kernel_received "raw_kernel_received" (long fd) noexcept
     long syscall "raw_syscall" (long n, long a, long b, long c, long d, long e, long f) noexcept
 
 cdef extern from *:

@@ -1,6 +1,8 @@
 """The interpreted twins of raw.h, by ctypes. Atomic as far as the GIL makes them: right for interpreted mode only."""
 
 import ctypes
+import struct
+import time
 
 _M64 = (1 << 64) - 1
 _u64 = ctypes.c_uint64.from_address
@@ -71,9 +73,46 @@ def ctz(v):
     return (v & -v).bit_length() - 1
 
 
+def fence():
+    """The GIL orders memory in interpreted mode; the peer's loads are ordered by the kernel calls between."""
+
+
+def pause():
+    """Let another thread have the GIL: a spin that keeps it would wait for itself."""
+    time.sleep(0)
+
+
+def now():
+    return time.monotonic_ns()
+
+
 def syscall(n, a=0, b=0, c=0, d=0, e=0, f=0):
     r = _libc.syscall(n, a, b, c, d, e, f)
     return -ctypes.get_errno() if r == -1 else r
+
+
+def tcp_info(fd):
+    """(state, unsent, bytes received, bytes sent, bytes sent again) of a TCP socket (linux/tcp.h, struct tcp_info)."""
+    info = ctypes.create_string_buffer(256)
+    length = ctypes.c_uint32(256)
+    if syscall(55, fd, 6, 11, ctypes.addressof(info), ctypes.addressof(length)) != 0 or length.value < 216:
+        return 0, 0, 0, 0, 0
+    word = struct.unpack_from
+    received, unsent = word("<Q", info, 128)[0], word("<I", info, 144)[0]
+    return info.raw[0], unsent, received, *word("<QQ", info, 200)
+
+
+def kernel_sent(fd):
+    state, unsent, _, sent, again = tcp_info(fd)
+    return sent - again + unsent if state == 1 else -1
+
+
+def kernel_received(fd):
+    before, unread = tcp_info(fd), ctypes.c_int(0)
+    if before[0] != 1 or syscall(16, fd, 0x541B, ctypes.addressof(unread)) != 0:
+        return -1
+    after = tcp_info(fd)
+    return after[2] - unread.value if after[0] == 1 and after[2] == before[2] else -1
 
 
 def address_of(function):

@@ -1,0 +1,72 @@
+"""Catloop: same-host TCP through shared memory, under an unmodified program's kernel sockets.
+
+Every Catloop socket is a real kernel TCP socket, the spine. A connection that has shown itself worth it and whose other end
+is under Catflap too is upgraded: its bytes go through a ring in shared memory, and everything else (names, options, the end
+of the stream, the death of the peer) stays the kernel's.
+"""
+
+from libos import endpoint, layout, meeting, raw
+from libos.family import Family
+from libos.loop_queue import LoopQueue
+from libos.runtime.memory import Heap
+from libos.runtime.qtokens import Qtokens
+
+FIRST_QD = 500
+STREAM = 1
+WORTH, AGREEING = 16, 4
+
+
+class Catloop:
+    """The composition. `adopt` gives a queue over a program's TCP socket, or None for what is the kernel's."""
+
+    def __init__(self):
+        self.qtokens = Qtokens()
+        self.heap = Heap()
+        self.family = Family()
+        self.next_qd = FIRST_QD
+        self.queues = set()
+
+    def adopt(self, fd, kind):
+        if kind != STREAM:
+            return None
+        end = self.family.claim()
+        if not end:
+            return None
+        qd, self.next_qd = self.next_qd, self.next_qd + 1
+        queue = LoopQueue(qd, fd, end)
+        self.queues.add(queue)
+        return queue
+
+    def attend(self, queue):
+        """The next step of a connection's way to the rings. Raises meeting.Refused when it stays on the kernel."""
+        if queue.meeting is None:
+            queue.meeting = meeting.Meeting(self.family, queue.end, queue.accepting)
+        attached = raw.load(queue.end + layout.IN)
+        if not attached:
+            attached = queue.meeting.step()
+        if attached and meeting.agree(queue.end):
+            queue.next_step = (1 << 63) - 1
+            return
+        queue.next_step = queue.uses + (AGREEING if attached or queue.meeting.sock else WORTH << queue.meeting.tries)
+
+    def release(self, queue):
+        """The last number of this process that stood for the connection is closed; a shared one lives on elsewhere."""
+        self.queues.discard(queue)
+        if queue.meeting is not None:
+            queue.meeting.close()
+        if raw.load(queue.end + layout.USERS) == 1 and raw.load(queue.end + layout.IN):
+            raw.store(raw.load(queue.end + layout.IN) + layout.H_CLOSED, 1)
+            endpoint.ring_bell(queue.end, raw.load(queue.end + layout.IN) + layout.H_ROOM_BELL)
+            if raw.load(queue.end + layout.IN_STATE) == layout.RING and meeting.unread(queue.end):
+                meeting.reset_at_close(queue.fd)
+
+    def freed(self, queue):
+        """Nobody can be inside the queue any more."""
+        if raw.load(queue.end + layout.USERS) == 1:
+            meeting.detach(queue.end)
+        self.family.give_back(queue.end)
+
+    def before_fork(self):
+        """The child will share every record."""
+        for queue in self.queues:
+            raw.fetch_add(queue.end + layout.USERS, 1)

@@ -1,0 +1,69 @@
+"""A queue over a kernel TCP connection that may move to shared memory: libos/endpoint.py by way of the Queue contract."""
+
+from libos import calls, endpoint, layout, raw
+from libos.kernel_queue import KernelQueue
+
+COMPILED = __file__.endswith(".so")
+
+
+class LoopQueue(KernelQueue):
+    """`end` is the address of its record; `uses` counts inline successes until the connection is worth a meeting."""
+
+    def __init__(self, qd, fd, end):
+        KernelQueue.__init__(self, qd, fd)
+        self.end = end
+        self.uses = 0
+        self.next_step = 16
+        self.accepting = False
+        self.meeting = None
+        raw.store(end + layout.FD, fd)
+
+    def pop_into(self, address, size, flags):
+        return endpoint.pop(self.end, address, size, flags)
+
+    def push_from(self, address, size, flags):
+        return endpoint.push(self.end, address, size, flags)
+
+    def pop_message(self, message, flags):
+        if not endpoint.upgraded(self.end):
+            return KernelQueue.pop_message(self, message, flags)
+        return self.over_segments(message, flags, True)
+
+    def push_message(self, message, flags):
+        if raw.load(self.end + layout.OUT) == 0:
+            return KernelQueue.push_message(self, message, flags)
+        return self.over_segments(message, flags, False)
+
+    def over_segments(self, message, flags, inward):
+        """recvmsg(2) and sendmsg(2) on a stream: segment by segment until one falls short."""
+        segment = raw.load(message + 16)
+        last = segment + 16 * raw.load(message + 24)
+        done = 0
+        r = 0
+        while segment < last:
+            part = raw.load(segment + 8)
+            if part:
+                if inward:
+                    r = endpoint.pop(self.end, raw.load(segment), part, flags)
+                else:
+                    r = endpoint.push(self.end, raw.load(segment), part, flags)
+                if r < 0:
+                    break
+                done += r
+                if r < part or flags & calls.PEEK:
+                    break
+            segment += 16
+        if inward and (done or r == 0):
+            raw.store(message + 40, 0)  # msg_controllen: a stream has none
+            raw.store32(message + 48, 0)
+            raw.store32(message + 8, 0)  # and no name
+        return done if done else r
+
+    def upgraded(self):
+        return endpoint.upgraded(self.end)
+
+    def ready(self, mask):
+        return endpoint.ready(self.end, mask)
+
+    def arm(self, bell, mask):
+        return endpoint.arm(self.end, bell, mask)

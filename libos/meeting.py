@@ -1,0 +1,221 @@
+"""How the two ends of a local TCP connection meet and get their segment: no daemon, no root, a few system calls.
+
+Each end finds out by socket diagnostics which socket is its peer. The accepting end listens under an abstract Unix name made
+of both cookies; the connecting end, once its connection is worth it too, connects there and passes a sealed memfd. Both
+check the other's credentials against the uid that owns the TCP socket. Nothing waits: every step is tried when the program
+next uses the connection, and the one who comes first tries again a little later.
+"""
+
+import os
+import struct
+
+import _socket
+
+from libos import diagnostics, layout, raw
+from libos.family import GROW, SEAL, SHRINK, SYS_munmap, mapped, sealed
+
+VERSION = 1
+RING = 1 << 18
+SEGMENT = 4096 + 2 * RING
+HELLO = struct.Struct("=8sIIQ16s")  # magic, version, reserved, bytes of a ring, key of the sender's family
+MAGIC = b"catflap\0"
+TRIES = 12
+SO_LINGER, SO_PEERCRED = 13, 17
+
+
+class Refused(Exception):
+    """This connection stays on the kernel; `reason` is the name of its reason code."""
+
+    def __init__(self, reason):
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Meeting:
+    """The rendezvous of one connection. `step()` until it returns True (the end is attached) or raises Refused."""
+
+    def __init__(self, family, end, accepting):
+        self.family = family
+        self.end = end
+        self.accepting = accepting
+                self.sock = None
+        self.listener = None
+        self.segment = -1
+        self.tries = 0
+        tcp = _socket.socket(fileno=raw.load(end + layout.FD))
+        try:
+            self.peer = diagnostics.peer_of(tcp)
+            mine = diagnostics.cookie(tcp)
+        finally:
+            tcp.detach()
+        if self.peer is None:
+            raise Refused("PEER_UNKNOWN")
+        if self.peer.uid != os.geteuid():
+            raise Refused("PEER_UID")
+        pair = (self.peer.cookie, mine) if accepting else (mine, self.peer.cookie)
+        self.name = b"\0catflap/meet/%x/%x" % pair
+
+    def close(self):
+        for sock in (self.sock, self.listener):
+            if sock is not None:
+                sock.close()
+        if self.segment >= 0:
+            os.close(self.segment)
+        self.sock = self.listener = None
+        self.segment = -1
+
+    def step(self):
+        try:
+            done = self.accept_step() if self.accepting else self.connect_step()
+        except BlockingIOError:
+            done = False
+        except OSError:
+            self.close()
+            raise Refused("PEER_PLAIN")
+        if done:
+            self.close()
+            return True
+        self.tries += 1
+        if self.tries > TRIES:
+            self.close()
+            raise Refused("PEER_PLAIN")
+        return False
+
+    def unix(self):
+        return _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+
+    def hello(self):
+        return HELLO.pack(MAGIC, VERSION, 0, RING, self.family.key)
+
+    def check(self, text):
+        """The sender's family key. Raises Refused for another version and for who isn't the socket's owner."""
+        uid = struct.unpack("=iII", self.sock.getsockopt(diagnostics.SOL_SOCKET, SO_PEERCRED, 12))[1]
+        if uid != self.peer.uid or len(text) < HELLO.size:
+            raise Refused("PEER_UID" if uid != self.peer.uid else "PEER_UNKNOWN")
+        magic, version, _, ring, key = HELLO.unpack_from(text)
+        if magic != MAGIC or version != VERSION or ring != RING:
+            raise Refused("OTHER_VERSION")
+        return key
+
+    def connect_step(self):
+        if self.sock is None:
+            sock = self.unix()
+            try:
+                sock.connect(self.name)
+            except (ConnectionRefusedError, BlockingIOError):
+                sock.close()
+                return False
+            self.sock = sock
+            self.tries = 0
+            self.family.start_bells()
+            self.segment = sealed("catflap-segment", SEGMENT, SHRINK | GROW | SEAL)
+            send(sock, self.hello(), self.segment, self.family.page_fd)
+            return False
+        text, fds = receive(self.sock, 1)
+        try:
+            self.attach(self.segment, fds[0], self.check(text))
+        finally:
+            close_all(fds)
+        return True
+
+    def accept_step(self):
+        if self.sock is None:
+            if self.listener is None:
+                self.listener = self.unix()
+                self.listener.bind(self.name)
+                self.listener.listen(1)
+            fd, _ = self.listener._accept()
+            os.set_blocking(fd, False)
+            self.sock = _socket.socket(fileno=fd)
+            self.tries = 0
+        text, fds = receive(self.sock, 2)
+        try:
+            key = self.check(text)
+            self.family.start_bells()
+            self.attach(fds[0], fds[1], key)
+            send(self.sock, self.hello(), self.family.page_fd)
+        finally:
+            close_all(fds)
+        return True
+
+    def attach(self, segment, page, key):
+        """Map the segment and fill the end's record. Nothing moves to the rings before the receivers agree."""
+        base = mapped(segment, SEGMENT, True)
+        try:
+            bells = mapped(page, 4096, False)
+        except OSError:
+            raw.syscall(SYS_munmap, base, SEGMENT)
+            raise
+        end = self.end
+        # direction 0 is from the connecting end to the accepting one
+        inward, outward = (0, 1) if self.accepting else (1, 0)
+        raw.store(end + layout.MASK, RING - 1)
+        raw.store(end + layout.PEER_BELLS, bells)
+        raw.store(end + layout.OUR_BELLS, self.family.page)
+        raw.store(end + layout.PEER_NAMES, self.family.names_of(key))
+        raw.store(end + layout.BELL_SOCKET, self.family.socket.fileno())
+        raw.store(end + layout.IN_RING, base + 4096 + inward * RING)
+        raw.store(end + layout.OUT_RING, base + 4096 + outward * RING)
+        raw.store(end + layout.BASE, base)
+        raw.store(end + layout.IN, base + inward * 512)
+        raw.store(end + layout.OUT, base + outward * 512)
+
+
+def agree(end):
+    """Our direction inward may leave the kernel, unless a thread of ours waits in it now. True when that is said."""
+    if raw.load(end + layout.IN_STATE) != layout.PLAIN:
+        return True
+    if raw.load(end + layout.STRANGERS_IN) or not raw.compare_exchange(end + layout.IN_LOCK, 0, 1):
+        return False
+    position = raw.kernel_received(raw.load(end + layout.FD))
+    if position >= 0:
+        raw.store(end + layout.POSITION, position)
+        raw.store(end + layout.IN_STATE, layout.AGREED)
+        raw.store(raw.load(end + layout.IN) + layout.H_AGREED, 1)
+    raw.store(end + layout.IN_LOCK, 0)
+    return position >= 0
+
+
+def unread(end):
+    """Whether the peer's bytes lie in our ring."""
+    return raw.load(raw.load(end + layout.IN) + layout.H_TAIL) != raw.load(end + layout.HEAD)
+
+
+def reset_at_close(fd):
+    """Closing with unread bytes resets the connection (RFC 2525, section 2.17); the spine does not know of ours."""
+    sock = _socket.socket(fileno=fd)
+    try:
+        sock.setsockopt(diagnostics.SOL_SOCKET, SO_LINGER, struct.pack("=ii", 1, 0))
+    finally:
+        sock.detach()
+
+
+def detach(end):
+    """Give the mappings of an end back; nobody may be inside any more."""
+    base, bells = raw.load(end + layout.BASE), raw.load(end + layout.PEER_BELLS)
+    if base:
+        raw.syscall(SYS_munmap, base, SEGMENT)
+        raw.syscall(SYS_munmap, bells, 4096)
+
+
+def send(sock, text, *fds):
+    rights = struct.pack(f"={len(fds)}i", *fds)
+    sock.sendmsg([text], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+
+
+def receive(sock, count):
+    """(text, exactly `count` descriptors). Raises BlockingIOError while nothing is there, Refused for anything odd."""
+    text, control, flags, _ = sock.recvmsg(4096, _socket.CMSG_SPACE(4 * count), _socket.MSG_CMSG_CLOEXEC)
+    fds = []
+    for level, kind, data in control:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            fds += struct.unpack(f"={len(data) // 4}i", data[: len(data) // 4 * 4])
+    if len(fds) != count:
+        close_all(fds)
+        raise Refused("PEER_UNKNOWN")
+    return text, fds
+
+
+def close_all(fds):
+    for fd in fds:
+        os.close(fd)
