@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 import sysconfig
+import tempfile
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -108,6 +109,8 @@ def libpython():
 class BuildAll(build_ext):
     """Cython modules by setuptools; then the two shared libraries, which are no Python extensions, beside them."""
 
+    strict = ()
+
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or len(os.sched_getaffinity(0))
@@ -176,8 +179,22 @@ class BuildAll(build_ext):
         """Compile and link at once. Programs that run the old library keep it, whole."""
         self.mkpath(os.path.dirname(target))
         temporary = f"{target}.{os.getpid()}"
-        self.spawn([*compiler(), *flags, "-shared", "-o", temporary, *rest])
+        self.spawn([*compiler(), *flags, *self.strict, "-shared", "-o", temporary, *rest])
         os.replace(temporary, target)
+
+
+class LintC(BuildAll):
+    """The two shared libraries, compiled where nobody runs them: every warning is an error."""
+
+    description = "compile the C sources with every warning an error"
+    strict = ("-Werror", "-Wshadow", "-Wstrict-prototypes")
+
+    def run(self):
+        check_platform()
+        with tempfile.TemporaryDirectory(prefix="catflap-") as folder:
+            self.build_temp = folder
+            self.build_preload(os.path.join(folder, "libcatflap.so"))
+            self.build_host(os.path.join(folder, "libcatflap_host.so"))
 
 
 def emit_host(path):
@@ -240,4 +257,4 @@ def extensions():
 
 
 if __name__ == "__main__":
-    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAll})
+    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAll, "lint_c": LintC})
