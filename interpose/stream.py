@@ -49,7 +49,7 @@ class Stream(Description):
 
     def sendfile(self, in_fd, offset, size, qt):
         # File pages are staged in a heap buffer and pushed from there; only what was pushed counts as read.
-        if self.sleeps() or not offset:
+        if self.sleeps() or not offset or not size:
             return self.block(abi.CATFLAP_PUSH, qt)
         staged = description.PROCESS.heap.alloc(description.PROCESS.stage)
         if not staged:
