@@ -5,7 +5,7 @@ becomes a blocked qtoken and answers CATFLAP_SLEEP, and the trap makes the progr
 keeps signals, SA_RESTART, cancellation, timeouts and closing races the kernel's own.
 """
 
-from interpose import abi, linux, sockaddr
+from interpose import abi, linux
 from libos import raw
 from libos.runtime import instrument
 
@@ -147,6 +147,8 @@ class Description:
 def left_by_rule(d, address, length):
     """Whether an address rule gives this description to the kernel; then its numbers are the kernel's from now on."""
     try:
+        from interpose import sockaddr
+
         where = sockaddr.read(address, length)
         if where is None or PROCESS.choose(*where) == "catnap":
             return False
