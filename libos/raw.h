@@ -30,6 +30,10 @@ static inline uint64_t raw_not(uint64_t v) { return ~v; }
 /* Index of the lowest set bit; v is not 0 (Lemire's iteration stands on this one instruction). */
 static inline int raw_ctz(uint64_t v) { return __builtin_ctzll(v); }
 
+/* How many bits v needs, and how many of them are set. */
+static inline int raw_width(uint64_t v) { return v ? 64 - __builtin_clzll(v) : 0; }
+static inline int raw_population(uint64_t v) { return __builtin_popcountll(v); }
+
 /* A system call that no preload can see: result or -errno, as the kernel gives it. Never a cancellation point. */
 static inline long raw_syscall(long n, long a, long b, long c, long d, long e, long f)
 {

@@ -11,6 +11,8 @@ cdef extern from "libos/raw.h" nogil:
     unsigned long long bit "raw_bit" (unsigned long long n) noexcept
     unsigned long long invert "raw_not" (unsigned long long v) noexcept
     int ctz "raw_ctz" (unsigned long long v) noexcept
+    int width "raw_width" (unsigned long long v) noexcept
+    int population "raw_population" (unsigned long long v) noexcept
     long syscall "raw_syscall" (long n, long a, long b, long c, long d, long e, long f) noexcept
 
 cdef extern from *:
