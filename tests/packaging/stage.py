@@ -30,6 +30,14 @@ def files():
     return sorted(path for path in set(paths) if path and os.path.isfile(os.path.join(ROOT, path)))
 
 
+def copy(paths, folder):
+    """Copy files of the tree, by their paths below ROOT, to the same places below `folder`."""
+    for path in paths:
+        target = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copy2(os.path.join(ROOT, path), target)
+
+
 def stage(folder):
     """Make the copy, in the place of an older one."""
     os.makedirs(folder, exist_ok=True)
@@ -38,10 +46,7 @@ def stage(folder):
         if name == "build":
             continue
         shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-    for path in [*files(), *NEEDED]:
-        target = os.path.join(folder, path)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        shutil.copy2(os.path.join(ROOT, path), target)
+    copy([*files(), *NEEDED], folder)
     for package in ("libos", "interpose"):  # the host writes no bytecode
         compileall.compile_dir(os.path.join(folder, package), quiet=1)
 
