@@ -68,7 +68,7 @@ $(VENV)/installed: pyproject.toml | build-packages
 	@$(BIN)/pip install -q --upgrade pip 'setuptools>=77.0.3' 'cython>=3.1' 'cffi>=1.16'
 	@mkdir -p build
 	@$(BIN)/pip install -v --no-build-isolation -e '.[test,bench]' 2>&1 | tee build/install.log \
-	  | grep --line-buffered -o 'catflap: .*' || { tail -n 40 build/install.log; exit 1; }
+	  | sed -un 's/^ *\(catflap: [a-z]* [^=]*\)$$/\1/p' || { tail -n 40 build/install.log; exit 1; }
 	@touch $@
 
 build: $(VENV)/installed ## compile what changed, in place; the first time with a virtual environment

@@ -51,7 +51,9 @@ CFLAGS = ["-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden", 
 PRELOAD_CFLAGS = [*CFLAGS, "-ftls-model=initial-exec", "-Wno-maybe-uninitialized"]
 # what cffi and Cython generate is not ours to tidy
 HOST_CFLAGS = [*CFLAGS, "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
-MODULE_CFLAGS = ["-O2", "-g", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-sign-compare"]
+# fewer mappings: each module's way into memory is on the path of a program's first socket
+MODULE_LDFLAGS = ["-Wl,-z,noseparate-code", "-Wl,-z,norelro"]
+MODULE_CFLAGS = ["-O2", "-g", "-fvisibility=hidden", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-sign-compare"]
 
 
 def refuse(message):
@@ -118,6 +120,8 @@ class BuildAll(build_ext):
     def run(self):
         check_platform()
         self.translate()
+        if self.inplace and not self.force:  # setuptools looks only into its own build folder
+            self.extensions = [extension for extension in self.extensions if not self.built(extension)]
         super().run()
         root = HERE if self.inplace else self.build_lib
         self.build_preload(os.path.join(root, "interpose", "libcatflap.so"))
@@ -146,8 +150,12 @@ class BuildAll(build_ext):
         for extension in self.extensions:
             extension.sources = sources[extension.name]
 
+    def built(self, extension):
+        """True when this extension is where it is to be, and up to date."""
+        return fresh(self.get_ext_fullpath(extension.name), [*extension.sources, *extension.depends])
+
     def build_extension(self, extension):
-        if self.force or not fresh(self.get_ext_fullpath(extension.name), [*extension.sources, *extension.depends]):
+        if self.force or not self.built(extension):
             say(f"compiling {extension.name}")
         super().build_extension(extension)
 
@@ -249,8 +257,9 @@ def extensions():
             name,
             [name.replace(".", "/") + ".py"],
             include_dirs=[HERE, CSRC],
-            depends=[os.path.join(HERE, header) for header in headers],
+            depends=[__file__, *(os.path.join(HERE, header) for header in headers)],
             extra_compile_args=MODULE_CFLAGS,
+            extra_link_args=MODULE_LDFLAGS,
         )
         for name in HOT_MODULES
     ]
