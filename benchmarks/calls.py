@@ -1,4 +1,4 @@
-"""What one call costs: trap, crossing into compiled Python, POSIX layer, PDPIX queue, kernel; and on several threads."""
+"""What one call costs: trap, crossing into compiled Python, POSIX layer, PDPIX queue, kernel; and on threads."""
 
 import collections
 import os
@@ -15,7 +15,7 @@ FOLDER = os.path.join(ROOT, "build", "benchmarks")
 
 
 def harness():
-    """Path of the C program; our packages are linked into place around it, where the preload's sources look for them."""
+    """Path of the C program; our packages are linked into place where the preload's sources look for them."""
     place = os.path.join(FOLDER, "interpose")
     shutil.rmtree(place, ignore_errors=True)
     os.makedirs(place)

@@ -76,7 +76,7 @@ def tokens(count, blocks):
 
 
 def wake_run(scheduler, spawned, count):
-    """Wake one of `spawned` mostly blocked coroutines, not the neighbour of the last, and run the next that is ready."""
+    """Wake one of `spawned` mostly blocked coroutines, far from the last, and run the next that is ready."""
     slot = 0
     i = 0
     while i < count:
