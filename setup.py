@@ -53,7 +53,14 @@ PRELOAD_CFLAGS = [*CFLAGS, "-ftls-model=initial-exec", "-Wno-maybe-uninitialized
 HOST_CFLAGS = [*CFLAGS, "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 # fewer mappings: each module's way into memory is on the path of a program's first socket
 MODULE_LDFLAGS = ["-Wl,-z,noseparate-code", "-Wl,-z,norelro"]
-MODULE_CFLAGS = ["-O2", "-g", "-fvisibility=hidden", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-sign-compare"]
+MODULE_CFLAGS = [
+    "-O2",
+    "-g",
+    "-fvisibility=hidden",
+    "-fno-strict-aliasing",
+    "-Wno-unused-function",
+    "-Wno-sign-compare",
+]
 
 
 def refuse(message):
