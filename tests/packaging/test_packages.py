@@ -9,7 +9,7 @@ import setup
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(setup.__file__)), ".ci", "packages")
 STUBS = {
-    "dpkg-query": 'case "$3" in here*) echo install ok installed;; gone) echo deinstall ok config-files;; *) false;; esac',
+    "dpkg-query": 'case "$3" in here*) echo install ok installed;; gone) echo deinstall ok;; *) false;; esac',
     "id": "echo 1000",
     "apt-get": "echo apt-get was called",
 }
