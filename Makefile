@@ -1,32 +1,102 @@
-# Catflap's tasks. `make help` lists them.
-PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13) python3)
+# Catflap's tasks; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
 VENV := .venv
 BIN := $(VENV)/bin
-DEBIAN := gcc libc6-dev make libpython3-dev python3-venv redis-server redis-tools nginx-light curl wget strace
+# looked for when it is needed: it may have been installed a moment before
+PYTHON ?= $(shell for v in 11 12 13; do command -v /usr/bin/python3.$$v && exit; done; echo python3)
+LIBOS ?= catnap
+STAGE := build/pure
+RESULTS := build/results
 
-.PHONY: help test test-compiled test-pure build
-help:
-	@echo "make test: build, then the suite in both modes"
+BUILD_PACKAGES := gcc libc6-dev libpython3-dev python3-venv
+DEMO_PACKAGES := redis-server redis-tools
+TEST_PACKAGES := $(DEMO_PACKAGES) binutils curl git nginx-light perl strace wget
 
-$(VENV)/packages: pyproject.toml
-	@if [ "$$(id -u)" = 0 ]; then \
-	  printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; \
-	  rm -f /usr/sbin/policy-rc.d; \
-	elif ! dpkg -s $(DEBIAN) >/dev/null 2>&1; then \
-	  echo "missing packages: sudo apt-get install $(DEBIAN)"; exit 1; fi
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --upgrade pip setuptools wheel cython cffi
-	$(BIN)/pip install -q --no-build-isolation -e '.[test]'
-	touch $@
+# tests that start programs have a sample of their own for interpreted mode; packaging has no mode
+PROGRAMS := $(wildcard tests/scenarios tests/programs)
+UNIT := $(filter-out tests/scenarios tests/programs tests/packaging tests/sanitize tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+STAGED := cd $(STAGE) && CATFLAP_PURE=1 FLAP_STAGED=1 FLAP_ROOT=$(CURDIR)/$(STAGE)
+COMPILED_TESTS = $(BIN)/python -m pytest -q tests --ignore=tests/sanitize --junitxml=$(RESULTS)/compiled.xml
+STAGED_PYTEST = $(STAGED) $(CURDIR)/$(BIN)/python -m pytest -q --junitxml=$(CURDIR)/$(RESULTS)
+PURE_UNIT_TESTS = $(STAGED_PYTEST)/interpreted-unit.xml $(UNIT)
+PURE_SAMPLE_TESTS = $(STAGED_PYTEST)/interpreted-sample.xml -m pure_sample $(PROGRAMS)
 
-build: $(VENV)/packages
-	$(BIN)/python setup.py -q build_ext --inplace
+.PHONY: help demo test test-all test-compiled test-pure build bench lint format sanitize debug clean build-packages \
+	test-packages stage
 
-test-compiled: build
-	$(BIN)/python -m pytest -q tests
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-test-pure: build
-	CATFLAP_PURE=1 $(BIN)/python -m pytest -q tests/interpose
+demo: build ## real redis under Catflap and on the kernel, side by side; installs what is missing
+	@.ci/packages $(DEMO_PACKAGES)
+	@$(BIN)/python -m benchmarks.demo
 
-test: test-compiled test-pure
+test: lint test-compiled test-pure ## lint, then the suite in both modes; installs what is missing
+
+test-compiled: build test-packages ## the suite, compiled
+	$(COMPILED_TESTS) -m "not pure_sample"
+
+test-pure: build test-packages stage ## the suite, interpreted, in a copy of the tree without one compiled module
+	$(PURE_UNIT_TESTS)
+	$(PURE_SAMPLE_TESTS)
+
+test-all: export CATFLAP_MATRIX := full
+test-all: build test-packages stage ## the full matrix of tests, libOSes and modes; writes tests/matrix.json
+	@rm -rf $(RESULTS)
+	-$(COMPILED_TESTS)
+	-$(PURE_UNIT_TESTS)
+	-$(PURE_SAMPLE_TESTS)
+	$(BIN)/python tests/packaging/matrix.py $(RESULTS) tests/matrix.json
+
+stage: build
+	@$(BIN)/python tests/packaging/stage.py $(STAGE)
+
+build-packages:
+	@.ci/packages $(BUILD_PACKAGES)
+
+test-packages:
+	@.ci/packages $(TEST_PACKAGES)
+
+$(VENV)/installed: pyproject.toml | build-packages
+	@echo "catflap: making the virtual environment $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "catflap: installing Python packages"
+	@$(BIN)/pip install -q --upgrade pip 'setuptools>=77.0.3' 'cython>=3.1' 'cffi>=1.16'
+	@mkdir -p build
+	@$(BIN)/pip install -v --no-build-isolation -e '.[test,bench]' 2>&1 | tee build/install.log \
+	  | sed -un 's/^ *\(catflap: [a-z]* [^=]*\)$$/\1/p' || { tail -n 40 build/install.log; exit 1; }
+	@touch $@
+
+build: $(VENV)/installed ## compile what changed, in place; the first time with a virtual environment
+	@$(BIN)/python setup.py -q build_ext --inplace
+
+bench: build ## the benchmarks
+	@.ci/packages $(DEMO_PACKAGES)
+	$(BIN)/python -m benchmarks
+
+lint: build ## check style and warnings of Python and C
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python setup.py -q lint_c
+	for source in tests/scenarios/c/*.c; do gcc -Wall -Wextra -Werror -pthread -D_GNU_SOURCE -fsyntax-only $$source; done
+
+format: build ## lay out Python as `make lint` wants it
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+sanitize: build test-packages ## the C under the sanitizers
+	$(BIN)/python -m pytest -q tests/sanitize
+
+debug: build ## PROGRAM="curl URL": stop in pdb inside the stack at its first pop
+	@test -n '$(PROGRAM)' || { echo 'catflap: no program given: make debug PROGRAM="curl URL"' >&2; exit 2; }
+	$(BIN)/catflap run --debug --libos $(LIBOS) -- $(PROGRAM)
+
+clean: ## remove what was built; the virtual environment stays
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find $(wildcard interpose libos shim tests benchmarks) -name __pycache__ -prune -exec rm -r {} +
+	find interpose libos -name '*.so' -delete
+	rm -f interpose/libcatflap_host.txt

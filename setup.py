@@ -4,17 +4,20 @@ One list says what is compiled: HOT_MODULES. Everything else stays interpreted P
 """
 
 import compileall
+import contextlib
+import glob
 import os
 import platform
 import subprocess
 import sys
 import sysconfig
+import tempfile
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.dist import Distribution
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+CSRC = os.path.join(HERE, "csrc")
 HOT_MODULES = [
     "libos.runtime.wakers",
     "libos.runtime.memory",
@@ -24,16 +27,44 @@ HOT_MODULES = [
     "libos.runtime.instrument",
     "libos.queue",
     "libos.kernel_queue",
+    "libos.endpoint",
+    "libos.loop_queue",
     "interpose.description",
     "interpose.stream",
+    "interpose.loop_stream",
+    "interpose.interest",
     "interpose.datagram",
     "interpose.listener",
     "interpose.readiness",
     "interpose.entries",
 ]
-PRELOAD_SOURCES = ["next.c", "descriptors.c", "boot.c", "thread.c", "trap_socket.c", "trap_io.c", "trap_ready.c",
-    "trap_descriptor.c", "trap_process.c", "trap_signal.c"]
+PRELOAD_SOURCES = [
+    "next.c",
+    "descriptors.c",
+    "boot.c",
+    "thread.c",
+    "trap_socket.c",
+    "trap_io.c",
+    "trap_ready.c",
+    "wait.c", "trap_descriptor.c",
+    "trap_process.c",
+    "trap_signal.c",
+]
 CFLAGS = ["-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-strict-aliasing", "-fPIC"]
+# glibc declares poll's array as written only, so gcc takes it for uninitialised where a trap reads it
+PRELOAD_CFLAGS = [*CFLAGS, "-ftls-model=initial-exec", "-Wno-maybe-uninitialized"]
+# what cffi and Cython generate is not ours to tidy
+HOST_CFLAGS = [*CFLAGS, "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+# fewer mappings: each module's way into memory is on the path of a program's first socket
+MODULE_LDFLAGS = ["-Wl,-z,noseparate-code", "-Wl,-z,norelro"]
+MODULE_CFLAGS = [
+    "-O2",
+    "-g",
+    "-fvisibility=hidden",
+    "-fno-strict-aliasing",
+    "-Wno-unused-function",
+    "-Wno-sign-compare",
+]
 
 
 def refuse(message):
@@ -48,19 +79,31 @@ def check_platform():
         refuse("unsupported C library: Catflap needs glibc (musl and others are not supported)")
     if sys.implementation.name != "cpython" or not (3, 11) <= sys.version_info[:2] <= (3, 13):
         refuse(f"unsupported Python {platform.python_version()}: Catflap needs CPython 3.11, 3.12 or 3.13")
+    package = f"libpython3.{sys.version_info[1]}-dev"
     if not libpython():
         refuse(
-            "this Python has no shared libpython: install it "
-            f"(Debian: apt-get install libpython3.{sys.version_info[1]}-dev; "
+            f"this Python has no shared libpython: install it (Debian: apt-get install {package}; "
             "pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared)"
         )
     if not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")):
-        refuse(f"Python.h is missing: apt-get install libpython3.{sys.version_info[1]}-dev")
-    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+        refuse(f"Python.h is missing: apt-get install {package}")
+    if not answers([*compiler(), "--version"]):
+        refuse(f"no C compiler ({compiler()[0]}): apt-get install gcc libc6-dev")
+    if not answers([*compiler(), "-fsyntax-only", "-xc", "-include", "sys/socket.h", os.devnull]):
+        refuse("the headers of the C library are missing: apt-get install libc6-dev")
+
+
+def answers(command):
+    """True when `command` can be run and ends with 0."""
     try:
-        subprocess.run([compiler, "--version"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        refuse(f"no C compiler ({compiler}): apt-get install gcc libc6-dev")
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def compiler():
+    """The C compiler's command, as words."""
+    return (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split() or ["cc"]
 
 
 def libpython():
@@ -76,16 +119,20 @@ def libpython():
     return None
 
 
-class PureAware(Distribution):
-    def has_ext_modules(self):
-        return True
-
-
 class BuildAll(build_ext):
     """Cython modules by setuptools; then the two shared libraries, which are no Python extensions, beside them."""
 
+    strict = ()
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or len(os.sched_getaffinity(0))
+
     def run(self):
         check_platform()
+        self.translate()
+        if self.inplace and not self.force:  # setuptools looks only into its own build folder
+            self.extensions = [extension for extension in self.extensions if not self.built(extension)]
         super().run()
         root = HERE if self.inplace else self.build_lib
         self.build_preload(os.path.join(root, "interpose", "libcatflap.so"))
@@ -94,75 +141,140 @@ class BuildAll(build_ext):
         for package in ("libos", "libos/runtime", "interpose"):
             compileall.compile_dir(os.path.join(root, package), maxlevels=0, quiet=1)
 
-    def build_preload(self, target):
-        csrc = os.path.join(HERE, "csrc")
-        sources = [os.path.join(csrc, name) for name in PRELOAD_SOURCES]
-        inputs = sources + [os.path.join(csrc, n) for n in os.listdir(csrc)]
-        if not self.force and fresh(target, inputs):
-            return
-        extra = os.environ.get("CATFLAP_CFLAGS", "").split()
-        self.spawn(
-            [*self.cc(), *CFLAGS, "-ftls-model=initial-exec", *extra, "-shared", "-o", target, *sources, f"-I{csrc}",
-             f"-Wl,--version-script={csrc}/exports.map", "-Wl,-z,now", "-Wl,--as-needed", "-ldl", "-lpthread"]
+    def translate(self):
+        """Python to C, and C instead of Python in the list of sources."""
+        try:
+            from Cython.Build import cythonize
+        except ImportError:
+            refuse("Cython is missing: pip install 'cython>=3.1'")
+        say(f"translating {len(self.extensions)} modules to C, those that changed")
+        translated = cythonize(
+            self.extensions,
+            nthreads=self.parallel,
+            force=self.force,
+            quiet=True,
+            build_dir="build/cython",
+            language_level=3,
+            compiler_directives={"boundscheck": False, "wraparound": False, "initializedcheck": False},
         )
+        sources = {extension.name: extension.sources for extension in translated}
+        for extension in self.extensions:
+            extension.sources = sources[extension.name]
+
+    def built(self, extension):
+        """True when this extension is where it is to be, and up to date."""
+        return fresh(self.get_ext_fullpath(extension.name), [*extension.sources, *extension.depends])
+
+    def build_extension(self, extension):
+        if self.force or not self.built(extension):
+            say(f"compiling {extension.name}")
+        super().build_extension(extension)
+
+    def build_preload(self, target):
+        sources = [os.path.join(CSRC, name) for name in PRELOAD_SOURCES]
+        if not self.force and fresh(target, [__file__, *csrc()]):
+            return
+        say("compiling libcatflap.so")
+        extra = os.environ.get("CATFLAP_CFLAGS", "").split()
+        link = [f"-Wl,--version-script={CSRC}/exports.map", "-Wl,-z,now", "-Wl,--as-needed", "-ldl", "-lpthread"]
+        self.make_library(target, [*PRELOAD_CFLAGS, *extra], [*sources, f"-I{CSRC}", *link])
 
     def build_host(self, target):
-        sys.path.insert(0, HERE)
-        from interpose import build
-
-        inputs = [os.path.join(HERE, "csrc", n) for n in os.listdir(os.path.join(HERE, "csrc"))]
-        inputs.append(os.path.join(HERE, "interpose", "build.py"))
-        if not self.force and fresh(target, inputs):
-            return
-        with open(target.removesuffix(".so") + ".txt", "w") as note:
-            note.write(f"{sys.version_info[0]}.{sys.version_info[1]} {libpython()}\n")
-        temp = os.path.join(self.build_temp, "host")
-        os.makedirs(temp, exist_ok=True)
-        source = os.path.join(temp, "host.c")
-        build.emit(source)
-        include = sysconfig.get_paths()["include"]
+        source = os.path.join(self.build_temp, "host.c")
+        emit_host(source)
         library = libpython()
-        self.spawn(
-            [*self.cc(), *CFLAGS, "-Wno-unused-parameter", "-Wno-missing-field-initializers", "-shared", "-o", target,
-             source, f"-I{HERE}/csrc", f"-I{include}", library, f"-Wl,-rpath,{os.path.dirname(library)}", "-ldl"]
-        )
+        note = target.removesuffix(".so") + ".txt"
+        text = f"{sys.version_info[0]}.{sys.version_info[1]} {library}\n"
+        if not self.force and fresh(target, [__file__, source, *csrc()]) and contents(note) == text:
+            return
+        say("compiling libcatflap_host.so")
+        include = [f"-I{CSRC}", f"-I{sysconfig.get_paths()['include']}"]
+        link = [library, f"-Wl,-rpath,{os.path.dirname(library)}", "-ldl"]
+        self.make_library(target, HOST_CFLAGS, [source, *include, *link])
+        with open(note, "w") as file:
+            file.write(text)
 
-    def cc(self):
-        return (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
+    def make_library(self, target, flags, rest):
+        """Compile and link at once. Programs that run the old library keep it, whole."""
+        self.mkpath(os.path.dirname(target))
+        temporary = f"{target}.{os.getpid()}"
+        self.spawn([*compiler(), *flags, *self.strict, "-shared", "-o", temporary, *rest])
+        os.replace(temporary, target)
+
+
+class LintC(BuildAll):
+    """The two shared libraries, compiled where nobody runs them: every warning is an error."""
+
+    description = "compile the C sources with every warning an error"
+    strict = ("-Werror", "-Wshadow", "-Wstrict-prototypes")
+
+    def run(self):
+        check_platform()
+        with tempfile.TemporaryDirectory(prefix="catflap-") as folder:
+            self.build_temp = folder
+            self.build_preload(os.path.join(folder, "libcatflap.so"))
+            self.build_host(os.path.join(folder, "libcatflap_host.so"))
+
+
+def emit_host(path):
+    """Write the host library's C source to `path`, unless it is there already, word for word."""
+    sys.path.insert(0, HERE)
+    try:
+        from interpose import build
+    except ImportError as error:
+        refuse(f"Python package {error.name!r} is missing: pip install cffi")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with contextlib.redirect_stdout(None):  # cffi says what it does
+        build.emit(path + ".new")
+    if contents(path + ".new") == contents(path):
+        os.unlink(path + ".new")
+    else:
+        os.replace(path + ".new", path)
+
+
+def contents(path):
+    """The text of a file, or None where there is none."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def csrc():
+    """Every file of csrc/: sources, headers, call tables, export map."""
+    return [os.path.join(CSRC, name) for name in os.listdir(CSRC)]
 
 
 def fresh(target, inputs):
+    """True when `target` is there and no input is newer."""
     if not os.path.exists(target):
         return False
     built = os.path.getmtime(target)
     return all(os.path.getmtime(path) <= built for path in inputs)
 
 
+def say(what):
+    """One line, whole, even where two compilers run at the same time."""
+    sys.stdout.write(f"catflap: {what}\n")
+    sys.stdout.flush()
+
+
 def extensions():
-    try:
-        from Cython.Build import cythonize
-    except ImportError:
-        return []
-    modules = []
-    for name in HOT_MODULES:
-        source = name.replace(".", "/") + ".py"
-        if not os.path.exists(os.path.join(HERE, source)):
-            continue
-        modules.append(
-            Extension(
-                name, [source], include_dirs=[HERE, os.path.join(HERE, "csrc")],
-                depends=[source[:-3] + ".pxd", "libos/raw.h", "libos/raw.pxd"],
-                extra_compile_args=["-O2", "-g", "-fno-strict-aliasing", "-Wno-unused-function"],
-            )
+    """One extension for each hot module; `depends` is what the C compiler reads beside the generated file."""
+    headers = [*glob.glob("libos/**/*.h", root_dir=HERE, recursive=True), "csrc/abi.h"]
+    return [
+        Extension(
+            name,
+            [name.replace(".", "/") + ".py"],
+            include_dirs=[HERE, CSRC],
+            depends=[__file__, *(os.path.join(HERE, header) for header in headers)],
+            extra_compile_args=MODULE_CFLAGS,
+            extra_link_args=MODULE_LDFLAGS,
         )
-    return cythonize(
-        modules,
-        build_dir="build/cython",
-        language_level=3,
-        compiler_directives={"boundscheck": False, "wraparound": False, "initializedcheck": False},
-    )
+        for name in HOT_MODULES
+    ]
 
 
 if __name__ == "__main__":
-    check_platform()
-    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAll}, distclass=PureAware)
+    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAll, "lint_c": LintC})

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 _Atomic int host_state = STATE_OFF;
@@ -156,8 +157,19 @@ static int other_python(const char *version)
     return 0;
 }
 
+/* An interpreter that runs out of memory while it starts aborts or loops; so ask first, under RLIMIT_AS, for more address
+ * space than interpreter and heap reserve together. */
+static bool room_for_host(void)
+{
+    size_t size = 3ul << 29;
+    void *there = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return there != MAP_FAILED && munmap(there, size) == 0;
+}
+
 static int load(void)
 {
+    if (!room_for_host())
+        return fail(CATFLAP_KERNEL_BOOT_FAILED, "too little address space (ulimit -v) for the host");
     Dl_info info;
     static char root[PATH_MAX + 64];
     if (!dladdr((void *)load, &info) || !realpath(info.dli_fname, root))

@@ -50,6 +50,11 @@ static void set_native(const char *name, uintptr_t address)
 #undef NATIVE
 }
 
+static void set_sets(int yes)
+{
+    ops_table->sets = yes;
+}
+
 static void set_guarded(int yes)
 {
     ops_table->guarded = yes;
@@ -164,7 +169,10 @@ __attribute__((visibility("default"))) int catflap_host_start(struct catflap_ops
     if (!shared && start_interpreter(root))
         return CATFLAP_KERNEL_BOOT_FAILED;
     PyGILState_STATE state = PyGILState_Ensure();
+    int collecting = PyGC_Disable(); /* nothing dies during the boot; collections would look at all of it */
     int reason = import_shared(root, shared);
+    if (collecting)
+        PyGC_Enable();
     PyGILState_Release(state);
     return reason;
 }

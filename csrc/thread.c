@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { STACK_SIZE = 1 << 20, GUARD_SIZE = 1 << 14, RECORDS = 1 << 14 };
+enum { RECORDS = 1 << 14 };
 
 __thread struct thread *self;
 static struct thread records[RECORDS]; /* zero pages until used */
@@ -170,7 +170,7 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size switch_stack, .-switch_stack\n");
 
-static bool map_stack(struct thread *t)
+bool map_stack(struct thread *t)
 {
     char *base = mmap(NULL, STACK_SIZE + GUARD_SIZE, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);

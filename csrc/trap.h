@@ -95,6 +95,8 @@ extern __thread struct thread *self;
 struct thread *thread_join(void);
 void thread_repair(struct thread *t, uintptr_t frame);
 void thread_forked(void);
+enum { STACK_SIZE = 1 << 20, GUARD_SIZE = 1 << 14 };
+bool map_stack(struct thread *t);
 void grace_begin(void);
 int grace_passed(void);
 void grace_wait(void);

@@ -3,6 +3,7 @@
 #include "trap.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 
 bool in_vfork_child(void);
@@ -122,6 +123,13 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     long arg = va_arg(ap, long);
     va_end(ap);
     int r = next.ioctl(fd, request, arg);
+    if (r == 0 && ((int)request == FIONREAD || (int)request == SIOCOUTQ) && lookup(fd) && !bypass()) {
+        struct thread *t = enter();
+        void *d = lookup(fd);
+        if (d) /* bytes that the kernel does not know of */
+            *(int *)arg += (int)SLOW(t, pending, d, (int)request == SIOCOUTQ, 0, 0, 0);
+        leave(t);
+    }
     if (r == 0 && (int)request == FIONBIO && lookup(fd))
         status(fd, *(int *)arg != 0);
     return r;

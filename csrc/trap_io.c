@@ -105,6 +105,8 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct
 
 EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t n)
 {
+    if (unlikely(offset && unmapped(offset)))
+        return next.sendfile(out, in, offset, n);
     WALK(ssize_t, out, NULL, CATFLAP_PUSH, HOT(t, sendfile, d, in, offset, n, &wait), next.sendfile(out, in, offset, n));
 }
 EXPORT ssize_t sendfile64(int out, int in, off_t *offset, size_t n) __attribute__((alias("sendfile")));

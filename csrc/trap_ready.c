@@ -1,20 +1,51 @@
-/* Readiness. A set with a descriptor of ours waits on a qtoken, in the kernel's own call: the kernel objects behind our
- * descriptors and everybody else's are in one set, so masks, timeouts and triggers are the kernel's own. */
+/* Readiness. A set with a descriptor of ours is shown to the host. Where all its devices are kernel objects the thread waits
+ * on a qtoken in the kernel's own call, so that masks, timeouts and triggers are the kernel's own; where the host has data
+ * of its own it answers for both, and the thread sleeps on the set and its bell. */
 #include "trap.h"
 
 #include <time.h>
 
-#define WAIT(call)                                                                                                     \
+#define FOREVER (-1)
+
+/* wait.deadline of a time-out: never, or a moment of CLOCK_MONOTONIC (1, long past, for none at all). */
+static int64_t deadline_of(int64_t timeout)
+{
+    struct timespec now;
+    if (timeout <= 0)
+        return timeout < 0 ? FOREVER : 1;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ll + now.tv_nsec + timeout;
+}
+
+static int64_t timeout_of(const struct timespec *t)
+{
+    if (unmapped(t) || t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999)
+        return FOREVER; /* a bad one is the kernel's to refuse, when the set turns out to be its own */
+    return t->tv_sec > 9000000000ll ? FOREVER : t->tv_sec * 1000000000ll + t->tv_nsec;
+}
+
+/* The walk of a set: what the host finds, or `call` on the kernel where the host leaves it to it. */
+#define WAIT(op_call, on, n_on, timeout_ns, mask, call)                                                                \
     do {                                                                                                               \
-        uint64_t qtoken = 0;                                                                                           \
         struct thread *t = enter();                                                                                    \
-        if (HOT(t, ready, &qtoken, 0, 0, 0, 0) != CATFLAP_SLEEP) {                                                     \
+        struct catflap_wait wait = wait_begin(t);                                                                      \
+        wait.deadline = deadline_of(timeout_ns);                                                                       \
+        int64_t r;                                                                                                     \
+        while ((r = op_call) == CATFLAP_WAIT && (r = wait_sleep(t, &wait, on, n_on, mask, false)) == 0)                \
+            ;                                                                                                          \
+        if (r != CATFLAP_SLEEP) {                                                                                      \
+            if (wait.qtoken)                                                                                           \
+                HOT(t, woke, wait.qtoken, CATFLAP_READY, 0, 0, 0);                                                     \
+            leave(t);                                                                                                  \
+            return (int)result(r);                                                                                     \
+        }                                                                                                              \
+        if (!wait.qtoken) {                                                                                            \
             leave(t);                                                                                                  \
             return call;                                                                                               \
         }                                                                                                              \
-        struct sleep outer = sleep_begin(t, qtoken);                                                                   \
+        struct sleep outer = sleep_begin(t, wait.qtoken);                                                              \
         int64_t s = call;                                                                                              \
-        return (int)result(sleep_end(t, outer, qtoken, CATFLAP_READY, NULL, s));                                       \
+        return (int)result(sleep_end(t, outer, wait.qtoken, CATFLAP_READY, NULL, s));                                  \
     } while (0)
 
 static bool any_of_ours(const struct pollfd *fds, nfds_t n)
@@ -27,20 +58,75 @@ static bool any_of_ours(const struct pollfd *fds, nfds_t n)
     return false;
 }
 
+/* Room for a copy of the set, the handles of its descriptors and the bell: the unused end of this thread's private stack. */
+static struct pollfd *scratch(struct thread *t, nfds_t n, uint64_t **handles)
+{
+    if (n > 32768 || !(t->stack || map_stack(t)))
+        return NULL;
+    *handles = (uint64_t *)(t->stack + GUARD_SIZE);
+    return (struct pollfd *)(*handles + n);
+}
+
+/* Show the host a poll set: `handles` tells it which entries have data that the kernel can't see. */
+static int64_t ask(struct thread *t, struct pollfd *fds, nfds_t n, struct pollfd *copy, uint64_t *handles,
+                   struct catflap_wait *wait)
+{
+    bool any = false;
+    for (nfds_t i = 0; i < n; i++) {
+        void *d = lookup(fds[i].fd);
+        handles[i] = d ? (uint64_t)HOT(t, handle, d, 0, 0, 0, 0) : 0;
+        any |= handles[i] != 0;
+    }
+    if (!any)
+        return HOT(t, ready, -1, 0, 0, wait, 0);
+    return HOT(t, ready_poll, fds, handles, copy, n, wait);
+}
+
+static int poll_walk(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigset_t *mask, int (*kernel)(void *), void *arguments)
+{
+    struct thread *record = self ? self : thread_join();
+    uint64_t *handles;
+    struct pollfd *copy = scratch(record, n, &handles);
+    if (!copy)
+        return kernel(arguments);
+    WAIT(ask(t, fds, n, copy, handles, &wait), copy, n, timeout_ns, mask, kernel(arguments));
+}
+
+struct poll_arguments {
+    struct pollfd *fds;
+    nfds_t n;
+    int timeout;
+    const struct timespec *ptimeout;
+    const sigset_t *mask;
+};
+
+static int kernel_poll(void *a)
+{
+    struct poll_arguments *p = a;
+    return next.poll(p->fds, p->n, p->timeout);
+}
+
+static int kernel_ppoll(void *a)
+{
+    struct poll_arguments *p = a;
+    return next.ppoll(p->fds, p->n, p->ptimeout, p->mask);
+}
+
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-    if (timeout == 0 || !any_of_ours(fds, n))
+    if (!any_of_ours(fds, n))
         return next.poll(fds, n, timeout);
-    WAIT(next.poll(fds, n, timeout));
+    struct poll_arguments a = {fds, n, timeout, NULL, NULL};
+    return poll_walk(fds, n, timeout < 0 ? FOREVER : timeout * 1000000ll, NULL, kernel_poll, &a);
 }
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
     if (!any_of_ours(fds, n))
         return next.ppoll(fds, n, timeout, mask);
-    WAIT(next.ppoll(fds, n, timeout, mask));
+    struct poll_arguments a = {fds, n, 0, timeout, mask};
+    return poll_walk(fds, n, timeout_of(timeout), mask, kernel_ppoll, &a);
 }
-
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room)
 {
     if (unlikely(room / sizeof *fds < n))
@@ -70,18 +156,111 @@ static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e
     return false;
 }
 
+/* The sets may be longer than FD_SETSIZE: programs allocate their own. */
+static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e)
+{
+    const fd_set *sets[] = {r, w, e};
+    int words = (n + 63) / 64;
+    for (int s = 0; s < 3; s++) {
+        const unsigned long *bits = (const unsigned long *)sets[s];
+        for (int i = 0; !unmapped(bits) && i < words; i++)
+            for (unsigned long word = bits[i]; word; word &= word - 1)
+                if (lookup(i * 64 + __builtin_ctzl(word)))
+                    return !bypass();
+    }
+    return false;
+}
+
+static int select_on_kernel(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
+{
+    WAIT(HOT(t, ready, -1, 0, 0, &wait, 0), NULL, 0, FOREVER, NULL, next.select(n, r, w, e, timeout));
+}
+
+static int pselect_on_kernel(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask)
+{
+    WAIT(HOT(t, ready, -1, 0, 0, &wait, 0), NULL, 0, FOREVER, NULL, next.pselect(n, r, w, e, timeout, mask));
+}
+
+enum { READ = POLLIN | POLLRDNORM | POLLHUP | POLLERR, WRITE = POLLOUT | POLLWRNORM | POLLERR, EXCEPT = POLLPRI };
+
+static bool in_set(const fd_set *set, int fd)
+{
+    return set && ((const unsigned long *)set)[fd / 64] >> (fd % 64) & 1;
+}
+
+/* Whether the host has data of its own on a descriptor of the sets: only then are they made a poll set. */
+static bool host_needed(int n, const fd_set *r, const fd_set *w, const fd_set *e)
+{
+    struct thread *t = enter();
+    bool needed = false;
+    for (int fd = 0; fd < n && !needed; fd++) {
+        void *d = in_set(r, fd) || in_set(w, fd) || in_set(e, fd) ? lookup(fd) : NULL;
+        needed = d && HOT(t, handle, d, 0, 0, 0, 0);
+    }
+    leave(t);
+    return needed;
+}
+
+/* select as poll; -1 with EBADF for a closed number, as select has it. The sets are written only when something is found. */
+static int select_by_poll(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask)
+{
+    struct pollfd fds[1024];
+    nfds_t count = 0;
+    for (int fd = 0; fd < n && count < 1024; fd++) {
+        int events = (in_set(r, fd) ? POLLIN | POLLRDNORM : 0) | (in_set(w, fd) ? POLLOUT | POLLWRNORM : 0) |
+                     (in_set(e, fd) ? POLLPRI : 0);
+        if (events)
+            fds[count++] = (struct pollfd){.fd = fd, .events = (short)events};
+    }
+    int found = ppoll(fds, count, timeout, mask), total = 0;
+    if (found < 0)
+        return found;
+    for (nfds_t i = 0; i < count; i++)
+        if (fds[i].revents & POLLNVAL) {
+            errno = EBADF;
+            return -1;
+        }
+    fd_set *sets[] = {r, w, e};
+    const int means[] = {READ, WRITE, EXCEPT}, asks[] = {POLLIN, POLLOUT, POLLPRI};
+    for (int s = 0; s < 3; s++)
+        for (nfds_t i = 0; sets[s] && i < count; i++) {
+            unsigned long *word = &((unsigned long *)sets[s])[fds[i].fd / 64], bit = 1ul << (fds[i].fd % 64);
+            if (fds[i].events & asks[s] && fds[i].revents & means[s])
+                total++;
+            else
+                *word &= ~bit;
+        }
+    return total;
+}
+
 EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
 {
     if (!any_in_sets(n, r, w, e))
         return next.select(n, r, w, e, timeout);
-    WAIT(next.select(n, r, w, e, timeout));
+    if (!host_needed(n, r, w, e))
+        return select_on_kernel(n, r, w, e, timeout);
+    struct timespec left, before, after;
+    if (!timeout)
+        return select_by_poll(n, r, w, e, NULL, NULL);
+    left = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    int found = select_by_poll(n, r, w, e, &left, NULL), error = errno;
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    int64_t rest = left.tv_sec * 1000000000ll + left.tv_nsec - (after.tv_sec - before.tv_sec) * 1000000000ll -
+                   (after.tv_nsec - before.tv_nsec);
+    timeout->tv_sec = rest > 0 ? rest / 1000000000 : 0; /* as Linux does */
+    timeout->tv_usec = rest > 0 ? rest % 1000000000 / 1000 : 0;
+    errno = error;
+    return found;
 }
 
 EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask)
 {
     if (!any_in_sets(n, r, w, e))
         return next.pselect(n, r, w, e, timeout, mask);
-    WAIT(next.pselect(n, r, w, e, timeout, mask));
+    if (!host_needed(n, r, w, e))
+        return pselect_on_kernel(n, r, w, e, timeout, mask);
+    return select_by_poll(n, r, w, e, timeout, mask);
 }
 
 /* An epoll set that holds a descriptor of ours is marked; the kernel's set stays the truth about membership. */
@@ -94,35 +273,53 @@ bool epoll_set_is_marked(int ep)
 
 void epoll_set_closed(int ep)
 {
-    if (epoll_set_is_marked(ep))
-        atomic_fetch_and(&marked_sets[ep >> 6], ~(1ull << (ep & 63)));
+    if (!epoll_set_is_marked(ep))
+        return;
+    atomic_fetch_and(&marked_sets[ep >> 6], ~(1ull << (ep & 63)));
+    if (ops.sets && !bypass()) {
+        struct thread *t = enter();
+        SLOW(t, set_closed, ep, 0, 0, 0, 0);
+        leave(t);
+    }
 }
 
 EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
 {
     int r = next.epoll_ctl(ep, op, fd, event);
-    if (r == 0 && op == EPOLL_CTL_ADD && lookup(fd) && (unsigned)ep < 65536 && !epoll_set_is_marked(ep))
+    if (likely(r != 0 || !lookup(fd)))
+        return r;
+    if (op == EPOLL_CTL_ADD && (unsigned)ep < 65536 && !epoll_set_is_marked(ep))
         atomic_fetch_or(&marked_sets[ep >> 6], 1ull << (ep & 63));
+    if (ops.sets && !bypass()) {
+        struct thread *t = enter();
+        void *d = lookup(fd);
+        if (d)
+            SLOW(t, interest, d, ep, op, fd, op == EPOLL_CTL_DEL ? NULL : event);
+        leave(t);
+    }
     return r;
 }
 
+/* The common way of the three epoll waits. */
+#define EPOLL_WAIT(timeout_ns, mask, call)                                                                             \
+    do {                                                                                                               \
+        if (likely(!epoll_set_is_marked(ep)) || bypass() || unmapped(events) || n <= 0)                                \
+            return call;                                                                                               \
+        struct pollfd on[2] = {{.fd = ep, .events = POLLIN}};                                                          \
+        WAIT(HOT(t, ready, ep, events, n, &wait, 0), on, 1, timeout_ns, mask, call);                                   \
+    } while (0)
+
 EXPORT int epoll_wait(int ep, struct epoll_event *events, int n, int timeout)
 {
-    if (timeout == 0 || !epoll_set_is_marked(ep) || bypass())
-        return next.epoll_wait(ep, events, n, timeout);
-    WAIT(next.epoll_wait(ep, events, n, timeout));
+    EPOLL_WAIT(timeout < 0 ? FOREVER : timeout * 1000000ll, NULL, next.epoll_wait(ep, events, n, timeout));
 }
 
 EXPORT int epoll_pwait(int ep, struct epoll_event *events, int n, int timeout, const sigset_t *mask)
 {
-    if (!epoll_set_is_marked(ep) || bypass())
-        return next.epoll_pwait(ep, events, n, timeout, mask);
-    WAIT(next.epoll_pwait(ep, events, n, timeout, mask));
+    EPOLL_WAIT(timeout < 0 ? FOREVER : timeout * 1000000ll, mask, next.epoll_pwait(ep, events, n, timeout, mask));
 }
 
 EXPORT int epoll_pwait2(int ep, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask)
 {
-    if (!epoll_set_is_marked(ep) || bypass())
-        return next.epoll_pwait2(ep, events, n, timeout, mask);
-    WAIT(next.epoll_pwait2(ep, events, n, timeout, mask));
+    EPOLL_WAIT(timeout_of(timeout), mask, next.epoll_pwait2(ep, events, n, timeout, mask));
 }

@@ -22,6 +22,7 @@ void services_log(const char *line);
 uintptr_t forks_address(void);
 void set_native(const char *name, uintptr_t address);
 void set_guarded(int yes);
+void set_sets(int yes);
 """
 
 # A failing init code would print to the program's stderr; this one reports to the log and answers BOOT_FAILED.

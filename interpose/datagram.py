@@ -40,4 +40,6 @@ class Datagram(Description):
         return self.observed(message, r) if r > 0 else self.popped(r, flags, qt)
 
     def sendmsg(self, message, flags, qt):
+        if instrument.HOOKS.push:
+            description.observe_push(self.queue.qd, message)
         return self.pushed(self.queue.push_message(message, flags), flags, qt)

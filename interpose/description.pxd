@@ -36,6 +36,8 @@ cdef class Description:
 
 cdef long long stale(long long r) noexcept nogil
 
-@cython.locals(segment=cython.size_t, last=cython.size_t, left=cython.longlong, part=cython.longlong)
 cdef long long observe(long qd, size_t message, long long count) noexcept nogil
+cdef void observe_push(long qd, size_t message) noexcept nogil
+@cython.locals(segment=cython.size_t, last=cython.size_t, left=cython.longlong, part=cython.longlong)
+cdef long long walk(long qd, size_t message, long long count, bint outward) noexcept nogil
 cdef bint left_by_rule(Description d, size_t address, unsigned int length) noexcept with gil

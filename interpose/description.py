@@ -5,7 +5,7 @@ becomes a blocked qtoken and answers CATFLAP_SLEEP, and the trap makes the progr
 keeps signals, SA_RESTART, cancellation, timeouts and closing races the kernel's own.
 """
 
-from interpose import abi, linux, sockaddr
+from interpose import abi, linux
 from libos import raw
 from libos.runtime import instrument
 
@@ -47,6 +47,16 @@ def stale(r):
 
 def observe(qd, message, count):
     """Show the pop hook what a struct msghdr at `message` received, segment by segment; returns `count`."""
+    return walk(qd, message, count, False)
+
+
+def observe_push(qd, message):
+    """Show the push hook what a struct msghdr at `message` is about to send."""
+    walk(qd, message, 0x7FFFFFFFFFFFFFFF, True)
+
+
+def walk(qd, message, count, outward):
+    """Show a hook up to `count` bytes of a message's segments; returns `count`."""
     segment = raw.load(message + 16)
     last = segment + 16 * raw.load(message + 24)
     left = count
@@ -54,7 +64,9 @@ def observe(qd, message, count):
         part = raw.load(segment + 8)
         if part > left:
             part = left
-        if part:
+        if part and outward:
+            instrument.pushed(qd, raw.load(segment), part)
+        elif part:
             instrument.popped(qd, raw.load(segment), part)
         left -= part
         segment += 16
@@ -147,6 +159,8 @@ class Description:
 def left_by_rule(d, address, length):
     """Whether an address rule gives this description to the kernel; then its numbers are the kernel's from now on."""
     try:
+        from interpose import sockaddr
+
         where = sockaddr.read(address, length)
         if where is None or PROCESS.choose(*where) == "catnap":
             return False

@@ -4,9 +4,8 @@
 addresses; interpreted, the host calls the same functions through cffi. No exception leaves here.
 """
 
-from interpose import abi, description, linux, options, readiness
+from interpose import abi, description, linux, readiness
 from interpose.datagram import Datagram
-from interpose.errors import errno_of
 from interpose.listener import Listener
 from interpose.stream import Stream
 from libos import raw
@@ -61,6 +60,8 @@ def probe(d, x):
 
 def failed(what, error):
     """An exception of ours: the traceback to the log, the right errno to the program."""
+    from interpose.errors import errno_of
+
     description.PROCESS.log(what, error)
     return -errno_of(error)
 
@@ -117,6 +118,8 @@ def setsockopt(d, level, option, value, length):
     try:
         r = raw.syscall(linux.SYS_setsockopt, d.queue.fd, level, option, value, length, 0)
         if r == 0:
+            from interpose import options  # here and above: what a program's first socket doesn't need isn't loaded for it
+
             options.changed(d, level, option, value, length)
         return r
     except BaseException as error:

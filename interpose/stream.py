@@ -43,13 +43,15 @@ class Stream(Description):
         return description.stale(r)
 
     def sendmsg(self, message, flags, qt):
+        if instrument.HOOKS.push:
+            description.observe_push(self.queue.qd, message)
         if not flags & linux.MSG_DONTWAIT and self.sleeps():
             return self.block(abi.CATFLAP_PUSH, qt)
         return description.stale(self.queue.push_message(message, flags))
 
     def sendfile(self, in_fd, offset, size, qt):
         # File pages are staged in a heap buffer and pushed from there; only what was pushed counts as read.
-        if self.sleeps() or not offset:
+        if self.sleeps() or not offset or not size:
             return self.block(abi.CATFLAP_PUSH, qt)
         staged = description.PROCESS.heap.alloc(description.PROCESS.stage)
         if not staged:
@@ -63,6 +65,8 @@ class Stream(Description):
             if r <= 0:
                 break
             room = r
+            if instrument.HOOKS.push:
+                instrument.pushed(self.queue.qd, staged, room)
             r = self.queue.push_from(staged, room, 0)
             if r < 0:
                 break

@@ -4,7 +4,6 @@ A knob's value comes from its default, then the file named by CATFLAP_CONFIG, th
 launcher; the later wins. Read inside programs at their first socket, so heavy imports wait until something needs them.
 """
 
-import os
 
 LIBOSES = ("auto", "catnap", "kernel")
 MAPPED = bytes(10) + b"\xff\xff"  # an IPv6 address that starts so holds an IPv4 address (RFC 4291, 2.5.5.2)
@@ -195,6 +194,8 @@ class Config:
                 raise ConfigError(f"{where}: unknown key {key!r}; known: {', '.join(sorted([*known, 'rule']))}")
             value = known[key].check(value, f"{where}: {key}")
             if known[key].allowed is None:
+                import os
+
                 value = os.path.join(os.path.dirname(os.path.abspath(path)), value)
             self.set(key, value, "file")
         self.rules = parse_rules(document.get("rule", []), where)

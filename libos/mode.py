@@ -1,11 +1,11 @@
 """Two modes, one source: compiled where an extension module stands beside the .py, interpreted on request.
 
 `CATFLAP_PURE=1` makes our packages load from their .py files even when compiled ones exist. Standard library only, and
-in compiled mode nothing is imported: this is on the path of a program's first socket.
+in compiled mode nothing is imported, not even os: this is on the path of a program's first socket.
 """
 
-import os
 import sys
+from posix import environ
 
 PACKAGES = ("libos", "interpose", "shim")
 
@@ -18,6 +18,8 @@ class SourceFinder:
         package, dot, _ = name.partition(".")
         if package not in PACKAGES or not dot or path is None:
             return None
+        import os
+
         leaf = name.rpartition(".")[2]
         for folder in path:
             base = os.path.join(folder, leaf)
@@ -40,7 +42,7 @@ def source_spec(name, file, locations):
 
 def pure():
     """True when interpreted mode was asked for."""
-    return os.environ.get("CATFLAP_PURE", "") not in ("", "0")
+    return environ.get(b"CATFLAP_PURE", b"") not in (b"", b"0")
 
 
 def install():

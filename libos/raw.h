@@ -48,6 +48,9 @@ static inline int64_t raw_now(void)
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
+/* How many bits v needs, and how many of them are set. */
+static inline int raw_width(uint64_t v) { return v ? 64 - __builtin_clzll(v) : 0; }
+static inline int raw_population(uint64_t v) { return __builtin_popcountll(v); }
 
 /* A system call that no preload can see: result or -errno, as the kernel gives it. Never a cancellation point. */
 static inline long raw_syscall(long n, long a, long b, long c, long d, long e, long f)

@@ -16,6 +16,8 @@ cdef extern from "libos/raw.h" nogil:
     long long now "raw_now" () noexcept
     long kernel_sent "raw_kernel_sent" (long fd) noexcept
     long kernel_received "raw_kernel_received" (long fd) noexcept
+    int width "raw_width" (unsigned long long v) noexcept
+    int population "raw_population" (unsigned long long v) noexcept
     long syscall "raw_syscall" (long n, long a, long b, long c, long d, long e, long f) noexcept
 
 cdef extern from *:

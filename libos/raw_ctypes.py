@@ -86,6 +86,14 @@ def now():
     return time.monotonic_ns()
 
 
+def width(v):
+    return v.bit_length()
+
+
+def population(v):
+    return v.bit_count()
+
+
 def syscall(n, a=0, b=0, c=0, d=0, e=0, f=0):
     r = _libc.syscall(n, a, b, c, d, e, f)
     return -ctypes.get_errno() if r == -1 else r

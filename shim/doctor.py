@@ -45,11 +45,13 @@ def built_for():
 
 def abi():
     """The ABI version of the built host library, or None. Asked in a process of its own: loading it starts things."""
+    if not os.path.exists(run.HOST):  # another installation may be importable and would answer instead
+        return None
+    question = f"import sys; sys.path.insert(0, {PACKAGES!r}); from interpose import abi; print(abi.CATFLAP_ABI)"
     try:
         asked = subprocess.run(
-            [sys.executable, "-c", "from interpose import abi; print(abi.CATFLAP_ABI)"],
-            cwd=PACKAGES, capture_output=True, text=True, timeout=30, env=plain_environment(),
-        )  # fmt: skip
+            [sys.executable, "-c", question], capture_output=True, text=True, timeout=30, env=plain_environment()
+        )
         return int(asked.stdout) if asked.returncode == 0 else None
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
@@ -115,8 +117,13 @@ def compiled():
 
 
 def stale_modules():
-    """Names of the compiled modules that are older than the .py beside them."""
+    """Names of the compiled modules that are older than the .py beside them, in a source tree.
+
+    An installer unpacks both at its own pace: there the times mean nothing.
+    """
     names = []
+    if newest_source() is None:
+        return names
     for package in ("libos", "libos/runtime", "interpose"):
         folder = os.path.join(PACKAGES, package)
         for leaf in sorted(os.listdir(folder)):

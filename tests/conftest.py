@@ -1,11 +1,27 @@
 """Which mode is tested is asserted, never assumed."""
 
+import glob
+import os
 import sys
 
 import pytest
 
 import libos.mode
 from setup import HOT_MODULES
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def pytest_sessionstart(session):
+    """A staged run (`make test-pure`) is interpreted because there is nothing else: no compiled module exists."""
+    if os.environ.get("FLAP_STAGED"):
+        hot = [os.path.join(ROOT, name.replace(".", "/")) for name in HOT_MODULES]
+        built = [path for base in hot for path in glob.glob(base + ".*.so")]
+        assert not built, f"compiled modules in an interpreted run: {built}"
+        assert libos.mode.pure(), "CATFLAP_PURE is not set in a staged run"
+        assert os.environ.get("FLAP_ROOT") == ROOT, "FLAP_ROOT is not this tree"
+    used = os.path.dirname(os.path.dirname(os.path.abspath(libos.mode.__file__)))
+    assert used == ROOT, f"the tests of {ROOT} import the libos of {used}"
 
 
 @pytest.fixture(autouse=True, scope="session")

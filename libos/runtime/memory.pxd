@@ -26,4 +26,5 @@ cdef class Heap:
     cdef void give_back(self, size_t address) noexcept nogil
     cpdef unsigned long long size_of(self, size_t address) noexcept nogil
     cpdef unsigned long long count(self, int counter) noexcept nogil
+    @cython.locals(held="unsigned long long", kind="unsigned long long", block="unsigned long long", count="unsigned long long", i="unsigned long long")
     cpdef unsigned long long live(self) noexcept nogil

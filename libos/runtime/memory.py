@@ -26,19 +26,16 @@ class Heap:
         self.free_at = wakers.reserve(superblocks * 2048)  # 16,384 bits each
         self.refs_at = wakers.reserve(superblocks * 131072)  # 16,384 words each
         self.current_at = wakers.reserve(4096)  # by class: number of the superblock to try first
-        self.counters_at = wakers.reserve(4096)  # superblocks opened, allocs, frees, peak
+        self.counters_at = wakers.reserve(4096)  # superblocks opened, allocs
         if not (self.base and self.classes_at and self.free_at and self.refs_at and self.counters_at):
             raise MemoryError(f"no address space for a heap of {superblocks} MiB")
         self.base = (self.base + SUPERBLOCK - 1) // SUPERBLOCK * SUPERBLOCK
 
     def class_of(self, size):
         """log2 of the object size that holds `size` bytes; 0 when none does."""
-        kind = 6
-        while kind <= 20:
-            if size <= raw.bit(kind):
-                return kind
-            kind += 1
-        return 0
+        if size <= 64:
+            return 6
+        return raw.width(size - 1) if size <= 1048576 else 0
 
     def alloc(self, size):
         """Address of a buffer of at least `size` bytes with the application's reference on it; 0 when there is none."""
@@ -150,7 +147,6 @@ class Heap:
     def give_back(self, address):
         block = (address - self.base) >> 20
         index = ((address - self.base) & 0xFFFFF) >> raw.load(self.classes_at + block * 8)
-        raw.fetch_add(self.counters_at + 16, 1)
         raw.fetch_or(self.free_at + block * 2048 + (index >> 6) * 8, raw.bit(index & 63))
 
     def size_of(self, address):
@@ -160,9 +156,20 @@ class Heap:
         return raw.bit(raw.load(self.classes_at + ((address - self.base) >> 20) * 8))
 
     def count(self, counter):
-        """0: superblocks opened, 1: allocs, 2: frees."""
+        """0: superblocks opened, 1: allocs."""
         return raw.load(self.counters_at + counter * 8)
 
     def live(self):
-        """Objects that somebody still holds."""
-        return self.count(1) - self.count(2)
+        """Objects that somebody still holds: all of the opened superblocks that aren't free."""
+        held = 0
+        block = 0
+        while block < self.count(0):
+            kind = raw.load(self.classes_at + block * 8)
+            count = raw.bit(20 - kind) if kind else 0  # 0: being opened
+            held += count
+            i = 0
+            while i < (count + 63) >> 6:
+                held -= raw.population(raw.load(self.free_at + block * 2048 + i * 8))
+                i += 1
+            block += 1
+        return held

@@ -18,6 +18,7 @@ HEAD = """
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,10 +38,12 @@ def run(tmp_path, body, preload):
 
 UNMAPPED = """
 int fd = socket(AF_INET, SOCK_DGRAM, 0);
+char *gone = mmap(0, 65536, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+munmap(gone, 65536);
 struct sockaddr_in a; char b[8];
-int r = recvfrom(fd, b, 8, MSG_DONTWAIT, (struct sockaddr *)&a, (socklen_t *)8);
+int r = recvfrom(fd, b, 8, MSG_DONTWAIT, (struct sockaddr *)&a, (socklen_t *)gone);
 printf("%d %s\\n", r, strerrorname_np(errno));
-r = poll((struct pollfd *)8, 1, 1);
+r = poll((struct pollfd *)gone, 1, 1);
 printf("%d %s\\n", r, strerrorname_np(errno));
 return 0;
 """
@@ -51,6 +54,8 @@ def test_an_unmapped_address_that_a_trap_has_to_read(tmp_path):
     assert status == 0 and out.endswith("-1 EFAULT\n")
     status, _ = run(tmp_path, UNMAPPED, preload=True)
     assert status == -signal.SIGSEGV
+    low = UNMAPPED.replace("munmap(gone, 65536);", "gone = (char *)8;")
+    assert run(tmp_path, low, preload=True) == run(tmp_path, low, preload=False)
 
 
 RESETHAND = """

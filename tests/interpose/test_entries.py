@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from interpose import abi, description
+from libos.runtime import instrument
 
 STREAM, DGRAM, NONBLOCK = 1, 2, 0o4000
 
@@ -185,3 +186,36 @@ def test_an_exception_of_ours_becomes_an_errno_and_a_log_entry(bridge, pair):
     bridge.process.bind_number = broken
     assert bridge.dup(d, 200) == -errno.ENOBUFS
     assert bridge.log and bridge.log[0][0] == "dup"
+
+
+class IOVec(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+
+class Message(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("name_length", ctypes.c_uint32), ("segments", ctypes.c_void_p),
+                ("count", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t),
+                ("flags", ctypes.c_int)]  # fmt: skip
+
+
+def test_push_hook_sees_every_way_out(bridge, pair, tmp_path):
+    """send, the segments of sendmsg, and what sendfile staged."""
+    left, right = pair
+    left.setblocking(False)
+    d = adopted(bridge, left)
+    path = tmp_path / "file"
+    path.write_bytes(b"of a file")
+    seen = []
+    instrument.install("push", lambda qd, view: seen.append(bytes(view)))
+    try:
+        one, two, offset = buffer(b"one"), buffer(b"two!"), ctypes.c_int64(3)
+        segments = (IOVec * 3)(IOVec(address(one), 3), IOVec(0, 0), IOVec(address(two), 4))
+        message = Message(segments=ctypes.addressof(segments), count=3)
+        assert bridge.send(d, address(one), 3, 0, bridge.qt) == 3
+        assert bridge.sendmsg(d, ctypes.addressof(message), 0, bridge.qt) == 7
+        with path.open("rb") as file:
+            assert bridge.sendfile(d, file.fileno(), ctypes.addressof(offset), 100, bridge.qt) == 6
+    finally:
+        instrument.remove("push")
+    assert seen == [b"one", b"one", b"two!", b"a file"]
+    assert right.recv(100) == b"oneonetwo!a file"

@@ -1,4 +1,4 @@
-"""docs/cli.md and docs/configuration.md say what the code does, option for option and knob for knob."""
+"""The documents say what the code does: option for option, knob for knob, and their links lead somewhere."""
 
 import glob
 import os
@@ -80,3 +80,48 @@ def test_findings_about_programs():
     documented = {row[0] for row in table(read("docs", "cli.md"), "finding")}
     found = set(re.findall(r'Finding\("([\w-]+)"', read("shim", "binary.py"))) | {"libos"}
     assert documented == found and binary.examine
+
+
+def documents():
+    """The documents of the tree, as paths below its root."""
+    pages = [name for name in os.listdir(ROOT) if name.endswith(".md")]
+    return sorted(
+        [*pages, *(f"docs/{name}" for name in os.listdir(os.path.join(ROOT, "docs")) if name.endswith(".md"))]
+    )
+
+
+@pytest.mark.parametrize("page", documents())
+def test_links_and_named_files_exist(page):
+    text = read(page)
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if "://" not in link:
+            assert os.path.exists(os.path.join(ROOT, os.path.dirname(page), link)), f"{page}: {link}"
+    for path in re.findall(r"`((?:csrc|interpose|libos|shim|tests|docs|benchmarks)/[\w./-]*)`", text):
+        if "*" not in path:  # a module may be named without its suffix
+            assert any(os.path.exists(os.path.join(ROOT, path + end)) for end in ("", ".py")), f"{page}: {path}"
+
+
+@pytest.mark.parametrize("page", documents())
+def test_make_targets_that_documents_name_exist(page):
+    targets = set(re.findall(r"^([a-z-]+):.*## ", read("Makefile"), re.M))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", read(page), re.M))
+    assert named <= targets, f"{page}: {sorted(named - targets)}"
+    if page == "README.md":
+        assert named >= {"demo", "test"}
+
+
+def test_every_document_is_listed_in_the_readme():
+    text = read("README.md")
+    assert [page for page in documents() if page != "README.md" and f"]({page})" not in text] == []
+
+
+def test_hook_of_the_readme_compiles_and_installs():
+    hook = re.search(r"```python\n(.*?)```", read("README.md"), re.S)[1]
+    installed, namespace = [], {}
+
+    class Instrument:
+        install = staticmethod(lambda name, function: installed.append(name))
+
+    exec(compile(hook, "watch.py", "exec"), namespace)
+    namespace["install"](Instrument)
+    assert installed == ["pop"]

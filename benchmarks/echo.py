@@ -1,0 +1,58 @@
+"""TCP echo between two processes, each on a core of its own: blocking and spinning, kernel and Catnap at both ends."""
+
+import os
+import statistics
+import subprocess
+
+from benchmarks.programs import CLIENT_CORE, Server, environment, free_port, pinned
+from benchmarks.report import ROOT, percentile, row
+
+LIBOSES = ("kernel", "catnap")
+MODES = {"block": "blocking", "spin": "spinning"}
+
+
+def program():
+    folder = os.path.join(ROOT, "build", "benchmarks")
+    os.makedirs(folder, exist_ok=True)
+    target = os.path.join(folder, "echo")
+    source = os.path.join(ROOT, "benchmarks", "c", "echo.c")
+    subprocess.run([os.environ.get("CC", "gcc"), "-O2", "-g", "-o", target, source], check=True)
+    return target
+
+
+def round_trips(path, port, libos, size, count, mode):
+    """Nanoseconds of each of `count` round trips."""
+    argv = pinned(CLIENT_CORE, [path, "client", str(port), str(size), str(count), mode])
+    done = subprocess.run(argv, env=environment(libos), stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+    return [int(line) for line in done.stdout.split()]
+
+
+def run(quick, progress):
+    path = program()
+    pairs, count = (2, 200) if quick else (10, 5_000)
+    rows = []
+    for mode, title in MODES.items():
+        for size in (64, 1024):
+            progress(f"echo of {size} B, {title}")
+            found = {libos: {"p50": [], "p99": []} for libos in LIBOSES}
+            ports = {libos: free_port() for libos in LIBOSES}
+            for pair in range(pairs):
+                for libos in LIBOSES if pair % 2 == 0 else LIBOSES[::-1]:
+                    # one server at a time: a spinning one would have the core
+                    with Server([path, "server", str(ports[libos])], libos, ports[libos]):
+                        took = round_trips(path, ports[libos], libos, size, count, mode)
+                    for name, percent in (("p50", 50), ("p99", 99)):
+                        found[libos][name].append(percentile(took, percent))
+            rows += [
+                row(
+                    f"echo {size} B, {title}, {name}",
+                    "ns",
+                    found["catnap"][name],
+                    kernel=found["kernel"][name],
+                    ratio=statistics.median(
+                        o / k for k, o in zip(found["kernel"][name], found["catnap"][name], strict=True)
+                    ),
+                )  # fmt: skip
+                for name in ("p50", "p99")
+            ]
+    return rows

@@ -1,0 +1,74 @@
+"""Starting the programs that are measured: on the kernel or under Catflap, pinned, waited for, ended."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+from benchmarks.report import PRELOAD
+
+SERVER_CORE, CLIENT_CORE = "0", "1"
+
+
+def environment(libos):
+    """The environment of a program on one side."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("CATFLAP_") and k != "LD_PRELOAD"}
+    if libos != "kernel":
+        env |= {"LD_PRELOAD": PRELOAD, "CATFLAP_LIBOS": libos}
+        if os.environ.get("CATFLAP_PURE"):
+            env["CATFLAP_PURE"] = os.environ["CATFLAP_PURE"]
+    return env
+
+
+def need(program, package):
+    path = shutil.which(program)
+    if not path:
+        raise SystemExit(f"catflap: {program} is missing: apt-get install {package}")
+    return path
+
+
+def pinned(core, argv):
+    """`argv` on one core, where there are several and taskset is there."""
+    if os.cpu_count() < 2 or not shutil.which("taskset"):
+        return argv
+    return ["taskset", "-c", core, *argv]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A server on loopback, up when entered, gone when left."""
+
+    def __init__(self, argv, libos, port, core=SERVER_CORE):
+        self.argv, self.libos, self.port, self.core = argv, libos, port, core
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            pinned(self.core, self.argv),
+            env=environment(self.libos),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    self.process.kill()
+                    raise SystemExit(f"catflap: {self.argv[0]} does not accept on port {self.port}")
+                time.sleep(0.02)
+
+    def __exit__(self, *rest):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

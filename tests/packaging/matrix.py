@@ -1,0 +1,98 @@
+"""matrix.py FOLDER FILE: the results of a full run, read from pytest's XML reports in FOLDER, as one JSON document.
+
+Exit status 1 when a test failed or a report is missing.
+"""
+
+import datetime
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+REPORTS = ("compiled", "interpreted-unit", "interpreted-sample")
+LIBOSES = ("catnap", "auto", "kernel")
+OUTCOMES = ("passed", "failed", "skipped")
+
+
+def cell(report, module, name):
+    """(family, libOS, mode) of one test: `module` as tests.libos.test_pdpix.TestX, `name` as test_x[parameters].
+
+    A family is a family of scenarios, a file of programs, or a folder of unit tests.
+    """
+    words = re.split(r"[-.\]\[]", name.partition("[")[2])
+    folders, _, rest = module.removeprefix("tests.").partition(".test_")
+    family = folders.replace(".", "/")
+    if family == "programs":
+        family += "/" + rest.partition(".")[0]
+    elif family == "scenarios" and name.startswith("test_agrees_with_kernel["):
+        family += "/" + words[0]
+    libos = next((word for word in words if word in LIBOSES), "")
+    return family, libos, "interpreted" if report.startswith("interpreted") or "pure" in words else "compiled"
+
+
+def read(report, path):
+    """[(cell, outcome, test)] of one report."""
+    found = []
+    for case in ElementTree.parse(path).iter("testcase"):
+        kinds = {child.tag for child in case}
+        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        name, module = case.get("name"), case.get("classname") or ""
+        found.append((cell(report, module, name), outcome, f"{report}: {module}::{name}"))
+    return found
+
+
+def summary(results):
+    """Counts of each cell, and the names of what failed and what was left out."""
+    cells = {}
+    for key, outcome, _ in results:
+        cells.setdefault(key, dict.fromkeys(OUTCOMES, 0))[outcome] += 1
+    rows = [dict(zip(("family", "libos", "mode"), key, strict=True), **cells[key]) for key in sorted(cells)]
+    return {
+        "totals": {outcome: sum(row[outcome] for row in rows) for outcome in OUTCOMES},
+        "failures": sorted(test for _, outcome, test in results if outcome == "failed"),
+        "skipped": sorted(test for _, outcome, test in results if outcome == "skipped"),
+        "cells": rows,
+    }
+
+
+def circumstances():
+    """What was tested, where and when."""
+
+    def git(*words):
+        command = ["git", "-c", "safe.directory=*", *words]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(git("status", "--porcelain", "--", ".", ":!tests/matrix.json")),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "libc": " ".join(platform.libc_ver()),
+    }
+
+
+def main(folder, target):
+    results, missing = [], []
+    for report in REPORTS:
+        path = os.path.join(folder, report + ".xml")
+        if os.path.exists(path):
+            results += read(report, path)
+        else:
+            missing.append(report)
+    document = {**circumstances(), **summary(results), "missing": missing}
+    with open(target, "w") as file:
+        json.dump(document, file, indent=1)
+        file.write("\n")
+    print(f"{target}: {', '.join(f'{count} {outcome}' for outcome, count in document['totals'].items())}")
+    for problem in [*document["failures"], *(f"no report: {report}" for report in missing)]:
+        print(f"  {problem}")
+    return 1 if document["failures"] or missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

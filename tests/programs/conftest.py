@@ -1,0 +1,38 @@
+"""Fixtures of the program tests: what a run is under, and the preload that must be there."""
+
+import os
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
+
+import flap  # noqa: E402
+import roles  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def preload():
+    """Path of the preload library; fails, never skips, when it has not been built."""
+    assert os.path.exists(flap.PRELOAD), f"{flap.PRELOAD} is missing: python setup.py build_ext --inplace"
+    return flap.PRELOAD
+
+
+@pytest.fixture(scope="session")
+def agree(tmp_path_factory):
+    """agree(session, roles, *arguments): session(folder, roles, *arguments) there returns what it does on the kernel.
+
+    The kernel's answer is made once for each session and arguments; it is returned.
+    """
+    known = {}
+
+    def check(session, pair, *arguments):
+        key = (session, *arguments)
+        if key not in known:
+            known[key] = session(tmp_path_factory.mktemp("kernel"), roles.KERNEL, *arguments)
+        found = session(tmp_path_factory.mktemp("ours"), pair, *arguments)
+        assert found == known[key]
+        return found
+
+    return check

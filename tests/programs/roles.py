@@ -1,0 +1,58 @@
+"""Under what a test's server and its client run, and the proof that they do."""
+
+import collections
+import os
+import time
+
+import flap
+import pytest
+
+# libOS of the server, of the client, and whether Catflap is interpreted in both
+Roles = collections.namedtuple("Roles", "server client pure")
+KERNEL = Roles("kernel", "kernel", False)
+DEFAULT = {"catnap": Roles("catnap", "catnap", False), "auto": Roles("auto", "auto", False)}
+EXTRA = {
+    "catnap-server": Roles("catnap", "kernel", False),
+    "catnap-client": Roles("kernel", "catnap", False),
+    "catnap-server-auto-client": Roles("catnap", "auto", False),
+}
+PURE = Roles("catnap", "catnap", True)
+
+
+def every(*, sample=False, mixed=True):
+    """Parametrise a test by `roles`: compiled under catnap and auto, everything in a full matrix.
+
+    `sample`: also interpreted by default. `mixed` false: server and client are one program, or only one is run.
+    """
+    chosen = [pytest.param(pair, id=title) for title, pair in DEFAULT.items()]
+    if flap.FULL and mixed:
+        chosen += [pytest.param(pair, id=title) for title, pair in EXTRA.items()]
+    if flap.FULL or sample:
+        chosen.append(pytest.param(PURE, id="catnap-pure", marks=[pytest.mark.pure_sample] if sample else []))
+    return pytest.mark.parametrize("roles", chosen)
+
+
+def check_host(pid, libos, pure):
+    """A process that has opened a socket carries the host under catnap, in the mode asked for; none on the kernel."""
+    with open(f"/proc/{pid}/maps") as f:
+        mapped = {os.path.basename(line.split(maxsplit=5)[5].strip()) for line in f if "/" in line}
+    assert ("libcatflap.so" in mapped) == (libos != "kernel"), f"{pid} under {libos}: {mapped}"
+    if libos == "catnap":
+        assert "libcatflap_host.so" in mapped, f"{pid} stayed on the kernel: {mapped}"
+        hot = any(name.startswith("entries.") for name in mapped)
+        assert hot != pure, f"{pid} is in the wrong mode: {mapped}"
+
+
+def until(true, what, seconds=20, *, program=None):
+    """Ask again and again, at most `seconds` long, until `true()` is true; returns what it returned."""
+    end = time.monotonic() + seconds
+    while not (answer := true()):
+        assert program is None or program.process.poll() is None, f"the program ended:\n{program.wait()}"
+        assert time.monotonic() < end, f"no {what} within {seconds} s"
+        time.sleep(0.01)
+    return answer
+
+
+def patience(pair, seconds):
+    """A limit in seconds: interpreted runs get four times as much."""
+    return seconds * (4 if pair.pure else 1)

@@ -1,0 +1,106 @@
+"""The preload built with AddressSanitizer and UndefinedBehaviorSanitizer carries the scenarios without a report."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import flap
+import pytest
+
+sys.path.insert(0, os.path.join(flap.ROOT, "tests", "scenarios"))
+
+from test_scenarios import ALWAYS_FORTIFIED, SAMPLE, families  # noqa: E402
+
+from setup import CFLAGS, PRELOAD_SOURCES  # noqa: E402
+
+SANITIZE = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-ftls-model=initial-exec", "-O1"]
+# frames with red zones don't fit into 16 KiB; a sanitized abort and overflow end in another way than libc's
+LEFT_OUT = {"small_stack", "overflow_is_caught", "ways_to_end"}
+PLANTED = """
+    static volatile int small[4];
+    volatile int beyond = 4;
+    small[beyond] = fd;
+"""
+
+
+def sanitized(folder, csrc):
+    """Path of a sanitized preload in a copy of the installed tree at `folder`, built from `csrc`."""
+    for package in ("interpose", "libos"):
+        shutil.copytree(os.path.join(flap.INSTALLED, package), folder / package, symlinks=True)
+    target = folder / "interpose" / "libcatflap.so"
+    target.unlink()
+    sources = [os.path.join(csrc, name) for name in PRELOAD_SOURCES]
+    script = f"-Wl,--version-script={csrc}/exports.map"
+    subprocess.run(
+        ["gcc", *CFLAGS, *SANITIZE, "-shared", "-o", target, *sources, script, "-ldl", "-lpthread"], check=True
+    )
+    return str(target)
+
+
+@pytest.fixture(scope="module")
+def preload(tmp_path_factory):
+    return sanitized(tmp_path_factory.mktemp("sanitized"), os.path.join(flap.ROOT, "csrc"))
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """The transcript of a scenario on the kernel."""
+    known = {}
+
+    def ask(program, scenario):
+        if (program, scenario) not in known:
+            known[program, scenario] = flap.run([program, scenario], "kernel")
+        return known[program, scenario]
+
+    return ask
+
+
+def runtimes():
+    """The sanitizers' libraries; they have to come before everything else."""
+    found = [subprocess.run(["gcc", f"-print-file-name=lib{name}.so"], capture_output=True, text=True).stdout.strip()
+             for name in ("asan", "ubsan")]  # fmt: skip
+    assert all(os.path.isabs(path) for path in found), f"{found}: apt-get install gcc"
+    return found
+
+
+def run(argv, preload, folder, **options):
+    """(Result, text of the sanitizers' reports)."""
+    report = folder / "report"
+    common = f"log_path={report}:exitcode=99"
+    env = {
+        "ASAN_OPTIONS": f"{common}:detect_leaks=0:detect_stack_use_after_return=0:handle_segv=0:handle_abort=0",
+        "UBSAN_OPTIONS": f"{common}:halt_on_error=1:print_stacktrace=1",
+    }
+    result = flap.run(argv, "catnap", preload=preload, before=runtimes(), env=env, timeout=60, **options)
+    said = result.stderr.decode(errors="replace")
+    reports = [path.read_text(errors="replace") for path in sorted(folder.glob("report*"))]
+    return result, "".join([*reports, said if "runtime error" in said or "Sanitizer" in said else ""])
+
+
+def chosen():
+    for family in families():
+        for scenario in flap.scenarios(family + ".c"):
+            if scenario not in LEFT_OUT and (flap.FULL or scenario in SAMPLE.get(family, ())):
+                yield family, scenario
+
+
+@pytest.mark.parametrize(("family", "scenario"), list(chosen()))
+def test_no_report(preload, expected, tmp_path, family, scenario):
+    program = flap.compiled(family + ".c", fortify=family in ALWAYS_FORTIFIED)
+    result, report = run([program, scenario], preload, tmp_path)
+    assert not report, f"{report}\n{result}"
+    assert result.stdout == expected(program, scenario).stdout, str(result)
+
+
+def test_a_planted_fault_is_reported(tmp_path):
+    """The build that the other tests use would see it."""
+    csrc = tmp_path / "csrc"
+    shutil.copytree(os.path.join(flap.ROOT, "csrc"), csrc)
+    source = (csrc / "trap_socket.c").read_text()
+    place = "EXPORT int listen(int fd, int backlog)\n{\n"
+    assert place in source
+    (csrc / "trap_socket.c").write_text(source.replace(place, place + PLANTED))
+    broken = sanitized(tmp_path / "tree", str(csrc))
+    result, report = run([flap.compiled("stream.c"), "echo_blocking"], broken, tmp_path, strict=False)
+    assert "out of bounds" in report or "global-buffer-overflow" in report, f"{report}\n{result}"
