@@ -13,6 +13,7 @@ enum { CATFLAP_ABI = 2 };
 enum {
     CATFLAP_SLEEP = -100001, /* a blocked qtoken: make the kernel call yourself, from bare C, then tell ops->woke */
     CATFLAP_WAIT = -100003,  /* sleep on what struct catflap_wait says, from bare C, and ask again */
+    CATFLAP_ATTEND = -100004, /* call ops->attend and ask again */
     CATFLAP_STALE = -100002, /* this descriptor is no longer what we took: forget it and ask the kernel */
 };
 
@@ -21,12 +22,12 @@ enum {
 struct catflap_wait {
     uint64_t qtoken;   /* of a blocked operation */
     int64_t done;      /* bytes moved by earlier turns */
-    int64_t deadline;  /* CLOCK_MONOTONIC in ns; 0: not looked at yet, -1: never */
+    int64_t deadline;  /* CLOCK_MONOTONIC in ns; 0: not looked at yet, INT64_MAX: never */
     uint64_t pending;  /* address of an int that is not 0 while a signal waits to be delivered: stop spinning */
     uint64_t bell;     /* of this thread; 0: it has none yet */
     int64_t fd;        /* WAIT: sleep until poll(2) `events` on this, or the bell, or `timeout` */
     int64_t events;
-    int64_t attend;    /* not 0: call ops->attend when the operation is done */
+    int64_t spare;
     int64_t timeout;   /* ns; -1: for ever */
     uint32_t caught;   /* signals caught by this thread when the call began, and those of them without SA_RESTART */
     uint32_t hard;

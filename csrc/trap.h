@@ -228,9 +228,9 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
 
 /* The whole walk of an operation on a descriptor of ours. `call` is the same call on the kernel: made when the operation
  * sleeps, and instead of it when the number turns out not to be ours any more. */
-#define WALK(type, fd, data, kind, op_call, call)                                                                      \
+#define WALK(type, number, data, kind, op_call, call)                                                                      \
     do {                                                                                                               \
-        if (likely(!lookup(fd)) || bypass())                                                                           \
+        if (likely(!lookup(number)) || bypass())                                                                           \
             return call;                                                                                               \
         pthread_testcancel();                                                                                          \
         struct thread *t = enter();                                                                                    \
@@ -238,12 +238,16 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
         void *d;                                                                                                       \
         int64_t r;                                                                                                     \
         for (;;) {                                                                                                     \
-            d = lookup(fd); /* again: only what is looked up inside can't be retired under us */                       \
+            d = lookup(number); /* again: only what is looked up inside can't be retired under us */                       \
             r = d ? op_call : CATFLAP_STALE;                                                                           \
-            if (likely(r >= -4095 || r != CATFLAP_WAIT))                                                               \
+            if (likely(r >= -4095 || (r != CATFLAP_WAIT && r != CATFLAP_ATTEND)))                                      \
                 break;                                                                                                 \
+            if (r == CATFLAP_ATTEND) {                                                                                 \
+                SLOW(t, attend, d, 0, 0, 0, 0);                                                                        \
+                continue;                                                                                              \
+            }                                                                                                          \
             struct pollfd on[2] = {{.fd = (int)wait.fd, .events = (short)wait.events}};                                \
-            r = wait_sleep(t, &wait, on, 1, NULL, wait.deadline <= 0);                                                 \
+            r = wait_sleep(t, &wait, on, 1, NULL, wait.deadline == 0 || wait.deadline == INT64_MAX);                                                 \
             if (r) {                                                                                                   \
                 r = wait.done ? wait.done : r;                                                                         \
                 break;                                                                                                 \
@@ -252,8 +256,6 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
         if (likely(r >= -4095)) {                                                                                      \
             if (unlikely(wait.qtoken))                                                                                 \
                 HOT(t, woke, wait.qtoken, 0, 0, 0, 0);                                                                 \
-            if (unlikely(wait.attend) && d)                                                                            \
-                SLOW(t, attend, d, 0, 0, 0, 0);                                                                        \
             leave(t);                                                                                                  \
             return (type)result(r);                                                                                    \
         }                                                                                                              \
@@ -264,7 +266,7 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
         }                                                                                                              \
         leave(t);                                                                                                      \
         if (d)                                                                                                         \
-            descriptor_bind(fd, NULL, CATFLAP_KERNEL_STALE);                                                           \
+            descriptor_bind(number, NULL, CATFLAP_KERNEL_STALE);                                                           \
         return call;                                                                                                   \
     } while (0)
 

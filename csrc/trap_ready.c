@@ -6,13 +6,14 @@
 #include <time.h>
 
 #define FOREVER (-1)
+#define NEVER INT64_MAX
 
-/* wait.deadline of a time-out: never, or a moment of CLOCK_MONOTONIC (1, long past, for none at all). */
+/* wait.deadline of a time-out: NEVER, or a moment of CLOCK_MONOTONIC (1, long past, for none at all). */
 static int64_t deadline_of(int64_t timeout)
 {
     struct timespec now;
     if (timeout <= 0)
-        return timeout < 0 ? FOREVER : 1;
+        return timeout < 0 ? NEVER : 1;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000000000ll + now.tv_nsec + timeout;
 }
@@ -30,14 +31,14 @@ static int64_t timeout_of(const struct timespec *t)
         struct thread *t = enter();                                                                                    \
         struct catflap_wait wait = wait_begin(t);                                                                      \
         wait.deadline = deadline_of(timeout_ns);                                                                       \
-        int64_t r;                                                                                                     \
-        while ((r = op_call) == CATFLAP_WAIT && (r = wait_sleep(t, &wait, on, n_on, mask, false)) == 0)                \
+        int64_t outcome;                                                                                                     \
+        while ((outcome = op_call) == CATFLAP_WAIT && (outcome = wait_sleep(t, &wait, on, n_on, mask, false)) == 0)                \
             ;                                                                                                          \
-        if (r != CATFLAP_SLEEP) {                                                                                      \
+        if (outcome != CATFLAP_SLEEP) {                                                                                      \
             if (wait.qtoken)                                                                                           \
                 HOT(t, woke, wait.qtoken, CATFLAP_READY, 0, 0, 0);                                                     \
             leave(t);                                                                                                  \
-            return (int)result(r);                                                                                     \
+            return (int)result(outcome);                                                                                     \
         }                                                                                                              \
         if (!wait.qtoken) {                                                                                            \
             leave(t);                                                                                                  \
@@ -139,21 +140,6 @@ EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *time
     if (unlikely(room / sizeof *fds < n))
         return next.__ppoll_chk(fds, n, timeout, mask, room);
     return ppoll(fds, n, timeout, mask);
-}
-
-/* The sets may be longer than FD_SETSIZE: programs allocate their own. */
-static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e)
-{
-    const fd_set *sets[] = {r, w, e};
-    int words = (n + 63) / 64;
-    for (int s = 0; s < 3; s++) {
-        const unsigned long *bits = (const unsigned long *)sets[s];
-        for (int i = 0; !unmapped(bits) && i < words; i++)
-            for (unsigned long word = bits[i]; word; word &= word - 1)
-                if (lookup(i * 64 + __builtin_ctzl(word)))
-                    return !bypass();
-    }
-    return false;
 }
 
 /* The sets may be longer than FD_SETSIZE: programs allocate their own. */

@@ -7,8 +7,8 @@ from libos.runtime.qtokens cimport Qtokens
 from libos.runtime.memory cimport Heap
 
 cdef class Process:
-    cdef public size_t forks_at
-    cdef public bint ruled
+    cdef public size_t forks_at, bells
+    cdef public bint ruled, watched
     cdef public unsigned long long stage
     cdef public Qtokens qtokens
     cdef public Heap heap
@@ -24,6 +24,7 @@ cdef class Description:
     cdef public int lowat
     cdef public unsigned int epoch
     cdef bint sleeps(self) noexcept nogil
+    cdef size_t handle(self) noexcept nogil
     cdef long long observed(self, size_t message, long long count) noexcept nogil
     cdef long long block(self, int kind, size_t qt) noexcept nogil
     cdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil

@@ -18,6 +18,7 @@ class Process:
 
     def __init__(self):
         self.forks_at = 0
+        self.bells = 0  # page that says which of our threads sleep; 0 while none ever has
         self.stage = 65536  # bytes of a file that sendfile moves at a time
         self.qtokens = None
         self.heap = None
@@ -25,6 +26,7 @@ class Process:
         self.log = None
         self.choose = None  # (host bytes, port) -> libOS name or None, when there are address rules
         self.ruled = False
+        self.watched = False  # some queues have data that the kernel can't see
         self.graveyard = []
         self.waiting = []
         self.bind_number = self.grace_begin = self.grace_passed = None
@@ -132,6 +134,10 @@ class Description:
         if self.sleeps():
             return self.block(abi.CATFLAP_CONNECT, qt)
         return stale(self.queue.connect_to(address, length))
+
+    def handle(self):
+        """Address by which readiness finds this description's data beside the kernel; 0 when there is none."""
+        return 0
 
     def close_number(self, number):
         """One number leaves. True when others remain and the queue had to move to one of them."""

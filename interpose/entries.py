@@ -4,11 +4,12 @@
 addresses; interpreted, the host calls the same functions through cffi. No exception leaves here.
 """
 
-from interpose import abi, description, linux, readiness
+from interpose import abi, description, interest, linux, readiness
 from interpose.datagram import Datagram
 from interpose.listener import Listener
 from interpose.stream import Stream
 from libos import raw
+from libos.loop_queue import LoopQueue
 
 COMPILED = __file__.endswith(".so")
 
@@ -41,8 +42,16 @@ def connect(d, address, length, qt):
     return d.connect(address, length, qt)
 
 
-def begin_ready(qt):
-    return readiness.ready(qt)
+def begin_ready(ep, events, n, qt):
+    return readiness.ready(ep, events, n, qt)
+
+
+def begin_ready_poll(fds, handles, copy, n, qt):
+    return interest.poll(fds, handles, copy, n, qt)
+
+
+def handle(d):
+    return d.handle()
 
 
 def end_wait(qtoken, op, data, result):
@@ -74,11 +83,65 @@ def adopt(fd, domain, kind):
             return abi.CATFLAP_KERNEL_ASKED
         nonblock = bool(kind & linux.SOCK_NONBLOCK)
         queue = libos.adopt(fd, kind & 0xF)
-        taken = (Stream if kind & 0xF == linux.SOCK_STREAM else Datagram)(queue, fd, nonblock)
+        if queue is None:
+            return abi.CATFLAP_KERNEL_AUTO
+        if description.PROCESS.watched:
+            from interpose.loop_stream import LoopStream
+
+            queue.accepting = domain == 0
+            taken = LoopStream(queue, fd, nonblock)
+        else:
+            taken = (Stream if kind & 0xF == linux.SOCK_STREAM else Datagram)(queue, fd, nonblock)
         return 0 if description.register(taken) else abi.CATFLAP_KERNEL_TABLE
     except BaseException as error:
         failed("adopt", error)
         return abi.CATFLAP_KERNEL_BOOT_FAILED
+
+
+def attend(d):
+    """The next step of a connection on its way to a device of its own; where there is none, back to the kernel for good."""
+    try:
+        from interpose import attention
+
+        attention.attend(d)
+    except BaseException as error:
+        failed("attend", error)
+    return 0
+
+
+def new_bell(fd):
+    """A bell for this thread: its number, with its descriptor written to `fd`; 0 when there are no more."""
+    try:
+        from interpose import attention
+
+        return attention.new_bell(fd)
+    except BaseException as error:
+        failed("bell", error)
+        return 0
+
+
+def free_bell(bell):
+    from interpose import attention
+
+    attention.free_bell(bell)
+    return 0
+
+
+def watch_interest(d, ep, op, fd, event):
+    """epoll_ctl(2) has succeeded on a descriptor of ours."""
+    if isinstance(d.queue, LoopQueue):
+        interest.change(ep, op, fd, d.queue.end, event)
+    return 0
+
+
+def set_closed(ep):
+    interest.forget_set(ep)
+    return 0
+
+
+def pending(d, outward):
+    """Bytes beside the kernel's own count: to be received (FIONREAD), or sent and not taken (SIOCOUTQ)."""
+    return d.queue.beside(outward) if isinstance(d.queue, LoopQueue) else 0
 
 
 def bind(d, address, length):
@@ -143,6 +206,8 @@ def dup(d, fd):
 def close(d, fd):
     """A number leaves its description; 1 when others remain and nobody may still use this one."""
     try:
+        if len(d.numbers) == 1 and isinstance(d.queue, LoopQueue):
+            interest.forget_end(d.queue.end)
         return 1 if d.close_number(fd) else 0
     except BaseException as error:
         return failed("close", error)
@@ -166,10 +231,18 @@ def native():
         "accept": raw.address_of(accept),
         "connect": raw.address_of(connect),
         "ready": raw.address_of(begin_ready),
+        "ready_poll": raw.address_of(begin_ready_poll),
+        "handle": raw.address_of(handle),
         "woke": raw.address_of(end_wait),
         "dropped": raw.address_of(drop_wait),
         "probe": raw.address_of(probe),
         "adopt": raw.address_of(adopt),
+        "attend": raw.address_of(attend),
+        "new_bell": raw.address_of(new_bell),
+        "free_bell": raw.address_of(free_bell),
+        "interest": raw.address_of(watch_interest),
+        "set_closed": raw.address_of(set_closed),
+        "pending": raw.address_of(pending),
         "bind": raw.address_of(bind),
         "listen": raw.address_of(listen),
         "shutdown": raw.address_of(shutdown),
@@ -194,10 +267,18 @@ def interpreted():
         "accept": (accept, True),
         "connect": (connect, True),
         "ready": (begin_ready, False),
+        "ready_poll": (begin_ready_poll, False),
+        "handle": (handle, True),
         "woke": (end_wait, False),
         "dropped": (drop_wait, False),
         "probe": (probe, True),
         "adopt": (adopt, False),
+        "attend": (attend, True),
+        "new_bell": (new_bell, False),
+        "free_bell": (free_bell, False),
+        "interest": (watch_interest, True),
+        "set_closed": (set_closed, False),
+        "pending": (pending, True),
         "bind": (bind, True),
         "listen": (listen, True),
         "shutdown": (shutdown, True),

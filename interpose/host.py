@@ -78,13 +78,16 @@ def start(shared):
     choice = settings.for_program(program())
     abi.fill(lib)
     wanted = {choice.libos} | {rule.libos for rule in choice.rules}
+    if "catloop" in wanted:
+        wanted.add("catnap")
     if "catnap" not in wanted:
         return lib.CATFLAP_KERNEL_ASKED if choice.libos == "kernel" else lib.CATFLAP_KERNEL_AUTO
     from interpose import description, entries
     from libos import factory
 
     process = description.process()
-    process.libos = factory.make("catnap")
+    process.libos = factory.make("catloop", worth=int(environ.get("CATFLAP_WORTH") or 16)) if choice.libos == "catloop" else factory.make("catnap")
+    process.watched = choice.libos == "catloop"
     process.qtokens = process.libos.qtokens
     process.heap = process.libos.heap
     if choice.rules:
@@ -95,6 +98,8 @@ def start(shared):
     process.bind_number = lib.services_bind
     process.grace_begin = lib.services_grace_begin
     process.grace_passed = lib.services_grace_passed
+    if process.watched:
+        lib.set_sets(1)
     native = entries.native()
     if native:
         for operation, address in native.items():

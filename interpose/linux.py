@@ -2,6 +2,18 @@
 
 from errno import EAGAIN, EBADF, EINVAL, EIO, ENOMEM, ENOTSOCK, ESPIPE  # noqa: F401
 
+EPOLLIN = POLLIN = 0x1
+EPOLLOUT = POLLOUT = 0x4
+EPOLLRDNORM = POLLRDNORM = 0x40
+EPOLLWRNORM = POLLWRNORM = 0x100
+EPOLLONESHOT = 1 << 30
+EPOLLET = 1 << 31
+EPOLL_CTL_ADD = 1
+EPOLL_CTL_DEL = 2
+EPOLL_CTL_MOD = 3
+POLLRDHUP = 0x2000
+MSG_OOB = 0x1
+PLAIN_SET = 1  # stands for a queue in the qtoken of a set that waits in the kernel
 MSG_PEEK = 0x2
 MSG_TRUNC = 0x20
 MSG_DONTWAIT = 0x40
@@ -11,6 +23,9 @@ SOCK_STREAM = 1
 SOCK_DGRAM = 2
 SOCK_NONBLOCK = 0o4000
 SYS_read = 0
+SYS_poll = 7
+SYS_epoll_wait = 232
+SYS_epoll_ctl = 233
 SYS_lseek = 8
 SYS_pread64 = 17
 SYS_sendfile = 40

@@ -7,17 +7,33 @@ from libos import raw
 
 SOL_SOCKET = 1
 SO_RCVLOWAT = 18
+SO_RCVTIMEO, SO_SNDTIMEO = 20, 21
 
 
 def low_water(description, value):
     description.lowat = value if value > 0 else 1
 
 
-WATCHED = {(SOL_SOCKET, SO_RCVLOWAT): (4, low_water)}
+def timeout_of(name):
+    """SO_RCVTIMEO and SO_SNDTIMEO for waits of our own: a struct timeval of 64-bit fields."""
+
+    def remember(description, value):
+        if hasattr(description, name):
+            setattr(description, name, value)
+
+    return remember
+
+
+WATCHED = {
+    (SOL_SOCKET, SO_RCVLOWAT): (4, low_water),
+    (SOL_SOCKET, SO_RCVTIMEO): (16, timeout_of("receive_timeout")),
+    (SOL_SOCKET, SO_SNDTIMEO): (16, timeout_of("send_timeout")),
+}
 
 
 def changed(description, level, option, address, length):
     """A setsockopt has succeeded: remember what changes how we try an operation inline."""
     row = WATCHED.get((level, option))
     if row and length >= row[0]:
-        row[1](description, raw.load32(address))
+        value = raw.load32(address) if row[0] == 4 else raw.load(address) * 10**9 + raw.load(address + 8) * 1000
+        row[1](description, value)

@@ -13,13 +13,14 @@ from libos.runtime.qtokens import Qtokens
 
 FIRST_QD = 500
 STREAM = 1
-WORTH, AGREEING = 16, 4
+FIRST_GAP, LAST_GAP = 1, 512  # uses of a connection between two steps of its meeting
 
 
 class Catloop:
     """The composition. `adopt` gives a queue over a program's TCP socket, or None for what is the kernel's."""
 
-    def __init__(self):
+    def __init__(self, worth=16):
+        self.worth = worth
         self.qtokens = Qtokens()
         self.heap = Heap()
         self.family = Family()
@@ -33,21 +34,22 @@ class Catloop:
         if not end:
             return None
         qd, self.next_qd = self.next_qd, self.next_qd + 1
-        queue = LoopQueue(qd, fd, end)
+        queue = LoopQueue(qd, fd, end, self.worth)
+        queue.on_free = self.freed
         self.queues.add(queue)
         return queue
 
-    def attend(self, queue):
-        """The next step of a connection's way to the rings. Raises meeting.Refused when it stays on the kernel."""
+    def attend(self, queue, may_agree):
+        """The next step of a connection's way to the rings; `may_agree` when no set waits in the kernel. Raises meeting.Refused when it stays on the kernel."""
+        queue.next_step = (1 << 63) - 1
         if queue.meeting is None:
             queue.meeting = meeting.Meeting(self.family, queue.end, queue.accepting)
         attached = raw.load(queue.end + layout.IN)
         if not attached:
             attached = queue.meeting.step()
-        if attached and meeting.agree(queue.end):
-            queue.next_step = (1 << 63) - 1
+        if attached and may_agree and meeting.agree(queue.end):
             return
-        queue.next_step = queue.uses + (AGREEING if attached or queue.meeting.sock else WORTH << queue.meeting.tries)
+        queue.next_step = queue.uses + min(FIRST_GAP << queue.meeting.tries, LAST_GAP)
 
     def release(self, queue):
         """The last number of this process that stood for the connection is closed; a shared one lives on elsewhere."""

@@ -5,7 +5,7 @@ launcher; the later wins. Read inside programs at their first socket, so heavy i
 """
 
 
-LIBOSES = ("auto", "catnap", "kernel")
+LIBOSES = ("auto", "catnap", "catloop", "kernel")
 MAPPED = bytes(10) + b"\xff\xff"  # an IPv6 address that starts so holds an IPv4 address (RFC 4291, 2.5.5.2)
 
 

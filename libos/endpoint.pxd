@@ -2,8 +2,8 @@ cimport cython
 from libos cimport calls, layout, raw
 
 @cython.locals(turns="unsigned long long")
-cdef void lock(size_t at) noexcept nogil
-cdef void unlock(size_t at) noexcept nogil
+cpdef void lock(size_t at) noexcept nogil
+cpdef void unlock(size_t at) noexcept nogil
 @cython.locals(offset="unsigned long long", first="unsigned long long")
 cdef void span(size_t ring, unsigned long long mask, unsigned long long at, size_t address, unsigned long long count, bint outward) noexcept nogil
 @cython.locals(used="unsigned long long")
@@ -26,9 +26,11 @@ cdef long long pop_agreed(size_t end, size_t address, unsigned long long size, i
 cdef long long push(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(header=size_t, used="unsigned long long")
 cdef long long push_locked(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
+cdef void try_mark(size_t end) noexcept nogil
 @cython.locals(sent="long long")
 cdef void publish_mark(size_t end) noexcept nogil
-cdef bint upgraded(size_t end) noexcept nogil
+cdef unsigned long long inward(size_t end) noexcept nogil
+cpdef bint upgraded(size_t end) noexcept nogil
 @cython.locals(r=int)
 cdef int ready(size_t end, int mask) noexcept nogil
 @cython.locals(word=size_t, other="unsigned long long")

@@ -195,12 +195,26 @@ def push_locked(end, address, size, flags):
     return used
 
 
+def try_mark(end):
+    """Before a push that may wait: use the ring if the peer has agreed and no thread of ours is in the kernel with one."""
+    if raw.load(raw.load(end + layout.OUT) + layout.H_AGREED) == 1:
+        lock(end + layout.OUT_LOCK)
+        if raw.load(end + layout.OUT_STATE) == layout.PLAIN and raw.load(end + layout.STRANGERS_OUT) == 0:
+            publish_mark(end)
+        unlock(end + layout.OUT_LOCK)
+
+
 def publish_mark(end):
     """Our direction moves to the ring at the number of bytes that the kernel has had from us (tcp(7), TCP_INFO)."""
     sent = raw.kernel_sent(raw.load(end + layout.FD))
     if sent >= 0:
         raw.store(raw.load(end + layout.OUT) + layout.H_MARK, sent + 1)
         raw.store(end + layout.OUT_STATE, layout.RING)
+
+
+def inward(end):
+    """The position after the last byte that the peer has put into the ring towards us."""
+    return raw.load(raw.load(end + layout.IN) + layout.H_TAIL)
 
 
 def upgraded(end):

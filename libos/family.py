@@ -111,10 +111,15 @@ class Family:
     def new_bell(self):
         """(bell, descriptor) for the calling thread; bell 0 when there are no more: that thread looks now and then."""
         self.start_bells()
-        bell = raw.fetch_add(self.page + 8, 1) + 1  # word 1 of bell 0's line counts them, for children too
-        if bell >= BELLS:
-            return 0, -1
-        return bell, self.bind_bell(bell).detach()
+        for bell in range(1, BELLS):
+            if raw.compare_exchange(self.page + bell * 64 + 8, 0, 1):  # children claim in the same page
+                return bell, self.bind_bell(bell).detach()
+        return 0, -1
+
+    def free_bell(self, bell):
+        """Its thread has ended."""
+        raw.store(self.page + bell * 64, 0)
+        raw.store(self.page + bell * 64 + 8, 0)
 
     def names_of(self, key):
         """Address of the table of a peer family's bell addresses: per bell its sockaddr's length and the sockaddr."""

@@ -25,6 +25,7 @@ cdef extern from * nogil:
         CATFLAP_L_STRANGERS_IN = 176,
         CATFLAP_L_STRANGERS_OUT = 184,
         CATFLAP_L_FULLS = 192,
+        CATFLAP_L_SCRATCH = 200,
         CATFLAP_L_H_TAIL = 0,
         CATFLAP_L_H_HEAD = 64,
         CATFLAP_L_H_MARK = 128,
@@ -72,6 +73,8 @@ cdef extern from * nogil:
     int STRANGERS_IN "CATFLAP_L_STRANGERS_IN"
     int STRANGERS_OUT "CATFLAP_L_STRANGERS_OUT"
     int FULLS "CATFLAP_L_FULLS"
+    int SCRATCH "CATFLAP_L_SCRATCH"
+    long long NEVER "0x7FFFFFFFFFFFFFFFll"
     int H_TAIL "CATFLAP_L_H_TAIL"
     int H_HEAD "CATFLAP_L_H_HEAD"
     int H_MARK "CATFLAP_L_H_MARK"

@@ -2,10 +2,16 @@ cimport cython
 from libos cimport calls, endpoint, layout, raw
 from libos.kernel_queue cimport KernelQueue
 
+@cython.final
 cdef class LoopQueue(KernelQueue):
     cdef public size_t end
     cdef public unsigned long long uses, next_step
     cdef public bint accepting
-    cdef public object meeting
+    cdef public object meeting, on_free
+    cpdef unsigned long long beside(self, bint outward) noexcept nogil
+    @cython.locals(segment=size_t, last=size_t, total="unsigned long long")
+    cdef unsigned long long length(self, size_t message) noexcept nogil
+    @cython.locals(segment=size_t, last=size_t, part="unsigned long long", pushed="long long", r="long long")
+    cdef long long push_rest(self, size_t message, unsigned long long done, int flags) noexcept nogil
     @cython.locals(segment=size_t, last=size_t, done="long long", part="unsigned long long", r="long long")
     cdef long long over_segments(self, size_t message, int flags, bint inward) noexcept nogil

@@ -9,14 +9,20 @@ COMPILED = __file__.endswith(".so")
 class LoopQueue(KernelQueue):
     """`end` is the address of its record; `uses` counts inline successes until the connection is worth a meeting."""
 
-    def __init__(self, qd, fd, end):
+    def __init__(self, qd, fd, end, worth=16):
         KernelQueue.__init__(self, qd, fd)
         self.end = end
         self.uses = 0
-        self.next_step = 16
+        self.next_step = worth
         self.accepting = False
         self.meeting = None
+        self.on_free = None
         raw.store(end + layout.FD, fd)
+
+    def __del__(self):
+        """No thread can be inside any more: the record may go."""
+        if self.on_free is not None:
+            self.on_free(self)
 
     def pop_into(self, address, size, flags):
         return endpoint.pop(self.end, address, size, flags)
@@ -58,6 +64,45 @@ class LoopQueue(KernelQueue):
             raw.store32(message + 48, 0)
             raw.store32(message + 8, 0)  # and no name
         return done if done else r
+
+    def beside(self, outward):
+        """Bytes in the ring towards us, or `outward` towards the peer."""
+        if not endpoint.upgraded(self.end):
+            return 0
+        if outward:
+            return endpoint.outbound(self.end) if raw.load(self.end + layout.OUT_STATE) == layout.RING else 0
+        return endpoint.inbound(self.end)
+
+    def length(self, message):
+        """Bytes that the segments of a struct msghdr hold."""
+        segment = raw.load(message + 16)
+        last = segment + 16 * raw.load(message + 24)
+        total = 0
+        while segment < last:
+            total += raw.load(segment + 8)
+            segment += 16
+        return total
+
+    def push_rest(self, message, done, flags):
+        """As push_message, without the first `done` bytes of its segments."""
+        segment = raw.load(message + 16)
+        last = segment + 16 * raw.load(message + 24)
+        pushed = 0
+        r = 0
+        while segment < last:
+            part = raw.load(segment + 8)
+            if done >= part:
+                done -= part
+            else:
+                r = endpoint.push(self.end, raw.load(segment) + done, part - done, flags)
+                if r < 0:
+                    break
+                pushed += r
+                if r < part - done:
+                    break
+                done = 0
+            segment += 16
+        return pushed if pushed else r
 
     def upgraded(self):
         return endpoint.upgraded(self.end)

@@ -19,7 +19,7 @@ RING = 1 << 18
 SEGMENT = 4096 + 2 * RING
 HELLO = struct.Struct("=8sIIQ16s")  # magic, version, reserved, bytes of a ring, key of the sender's family
 MAGIC = b"catflap\0"
-TRIES = 12
+TRIES = 24
 SO_LINGER, SO_PEERCRED = 13, 17
 
 
@@ -38,7 +38,7 @@ class Meeting:
         self.family = family
         self.end = end
         self.accepting = accepting
-                self.sock = None
+        self.sock = None
         self.listener = None
         self.segment = -1
         self.tries = 0
@@ -200,7 +200,8 @@ def detach(end):
 
 def send(sock, text, *fds):
     rights = struct.pack(f"={len(fds)}i", *fds)
-    sock.sendmsg([text], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+    # a peer that has given up must not end our program by SIGPIPE
+    sock.sendmsg([text], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)], _socket.MSG_NOSIGNAL)
 
 
 def receive(sock, count):

@@ -4,6 +4,7 @@
 #define CATFLAP_RAW_H
 
 #include <linux/sockios.h>
+#include <asm/ioctls.h>
 #include <linux/tcp.h>
 #include <stddef.h>
 #include <stdint.h>

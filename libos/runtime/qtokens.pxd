@@ -9,6 +9,8 @@ cdef class Qtokens:
     cdef public size_t tokens_at, counters_at
     @cython.locals(slot="long long", qtoken="unsigned long long", at=size_t)
     cpdef unsigned long long block(self, int kind, long qd) noexcept nogil
+    @cython.locals(at=size_t)
+    cpdef unsigned long long about(self, unsigned long long qtoken) noexcept nogil
     cpdef bint complete(self, unsigned long long qtoken) noexcept nogil
     @cython.locals(slot="unsigned long long")
     cpdef bint take(self, unsigned long long qtoken) noexcept nogil

@@ -34,6 +34,11 @@ class Qtokens:
         raw.store(at, qtoken)
         return qtoken
 
+    def about(self, qtoken):
+        """What `block` was told of a live token: qd << 8 | kind; 0 otherwise."""
+        at = self.tokens_at + (qtoken & 0xFFFF) * 16
+        return raw.load(at + 8) if qtoken and raw.load(at) == qtoken else 0
+
     def complete(self, qtoken):
         """The operation is done: set its bit. False for a token that isn't live."""
         if qtoken == 0 or raw.load(self.tokens_at + (qtoken & 0xFFFF) * 16) != qtoken:

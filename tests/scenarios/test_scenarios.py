@@ -53,7 +53,7 @@ def cells():
     for family in families():
         for scenario in flap.scenarios(family + ".c"):
             sampled = scenario in SAMPLE.get(family, ())
-            combinations = [("catnap", False, False), ("auto", False, True)]
+            combinations = [("catloop", False, False)]
             if flap.FULL:
                 combinations = [("catnap", p, f) for p in (False, True) for f in (False, True)]
                 combinations += [("auto", False, f) for f in (False, True)]

@@ -1,0 +1,29 @@
+cimport cython
+from interpose cimport abi, description, interest, linux
+from interpose.stream cimport Stream
+from libos cimport calls, endpoint, layout, raw
+from libos.loop_queue cimport LoopQueue
+from libos.runtime cimport instrument
+
+cdef class LoopStream(Stream):
+    cdef public size_t end
+    cdef public LoopQueue loop
+    cdef public long long receive_timeout, send_timeout
+    cdef public unsigned long long misses
+    cdef bint due(self) noexcept nogil
+    cdef bint ringed(self) noexcept nogil
+    cdef long long shown(self, size_t address, long long count) noexcept nogil
+    @cython.locals(limit="long long", turns="unsigned long long")
+    cdef bint spun(self, int mask, size_t qt) noexcept nogil
+    @cython.locals(deadline="long long", left="long long", bell="unsigned long long")
+    cdef long long doze(self, int mask, size_t qt, long long timeout) noexcept nogil
+    @cython.locals(need="unsigned long long", done="unsigned long long", r="long long")
+    cdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
+    @cython.locals(done="unsigned long long", r="long long")
+    cdef long long send(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
+    @cython.locals(r="long long")
+    cdef long long recvmsg(self, size_t message, int flags, size_t qt) noexcept nogil
+    @cython.locals(size="unsigned long long", done="unsigned long long", r="long long")
+    cdef long long sendmsg(self, size_t message, int flags, size_t qt) noexcept nogil
+    @cython.locals(staged=size_t, done="unsigned long long", at="long long", part="unsigned long long", r="long long")
+    cdef long long staged(self, int in_fd, size_t offset, unsigned long long size, size_t qt) noexcept nogil

@@ -1,0 +1,240 @@
+"""Stream sockets whose bytes may be in a ring: as stream.py, with waits of our own once the connection has left the kernel.
+
+An operation that has to wait spins while that pays, then arms this thread's bell and answers CATFLAP_WAIT; the trap sleeps
+on bell and spine from bare C and asks again. struct catflap_wait keeps what earlier turns of the same call have done.
+"""
+
+from interpose import abi, description, interest, linux
+from interpose.stream import Stream
+from libos import calls, endpoint, layout, raw
+from libos.loop_queue import LoopQueue
+from libos.runtime import instrument
+
+COMPILED = __file__.endswith(".so")
+
+
+class LoopStream(Stream):
+    """A TCP socket of Catloop that is not listening."""
+
+    def __init__(self, queue, number, nonblock):
+        Stream.__init__(self, queue, number, nonblock)
+        self.end = queue.end
+        self.loop = queue
+        self.receive_timeout = 0
+        self.send_timeout = 0
+        self.misses = 0  # spins in a row that found nothing
+
+    def handle(self):
+        return self.end if endpoint.upgraded(self.end) else 0
+
+    def block(self, kind, qt):
+        """Leave a wait to the kernel's own call, counted: nothing moves to a ring behind the back of who waits there."""
+        raw.fetch_add(self.end + (layout.STRANGERS_OUT if kind == abi.CATFLAP_PUSH else layout.STRANGERS_IN), 1)
+        raw.store(qt, description.PROCESS.qtokens.block(kind, self.end))
+        return abi.CATFLAP_SLEEP
+
+    def due(self):
+        """Count one more use; true when the connection has earned the next step on its way to a ring."""
+        self.loop.uses += 1
+        return self.loop.uses >= self.loop.next_step
+
+    def ringed(self):
+        """Whether our bytes go to the ring, from this push on if the peer has just agreed."""
+        if raw.load(self.end + layout.OUT_STATE) == layout.PLAIN and raw.load(self.end + layout.OUT):
+            endpoint.try_mark(self.end)
+        return raw.load(self.end + layout.OUT_STATE) == layout.RING
+
+    def recv(self, address, size, flags, qt):
+        if not endpoint.upgraded(self.end):
+            return abi.CATFLAP_ATTEND if self.due() else Stream.recv(self, address, size, flags, qt)
+        flags &= ~calls.LOOK_NOW
+        if flags & linux.MSG_ERRQUEUE or flags & linux.MSG_OOB or size == 0:
+            return self.queue.pop_into(address, size, flags)
+        need = 1
+        if flags & linux.MSG_WAITALL:
+            need = size
+        elif self.lowat > 1:
+            need = self.lowat if self.lowat < size else size
+        interest.awake(qt)
+        if raw.load(qt + layout.W_DEADLINE):
+            flags |= calls.LOOK_NOW  # woken by bell or spine: find out which
+        while True:
+            done = raw.load(qt + layout.W_DONE)
+            r = self.queue.pop_into(address + done, size - done, flags)
+            if r > 0:
+                done += r
+                if done >= need or flags & linux.MSG_PEEK:
+                    return self.shown(address, done)
+                raw.store(qt + layout.W_DONE, done)
+                continue
+            if r != -linux.EAGAIN:
+                return self.shown(address, done) if done else r
+            if flags & linux.MSG_DONTWAIT or not self.sleeps():
+                return self.shown(address, done) if done else r
+            flags &= ~calls.LOOK_NOW
+            if not self.spun(1, qt):
+                r = self.doze(1, qt, self.receive_timeout)
+                if r:
+                    return done if r == -linux.EAGAIN and done else r
+
+    def shown(self, address, count):
+        if instrument.HOOKS.pop:
+            return instrument.popped(self.queue.qd, address, count)
+        return count
+
+    def send(self, address, size, flags, qt):
+        if not self.ringed():
+            return abi.CATFLAP_ATTEND if self.due() else Stream.send(self, address, size, flags, qt)
+        if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
+            instrument.pushed(self.queue.qd, address, size)
+        interest.awake(qt)
+        while True:
+            done = raw.load(qt + layout.W_DONE)
+            r = self.queue.push_from(address + done, size - done, flags)
+            if r >= 0:
+                done += r
+                raw.store(qt + layout.W_DONE, done)
+                if done >= size:
+                    return done
+            elif r != -linux.EAGAIN:
+                return done if done else r
+            if flags & linux.MSG_DONTWAIT or not self.sleeps():
+                return done if done else -linux.EAGAIN
+            if not self.spun(2, qt):
+                r = self.doze(2, qt, self.send_timeout)
+                if r:
+                    return done if r == -linux.EAGAIN and done else r
+
+    def spun(self, mask, qt):
+        """Spin while that pays. True when what `mask` waits for has come."""
+        if self.misses > 8 and self.misses & 15:
+            self.misses += 1
+            return False
+        limit = raw.now() + interest.SETS_HERE.spin
+        turns = 0
+        while not raw.load32(raw.load(qt + layout.W_PENDING)):
+            if endpoint.ready(self.end, mask):
+                self.misses = 0
+                return True
+            turns += 1
+            if turns & 15 == 0 and raw.now() >= limit:
+                break
+            raw.pause()
+        self.misses += 1
+        return False
+
+    def doze(self, mask, qt, timeout):
+        """Arm the bell, look for the last time: 0 to look again, CATFLAP_WAIT to sleep, -EAGAIN when the time is up."""
+        deadline = raw.load(qt + layout.W_DEADLINE)
+        if deadline == 0:
+            deadline = raw.now() + timeout if timeout else layout.NEVER
+            raw.store(qt + layout.W_DEADLINE, deadline)
+        left = -1
+        if deadline != layout.NEVER:
+            left = deadline - raw.now()
+            if left <= 0:
+                return -linux.EAGAIN
+        bell = raw.load(qt + layout.W_BELL)
+        if 0 < bell < 64:
+            raw.store(description.PROCESS.bells + bell * 64, 1)
+            if not endpoint.arm(self.end, bell, mask):
+                left = 1000000
+            raw.fence()
+            if endpoint.ready(self.end, mask):
+                interest.awake(qt)
+                return 0
+        elif bell:
+            left = 1000000
+        if mask == 2 and (left < 0 or left > 100000000):
+            left = 100000000  # a peer that was killed reads no more and says nothing of it to a sender
+            if not endpoint.alive(self.end):
+                raw.store(self.end + layout.OUT_STATE, layout.KERNEL)
+                interest.awake(qt)
+                return 0
+        if raw.load(qt) == 0:
+            raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP if mask == 1 else abi.CATFLAP_PUSH, 0))
+        raw.store(qt + layout.W_FD, self.queue.fd)
+        raw.store(qt + layout.W_EVENTS, linux.POLLIN | linux.POLLRDHUP if mask == 1 else 0)
+        raw.store(qt + layout.W_TIMEOUT, left)
+        return abi.CATFLAP_WAIT
+
+    def recvmsg(self, message, flags, qt):
+        if not endpoint.upgraded(self.end):
+            return abi.CATFLAP_ATTEND if self.due() else Stream.recvmsg(self, message, flags, qt)
+        flags &= ~calls.LOOK_NOW
+        interest.awake(qt)
+        if raw.load(qt + layout.W_DEADLINE):
+            flags |= calls.LOOK_NOW
+        while True:
+            r = self.queue.pop_message(message, flags)
+            if r > 0:
+                return self.observed(message, r)
+            if r != -linux.EAGAIN or flags & linux.MSG_DONTWAIT or not self.sleeps():
+                return r
+            flags &= ~calls.LOOK_NOW
+            if not self.spun(1, qt):
+                r = self.doze(1, qt, self.receive_timeout)
+                if r:
+                    return r
+
+    def sendmsg(self, message, flags, qt):
+        if not self.ringed():
+            return abi.CATFLAP_ATTEND if self.due() else Stream.sendmsg(self, message, flags, qt)
+        if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
+            description.observe_push(self.queue.qd, message)
+        interest.awake(qt)
+        size = self.loop.length(message)
+        while True:
+            done = raw.load(qt + layout.W_DONE)
+            r = self.loop.push_rest(message, done, flags)
+            if r >= 0:
+                done += r
+                raw.store(qt + layout.W_DONE, done)
+                if done >= size:
+                    return done
+            elif r != -linux.EAGAIN:
+                return done if done else r
+            if flags & linux.MSG_DONTWAIT or not self.sleeps():
+                return done if done else -linux.EAGAIN
+            if not self.spun(2, qt):
+                r = self.doze(2, qt, self.send_timeout)
+                if r:
+                    return done if r == -linux.EAGAIN and done else r
+
+    def sendfile(self, in_fd, offset, size, qt):
+        if not self.ringed():
+            return Stream.sendfile(self, in_fd, offset, size, qt)
+        return self.staged(in_fd, offset, size, qt)
+
+    def staged(self, in_fd, offset, size, qt):
+        """File pages by way of a heap buffer; what was not pushed is not read (sendfile(2))."""
+        staged = description.PROCESS.heap.alloc(description.PROCESS.stage)
+        if not staged:
+            return -linux.ENOMEM
+        interest.awake(qt)
+        done = raw.load(qt + layout.W_DONE)
+        r = 0
+        while done < size:
+            at = raw.load(offset) if offset else raw.syscall(linux.SYS_lseek, in_fd, 0, 1, 0, 0, 0)
+            part = size - done if size - done < description.PROCESS.stage else description.PROCESS.stage
+            r = raw.syscall(linux.SYS_pread64, in_fd, staged, part, at, 0, 0)
+            if r <= 0:
+                break
+            r = self.queue.push_from(staged, r, 0)
+            if r > 0:
+                done += r
+                raw.store(qt + layout.W_DONE, done)
+                if offset:
+                    raw.store(offset, at + r)
+                else:
+                    raw.syscall(linux.SYS_lseek, in_fd, at + r, 0, 0, 0, 0)
+            elif r != -linux.EAGAIN or not self.sleeps():
+                break
+            elif not self.spun(2, qt):
+                r = self.doze(2, qt, self.send_timeout)
+                if r:
+                    break
+        description.PROCESS.heap.free(staged)
+        if r == abi.CATFLAP_WAIT:
+            return r
+        return done if done else r
