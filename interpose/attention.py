@@ -7,15 +7,26 @@ import _socket
 from interpose import abi, description, interest
 from libos import raw
 
+AGAIN = 64  # uses until a connection that could not be asked about is asked again
 HOPE = 64  # beside Sets.plain_at: connections that have begun to meet
 SOL_SOCKET, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO = 1, 18, 20, 21
 
 
 def attend(d):
     """One step of the meeting; the connection's numbers become the kernel's where there is nobody to meet."""
+    if d.queue.attended:  # by another thread, at this moment
+        return
+    d.queue.attended = True
+    try:
+        attend_alone(d)
+    finally:
+        d.queue.attended = False
+
+
+def attend_alone(d):
+    d.queue.next_step = (1 << 63) - 1  # whatever goes wrong here is not tried at every call
     from libos.meeting import Refused
 
-    d.queue.next_step = (1 << 63) - 1  # whatever goes wrong here is not tried at every call
     libos = description.process().libos
     plain_at = interest.sets().plain_at
     begun = d.queue.meeting is not None
@@ -26,6 +37,10 @@ def attend(d):
         if not description.process().bells:
             description.process().bells = libos.family.page
         learn(d)
+    except OSError:
+        # not connected yet, or closed meanwhile: the kernel will say so where the program can hear it
+        raw.fetch_add(plain_at + HOPE, (1 << 64) - 1 if d.queue.meeting is None else 0)
+        d.queue.next_step = d.queue.uses + AGAIN
     except Refused as refusal:
         raw.fetch_add(plain_at + HOPE, (1 << 64) - 1)
         reason = getattr(abi, "CATFLAP_KERNEL_" + refusal.reason)
@@ -41,7 +56,7 @@ def learn(d):
         d.lowat = sock.getsockopt(SOL_SOCKET, SO_RCVLOWAT)
         for name, option in (("receive_timeout", SO_RCVTIMEO), ("send_timeout", SO_SNDTIMEO)):
             seconds, micros = struct.unpack("=qq", sock.getsockopt(SOL_SOCKET, option, 16))
-            setattr(d, name, seconds * 1000000000 + micros * 1000)
+            setattr(d, name, min(seconds * 1000000000 + micros * 1000, 1 << 62))
     finally:
         sock.detach()
 

@@ -20,7 +20,7 @@ cpdef void forget_set(unsigned long long ep) noexcept nogil
 @cython.locals(found="unsigned long long", count="unsigned long long", i="unsigned long long", at=size_t, have="unsigned long long")
 cdef unsigned long long scan(unsigned long long ep, size_t block, size_t events, unsigned long long n) noexcept nogil
 cdef void put(size_t event, unsigned long long have, unsigned long long data) noexcept nogil
-@cython.locals(end=size_t, wanted="unsigned long long", have="unsigned long long", ready=int)
+@cython.locals(end=size_t, wanted="unsigned long long", have="unsigned long long", ready=int, edge=bint)
 cdef unsigned long long have_now(unsigned long long ep, size_t at) noexcept nogil
 cdef void mask_spine(unsigned long long ep, size_t at, unsigned long long wanted) noexcept nogil
 cdef void modify(unsigned long long ep, unsigned long long fd, unsigned long long events, unsigned long long data, size_t end) noexcept nogil

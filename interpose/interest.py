@@ -133,14 +133,22 @@ def have_now(ep, at):
     if wanted & linux.EPOLLOUT and not wanted & raw.bit(32) and raw.load(end + layout.OUT_STATE) == layout.RING:
         mask_spine(ep, at, wanted)
         wanted = raw.load(at + 16)
-    have = 0
     ready = endpoint.ready(end, (1 if wanted & linux.EPOLLIN else 0) | (2 if wanted & linux.EPOLLOUT else 0))
-    if ready & 1 and not (wanted & linux.EPOLLET and raw.load(at + 32) == endpoint.inward(end)):
-        have = linux.EPOLLIN | (wanted & linux.EPOLLRDNORM)
+    if not ready:
+        return 0
+    if wanted & linux.EPOLLET:
+        # an edge on either side reports all that is true (epoll(7))
+        edge = ready & 1 and raw.load(at + 32) != endpoint.inward(end)
+        if not edge and not (ready & 2 and raw.load(at + 40) != raw.load(end + layout.FULLS)):
+            return 0
         raw.store(at + 32, endpoint.inward(end))
-    if ready & 2 and not (wanted & linux.EPOLLET and raw.load(at + 40) == raw.load(end + layout.FULLS)):
-        have |= linux.EPOLLOUT | (wanted & linux.EPOLLWRNORM)
         raw.store(at + 40, raw.load(end + layout.FULLS))
+    if wanted & linux.EPOLLOUT and not ready & 2 and raw.load(end + layout.OUT_STATE) != layout.RING:
+        if endpoint.spine_writable(end):  # that direction is still the kernel's, and one report says all
+            ready |= 2
+    have = linux.EPOLLIN | (wanted & linux.EPOLLRDNORM) if ready & 1 else 0
+    if ready & 2:
+        have |= linux.EPOLLOUT | (wanted & linux.EPOLLWRNORM)
     if have and wanted & linux.EPOLLONESHOT:
         raw.store(at + 16, 0)
         modify(ep, raw.load(at + 8), 0, raw.load(at + 24), end)

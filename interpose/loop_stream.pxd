@@ -10,6 +10,7 @@ cdef class LoopStream(Stream):
     cdef public LoopQueue loop
     cdef public long long receive_timeout, send_timeout
     cdef public unsigned long long misses
+    cdef long long connect(self, size_t address, unsigned int length, size_t qt) noexcept nogil
     cdef bint due(self) noexcept nogil
     cdef bint ringed(self) noexcept nogil
     cdef long long shown(self, size_t address, long long count) noexcept nogil

@@ -33,6 +33,11 @@ class LoopStream(Stream):
         raw.store(qt, description.PROCESS.qtokens.block(kind, self.end))
         return abi.CATFLAP_SLEEP
 
+    def connect(self, address, length, qt):
+        if raw.load(self.end + layout.IN):
+            endpoint.leave(self.end)  # a second connect(2), or one that dissolves: the rings were the old connection's
+        return Stream.connect(self, address, length, qt)
+
     def due(self):
         """Count one more use; true when the connection has earned the next step on its way to a ring."""
         self.loop.uses += 1
@@ -145,16 +150,10 @@ class LoopStream(Stream):
                 return 0
         elif bell:
             left = 1000000
-        if mask == 2 and (left < 0 or left > 100000000):
-            left = 100000000  # a peer that was killed reads no more and says nothing of it to a sender
-            if not endpoint.alive(self.end):
-                raw.store(self.end + layout.OUT_STATE, layout.KERNEL)
-                interest.awake(qt)
-                return 0
         if raw.load(qt) == 0:
             raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP if mask == 1 else abi.CATFLAP_PUSH, 0))
         raw.store(qt + layout.W_FD, self.queue.fd)
-        raw.store(qt + layout.W_EVENTS, linux.POLLIN | linux.POLLRDHUP if mask == 1 else 0)
+        raw.store(qt + layout.W_EVENTS, linux.POLLIN | linux.POLLRDHUP if mask == 1 else linux.POLLRDHUP)
         raw.store(qt + layout.W_TIMEOUT, left)
         return abi.CATFLAP_WAIT
 
@@ -183,6 +182,8 @@ class LoopStream(Stream):
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
             description.observe_push(self.queue.qd, message)
         interest.awake(qt)
+        if self.loop.odd(message):
+            return self.queue.push_message(message, flags)
         size = self.loop.length(message)
         while True:
             done = raw.load(qt + layout.W_DONE)

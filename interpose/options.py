@@ -19,7 +19,7 @@ def timeout_of(name):
 
     def remember(description, value):
         if hasattr(description, name):
-            setattr(description, name, value)
+            setattr(description, name, min(value, 1 << 62))
 
     return remember
 

@@ -1,8 +1,10 @@
 cdef extern from "<sys/syscall.h>" nogil:
-    long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap, SYS_sched_yield
+    long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap, SYS_sched_yield, SYS_poll
 
 cdef extern from "<sys/socket.h>" nogil:
     int DONTWAIT "MSG_DONTWAIT"
+    int POLLOUT "0x4"
+    int POLLRDHUP "0x2000"
     int PEEK "MSG_PEEK"
     int TRUNC "MSG_TRUNC"
     int WAITALL "MSG_WAITALL"
@@ -12,7 +14,7 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef extern from "<errno.h>" nogil:
     int UNSUPPORTED "EOPNOTSUPP"
-    int EAGAIN, ECONNREFUSED
+    int EAGAIN, ECONNREFUSED, EFAULT
 
 cdef extern from "<sys/mman.h>" nogil:
     int READ_WRITE "(PROT_READ|PROT_WRITE)"

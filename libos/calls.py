@@ -1,8 +1,10 @@
 """The kernel calls of the inline paths, by name. Compiled code takes them from the C headers (calls.pxd)."""
 
-from errno import EAGAIN, ECONNREFUSED  # noqa: F401
+from errno import EAGAIN, ECONNREFUSED, EFAULT  # noqa: F401
 from errno import EOPNOTSUPP as UNSUPPORTED  # noqa: F401
 
+POLLOUT = 0x4
+POLLRDHUP = 0x2000
 PEEK = 0x2
 TRUNC = 0x20
 DONTWAIT = 0x40  # MSG_DONTWAIT: an inline attempt never sleeps, whatever the descriptor's mode
@@ -12,6 +14,7 @@ LOOK_NOW = 0x10000000  # ours: ask the spine even if the ring has been empty for
 KEPT = 0x2022  # flags of an inline receive that the kernel is told too
 READ_WRITE = 3  # PROT_READ | PROT_WRITE
 RESERVED = 0x4022  # MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+SYS_poll = 7
 SYS_mmap = 9
 SYS_sched_yield = 24
 SYS_connect = 42

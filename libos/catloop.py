@@ -13,6 +13,7 @@ from libos.runtime.qtokens import Qtokens
 
 FIRST_QD = 500
 STREAM = 1
+NEVER = (1 << 63) - 1
 FIRST_GAP, LAST_GAP = 1, 512  # uses of a connection between two steps of its meeting
 
 
@@ -41,7 +42,7 @@ class Catloop:
 
     def attend(self, queue, may_agree):
         """The next step of a connection's way to the rings; `may_agree` when no set waits in the kernel. Raises meeting.Refused when it stays on the kernel."""
-        queue.next_step = (1 << 63) - 1
+        queue.next_step = NEVER
         if queue.meeting is None:
             queue.meeting = meeting.Meeting(self.family, queue.end, queue.accepting)
         attached = raw.load(queue.end + layout.IN)
@@ -69,6 +70,9 @@ class Catloop:
         self.family.give_back(queue.end)
 
     def before_fork(self):
-        """The child will share every record."""
+        """The child will share every record. A meeting is between two processes: those not over yet are called off."""
         for queue in self.queues:
             raw.fetch_add(queue.end + layout.USERS, 1)
+            queue.next_step = NEVER
+            if queue.meeting is not None:
+                queue.meeting.close()

@@ -12,8 +12,9 @@ cdef unsigned long long inbound(size_t end) noexcept nogil
 cdef unsigned long long outbound(size_t end) noexcept nogil
 @cython.locals(bell="unsigned long long", name=size_t)
 cpdef void ring_bell(size_t end, size_t word) noexcept nogil
-@cython.locals(name=size_t, r="long long")
-cdef bint alive(size_t end) noexcept nogil
+cdef bint hung_up(size_t end) noexcept nogil
+cdef bint spine_writable(size_t end) noexcept nogil
+cpdef void leave(size_t end) noexcept nogil
 @cython.locals(r="long long")
 cdef long long pop(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(there="unsigned long long")

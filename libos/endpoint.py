@@ -74,11 +74,25 @@ def ring_bell(end, word):
     raw.syscall(calls.SYS_sendto, raw.load(end + layout.BELL_SOCKET), name, 1, calls.DONTWAIT, name + 8, raw.load(name))
 
 
-def alive(end):
-    """Whether somebody still holds the peer's first bell, which exists as long as its process does."""
-    name = raw.load(end + layout.PEER_NAMES)
-    r = raw.syscall(calls.SYS_sendto, raw.load(end + layout.BELL_SOCKET), name, 1, calls.DONTWAIT, name + 8, raw.load(name))
-    return r != -calls.ECONNREFUSED
+def hung_up(end):
+    """Whether the peer has closed its direction of the spine, or the whole (poll(2), POLLRDHUP)."""
+    raw.store32(end + layout.SCRATCH, raw.load(end + layout.FD))
+    raw.store32(end + layout.SCRATCH + 4, calls.POLLRDHUP)
+    return raw.syscall(calls.SYS_poll, end + layout.SCRATCH, 1, 0, 0, 0, 0) > 0
+
+
+def spine_writable(end):
+    """Whether the kernel would take bytes now (poll(2), POLLOUT)."""
+    raw.store32(end + layout.SCRATCH, raw.load(end + layout.FD))
+    raw.store32(end + layout.SCRATCH + 4, calls.POLLOUT)
+    return raw.syscall(calls.SYS_poll, end + layout.SCRATCH, 1, 0, 0, 0, 0) > 0
+
+
+def leave(end):
+    """Back to the kernel for good, in both directions: the connection that the rings belonged to is no more."""
+    raw.store(raw.load(end + layout.IN) + layout.H_CLOSED, 1)
+    raw.store(end + layout.OUT_STATE, layout.KERNEL)
+    raw.store(end + layout.IN_STATE, layout.PLAIN)
 
 
 def pop(end, address, size, flags):
@@ -112,6 +126,8 @@ def pop_ring(end, address, size, flags):
         return pop_spine(end, address, size, flags)
     if size < there:
         there = size
+    if address < 65536:
+        return -calls.EFAULT
     if not flags & calls.TRUNC:
         span(raw.load(end + layout.IN_RING), raw.load(end + layout.MASK), raw.load(end + layout.HEAD), address, there, True)
     if not flags & calls.PEEK:
@@ -183,11 +199,17 @@ def push_locked(end, address, size, flags):
         # the peer's line is only fetched when what we remember of it is not enough
         used = raw.load(end + layout.MASK) + 1 - outbound(end)
         raw.store(end + layout.SEEN_HEAD, raw.load(end + layout.TAIL) - (raw.load(end + layout.MASK) + 1 - used))
+    if used == 0 and size and hung_up(end):
+        # who said goodbye and does not read is gone, or reads what comes through the kernel after the ring
+        raw.store(end + layout.OUT_STATE, layout.KERNEL)
+        return raw.syscall(calls.SYS_sendto, raw.load(end + layout.FD), address, size, flags | calls.DONTWAIT, 0, 0)
     if used == 0:
         raw.store(end + layout.FULLS, raw.load(end + layout.FULLS) + 1)
         return -calls.EAGAIN if size else 0
     if size < used:
         used = size
+    if address < 65536:
+        return -calls.EFAULT
     span(raw.load(end + layout.OUT_RING), raw.load(end + layout.MASK), raw.load(end + layout.TAIL), address, used, False)
     raw.store(end + layout.TAIL, raw.load(end + layout.TAIL) + used)
     raw.store(header + layout.H_TAIL, raw.load(end + layout.TAIL))

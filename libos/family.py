@@ -9,6 +9,7 @@ import os
 import struct
 
 import _socket
+from _thread import allocate_lock
 
 from libos import layout, raw
 
@@ -76,6 +77,7 @@ class Family:
         self.page = 0
         self.socket = None
         self.rung = []
+        self.lock = allocate_lock()
         self.peers = {}
 
     def claim(self):
@@ -89,19 +91,24 @@ class Family:
 
     def give_back(self, end):
         """One process of the family lets go of a record; the last one clears it."""
-        if raw.fetch_add(end + layout.USERS, -1 & 0xFFFFFFFFFFFFFFFF) == 1:
+        if raw.load(end + layout.USERS) == 1:  # nobody else can come to it
             for offset in range(0, layout.RECORD, 8):
-                raw.store(end + offset, 0)
+                if offset != layout.USERS:
+                    raw.store(end + offset, 0)
+        raw.fetch_add(end + layout.USERS, (1 << 64) - 1)
 
     def start_bells(self):
         """The page, the socket that rings others, and bell 0, which is there as long as any of us lives."""
-        if self.page:
-            return
+        with self.lock:
+            if not self.page:
+                self.make_page()
+
+    def make_page(self):
         self.page_fd = sealed("catflap-bells", 4096, SHRINK | GROW | SEAL)
-        self.page = mapped(self.page_fd, 4096, True)
         sender = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
         self.socket = _socket.socket(fileno=high(sender.detach()))
         self.rung.append(self.bind_bell(0))
+        self.page = mapped(self.page_fd, 4096, True)
 
     def bind_bell(self, bell):
         sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)

@@ -6,8 +6,10 @@ from libos.kernel_queue cimport KernelQueue
 cdef class LoopQueue(KernelQueue):
     cdef public size_t end
     cdef public unsigned long long uses, next_step
-    cdef public bint accepting
+    cdef public bint accepting, attended
     cdef public object meeting, on_free
+    @cython.locals(segment=size_t, last=size_t, count="unsigned long long", total="unsigned long long")
+    cdef bint odd(self, size_t message) noexcept nogil
     cpdef unsigned long long beside(self, bint outward) noexcept nogil
     @cython.locals(segment=size_t, last=size_t, total="unsigned long long")
     cdef unsigned long long length(self, size_t message) noexcept nogil

@@ -17,6 +17,7 @@ class LoopQueue(KernelQueue):
         self.accepting = False
         self.meeting = None
         self.on_free = None
+        self.attended = False
         raw.store(end + layout.FD, fd)
 
     def __del__(self):
@@ -30,13 +31,34 @@ class LoopQueue(KernelQueue):
     def push_from(self, address, size, flags):
         return endpoint.push(self.end, address, size, flags)
 
+    def odd(self, message):
+        """Whether a struct msghdr is one that the kernel refuses or that asks for nothing: then the words are its own."""
+        segment = raw.load(message + 16)
+        count = raw.load(message + 24)
+        if count == 0 or count > 1024 or segment < 65536:
+            return True
+        last = segment + 16 * count
+        total = 0
+        while segment < last:
+            if raw.load(segment + 8) and raw.load(segment) < 65536:
+                return True
+            total += raw.load(segment + 8)
+            if total >> 62 or raw.load(segment + 8) >> 62:
+                return True
+            segment += 16
+        return total == 0
+
     def pop_message(self, message, flags):
         if not endpoint.upgraded(self.end):
+            return KernelQueue.pop_message(self, message, flags)
+        if self.odd(message) or flags & calls.SPINE_ONLY:
             return KernelQueue.pop_message(self, message, flags)
         return self.over_segments(message, flags, True)
 
     def push_message(self, message, flags):
         if raw.load(self.end + layout.OUT) == 0:
+            return KernelQueue.push_message(self, message, flags)
+        if self.odd(message) or flags & calls.SPINE_ONLY:
             return KernelQueue.push_message(self, message, flags)
         return self.over_segments(message, flags, False)
 

@@ -12,7 +12,7 @@ import struct
 import _socket
 
 from libos import diagnostics, layout, raw
-from libos.family import GROW, SEAL, SHRINK, SYS_munmap, mapped, sealed
+from libos.family import GROW, SEAL, SHRINK, SYS_munmap, high, mapped, sealed
 
 VERSION = 1
 RING = 1 << 18
@@ -82,7 +82,8 @@ class Meeting:
         return False
 
     def unix(self):
-        return _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+        return _socket.socket(fileno=high(sock.detach()))
 
     def hello(self):
         return HELLO.pack(MAGIC, VERSION, 0, RING, self.family.key)
@@ -126,7 +127,7 @@ class Meeting:
                 self.listener.listen(1)
             fd, _ = self.listener._accept()
             os.set_blocking(fd, False)
-            self.sock = _socket.socket(fileno=fd)
+            self.sock = _socket.socket(fileno=high(fd))
             self.tries = 0
         text, fds = receive(self.sock, 2)
         try:
