@@ -100,7 +100,7 @@ def start(shared):
     process.grace_passed = lib.services_grace_passed
     if process.watched:
         lib.set_sets(1)
-        posix.register_at_fork(before=process.libos.before_fork)
+        process.libos.survive_forks()
     native = entries.native()
     if native:
         for operation, address in native.items():

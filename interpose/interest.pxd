@@ -24,6 +24,8 @@ cdef void put(size_t event, unsigned long long have, unsigned long long data) no
 cdef unsigned long long have_now(unsigned long long ep, size_t at) noexcept nogil
 cdef void mask_spine(unsigned long long ep, size_t at, unsigned long long wanted) noexcept nogil
 cdef void modify(unsigned long long ep, unsigned long long fd, unsigned long long events, unsigned long long data, size_t end) noexcept nogil
+@cython.locals(i="unsigned long long", j="unsigned long long", end=size_t)
+cdef void spines(size_t block, size_t events, unsigned long long n) noexcept nogil
 @cython.locals(kept="unsigned long long", i="unsigned long long", j="unsigned long long")
 cdef unsigned long long merge(size_t events, unsigned long long found, unsigned long long more) noexcept nogil
 cdef bint same(size_t a, size_t b) noexcept nogil

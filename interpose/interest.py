@@ -167,6 +167,20 @@ def modify(ep, fd, events, data, end):
     raw.syscall(linux.SYS_epoll_ctl, ep, linux.EPOLL_CTL_MOD, fd, end + layout.SCRATCH, 0, 0)
 
 
+def spines(block, events, n):
+    """Tell the connections among the kernel's `n` events that their spine has something to say."""
+    i = 0
+    while i < raw.load(block):
+        end = raw.load(block + 64 + i * 48)
+        if raw.load(end + layout.IN_STATE) == layout.RING:
+            j = 0
+            while j < n:
+                if raw.load(events + j * 12 + 4) == raw.load(block + 64 + i * 48 + 24):
+                    endpoint.look_next(end)
+                j += 1
+        i += 1
+
+
 def merge(events, found, more):
     """The kernel's `more` events behind `found` of ours: one descriptor is reported once. Returns how many there are."""
     kept = found
@@ -235,6 +249,7 @@ def wait(ep, events, n, w):
         return found
     r = raw.syscall(linux.SYS_epoll_wait, ep, events + found * 12, n - found, 0, 0, 0)
     if r > 0:
+        spines(block, events + found * 12, r)
         return merge(events, found, r)
     if found or r < 0:
         return found if found else r
@@ -373,6 +388,8 @@ def poll_once(fds, handles, copy, n):
         have = raw.load32(copy + i * 8 + 4) >> 16
         end = raw.load(handles + i * 8)
         if end:
+            if have & ~linux.POLLOUT:
+                endpoint.look_next(end)
             ready = endpoint.ready(end, mask_of(events))
             if ready & 1:
                 have |= events & (linux.POLLIN | linux.POLLRDNORM)

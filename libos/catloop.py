@@ -5,6 +5,8 @@ is under Catflap too is upgraded: its bytes go through a ring in shared memory, 
 of the stream, the death of the peer) stays the kernel's.
 """
 
+from posix import register_at_fork
+
 from libos import endpoint, layout, meeting, raw
 from libos.family import Family
 from libos.loop_queue import LoopQueue
@@ -69,6 +71,11 @@ class Catloop:
             meeting.detach(queue.end)
         self.family.give_back(queue.end)
 
+    def survive_forks(self):
+        """Have every fork leave records and locks in order, in parent and child."""
+        lock = self.family.lock
+        register_at_fork(before=self.before_fork, after_in_parent=lock.release, after_in_child=lock.release)
+
     def before_fork(self):
         """The child will share every record. A meeting is between two processes: those not over yet are called off."""
         for queue in self.queues:
@@ -76,3 +83,4 @@ class Catloop:
             queue.next_step = NEVER
             if queue.meeting is not None:
                 queue.meeting.close()
+        self.family.lock.acquire()

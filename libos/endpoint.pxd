@@ -14,6 +14,7 @@ cdef unsigned long long outbound(size_t end) noexcept nogil
 cpdef void ring_bell(size_t end, size_t word) noexcept nogil
 cdef bint hung_up(size_t end) noexcept nogil
 cdef bint spine_writable(size_t end) noexcept nogil
+cdef void look_next(size_t end) noexcept nogil
 cpdef void leave(size_t end) noexcept nogil
 @cython.locals(r="long long")
 cdef long long pop(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil

@@ -88,6 +88,11 @@ def spine_writable(end):
     return raw.syscall(calls.SYS_poll, end + layout.SCRATCH, 1, 0, 0, 0, 0) > 0
 
 
+def look_next(end):
+    """The kernel has said something about the spine: the next pop that finds the ring empty asks it."""
+    raw.store(end + layout.EMPTY, layout.LOOK - 1)
+
+
 def leave(end):
     """Back to the kernel for good, in both directions: the connection that the rings belonged to is no more."""
     raw.store(raw.load(end + layout.IN) + layout.H_CLOSED, 1)
