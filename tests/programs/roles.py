@@ -17,6 +17,7 @@ EXTRA = {
     "catnap-server-auto-client": Roles("catnap", "auto", False),
 }
 PURE = Roles("catnap", "catnap", True)
+SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts")
 
 
 def every(*, sample=False, mixed=True):
