@@ -1,14 +1,16 @@
 """Starting the programs that are measured: on the kernel or under Catflap, pinned, waited for, ended."""
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
 import time
 
-from benchmarks.report import PRELOAD
+from benchmarks.report import PRELOAD, ROOT
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
+FOLDER = os.path.join(ROOT, "build", "benchmarks")
 
 
 def environment(libos):
@@ -33,6 +35,27 @@ def pinned(core, argv):
     if os.cpu_count() < 2 or not shutil.which("taskset"):
         return argv
     return ["taskset", "-c", core, *argv]
+
+
+def compiled(name, target, *flags):
+    """Path of the program built from benchmarks/c/`name`.c."""
+    os.makedirs(FOLDER, exist_ok=True)
+    path = os.path.join(FOLDER, target)
+    source = os.path.join(ROOT, "benchmarks", "c", f"{name}.c")
+    subprocess.run([os.environ.get("CC", "gcc"), "-O2", "-g", *flags, "-o", path, source, "-ldl"], check=True)
+    return path
+
+
+@contextlib.contextmanager
+def on_one_core():
+    """Keep this thread on the client's core meanwhile."""
+    before = os.sched_getaffinity(0)
+    if int(CLIENT_CORE) in before:
+        os.sched_setaffinity(0, {int(CLIENT_CORE)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def free_port():

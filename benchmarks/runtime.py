@@ -4,11 +4,17 @@ import time
 
 import libos.mode
 from benchmarks.native import loops
+from benchmarks.programs import on_one_core
 from benchmarks.report import row
 from libos.pdpix import LibOS
 
 
 def run(quick, progress):
+    with on_one_core():
+        return measured(quick, progress)
+
+
+def measured(quick, progress):
     blocks = 20
     count = 2_000 if quick or libos.mode.pure() else 200_000
     progress("scheduler")

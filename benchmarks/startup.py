@@ -9,17 +9,8 @@ import time
 
 import psutil
 
-from benchmarks.programs import Server, environment, free_port, need
-from benchmarks.report import ROOT, row
-
-
-def program():
-    folder = os.path.join(ROOT, "build", "benchmarks")
-    os.makedirs(folder, exist_ok=True)
-    target = os.path.join(folder, "start")
-    source = os.path.join(ROOT, "benchmarks", "c", "start.c")
-    subprocess.run([os.environ.get("CC", "gcc"), "-O2", "-o", target, source], check=True)
-    return target
+from benchmarks.programs import Server, compiled, environment, free_port, need
+from benchmarks.report import row
 
 
 def milliseconds(argv, env):
@@ -63,7 +54,7 @@ def drop_page_cache():
 
 
 def run(quick, progress):
-    path = program()
+    path = compiled("start", "start")
     kernel, catnap = environment("kernel"), environment("catnap")
     count = 5 if quick else 200
     progress("start-up without a socket")
