@@ -75,7 +75,7 @@ def document(rows):
     facts = {"date": datetime.date.today().isoformat(), "commit": commit.stdout.strip() or None}
     facts |= {"mode": mode(), "machine": machine()}
     where = "{cpu}, {cores} cores, {kernel}".format(**facts["machine"])
-    return facts | {"rows": [r | {"mode": facts["mode"], "machine": where} for r in rows]}
+    return facts | {"rows": [{"mode": facts["mode"], "machine": where} | r for r in rows]}
 
 
 def write(path, rows):
