@@ -20,5 +20,5 @@ cpdef long long pop_kernel(Kernel kernel, size_t address, unsigned long long cou
 cpdef void alloc_free(Heap heap, unsigned long long size, unsigned long long count)
 @cython.locals(i="unsigned long long", token="unsigned long long")
 cpdef void block_take(Qtokens qtokens, unsigned long long count)
-@cython.locals(i="unsigned long long", slot="unsigned long long")
+@cython.locals(i="unsigned long long", slot="unsigned long long", step="unsigned long long")
 cpdef void wake_run(Scheduler scheduler, unsigned long long spawned, unsigned long long count)

@@ -126,10 +126,11 @@ def tokens(count, blocks):
 
 def wake_run(scheduler, spawned, count):
     """Wake one of `spawned` mostly blocked coroutines, far from the last, and run the next that is ready."""
+    step = 7919 if spawned > 7919 else 1
     slot = 0
     i = 0
     while i < count:
-        slot += 7919
+        slot += step
         if slot >= spawned:
             slot -= spawned
         scheduler.wake(0, slot)
