@@ -1,6 +1,6 @@
-/* What a call costs on its way. The preload's own sources are linked into this program, so that the bridge can be called
- * without a name being exported for it; `next` points at stubs where no system call must be made.
- * `calls one|threads [--quick]`: a line per block and figure: name, nanoseconds an operation (threads: operations/s). */
+/* What a call costs on its way. The preload's own sources are linked into this program, so that the bridge can be
+ * called without a name being exported for it; `next` points at stubs where no system call must be made.
+ * `calls one|threads [--quick]`: a line per block and figure: name, nanoseconds (threads: operations per second). */
 #include "trap.h"
 
 #include <arpa/inet.h>
@@ -45,7 +45,7 @@ static __attribute__((noinline)) int probe_gil(int fd, int64_t x)
         for (long i = 0; i < count; i++) {                                                                             \
             body;                                                                                                      \
         }                                                                                                              \
-        dprintf(1, "%s %.3f\n", name, (now() - start) / (double)count);                                                    \
+        dprintf(1, "%s %.3f\n", name, (now() - start) / (double)count);                                                \
     } while (0)
 
 struct worker {
@@ -123,7 +123,7 @@ static void pair(int ends[2])
 
 enum { MESSAGES = 500, ROUNDS = 40 };
 
-/* Nanoseconds of a recv of 64 B that finds them: the loops' time only, not the filling. `how`: 0 trap, 1 entry, 2 kernel. */
+/* Nanoseconds of a recv of 64 B that finds them: without the filling. `how`: 0 trap, 1 entry, 2 kernel. */
 static void receive_data(const char *name, const int ends[2], int how)
 {
     static char heap[MESSAGES * 64];

@@ -1,5 +1,5 @@
 /* Run with LD_PRELOAD="libcatflap.so stub.so": read and recv of a descriptor that is not ours, through the preload and
- * straight into the stub, turn and turn about. `trap LOOPS STUB`: a line per block and figure: name, nanoseconds a call. */
+ * straight into the stub, turn and turn about. `trap LOOPS STUB`: a line per block and figure: name, nanoseconds. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
