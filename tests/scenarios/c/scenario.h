@@ -283,6 +283,7 @@ static MAYBE void note_host(void)
     }
 }
 
+#ifndef OWN_MAIN
 int main(int argc, char **argv)
 {
     scenario_argc = argc;
@@ -297,5 +298,6 @@ int main(int argc, char **argv)
     fprintf(stderr, "no such scenario\n");
     return 2;
 }
+#endif
 
 #endif

@@ -1,0 +1,98 @@
+"""Random sequences of socket operations: each transcript, results and errno, is the same on the kernel and under Catnap.
+
+What a script may say is in c/sequence.c. A failing script is shrunk, and printed in full.
+"""
+
+import os
+import tempfile
+
+import flap
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+# what most scripts would hardly ever come to by themselves
+CONNECTION = ["socket 0 0 0", "bind 0 0 0", "listen 0 0 0", "socket 1 0 0", "connect 1 0 0", "accept 0 2 1"]
+DATAGRAMS = ["socket 4 1 0", "bind 4 0 0", "socket 5 1 0", "bind 5 0 0", "connect 5 4 0", "connect 4 5 0"]
+EXAMPLES = 400 if flap.FULL else 30
+
+slots = st.sampled_from([0, 1, 2, 1, 2, 3, 4, 5, 6])  # the ends of the connection twice as often
+small = st.integers(0, 11)
+size = st.sampled_from([0, 1, 10, 1500, 2999])
+
+
+def line(name, *arguments):
+    return st.tuples(st.just(name), *arguments, *[st.just(0)] * (3 - len(arguments))).map(lambda t: " ".join(map(str, t)))
+
+
+SETS = st.integers(0, 1)
+CALLS = [
+    line("socket", slots, SETS, SETS),
+    line("close", slots),
+    line("vanish", slots),
+    line("dup", slots, slots),
+    line("dup2", slots, slots, SETS),
+    line("dupfd", slots, slots, small),
+    line("fcntl", slots, small, small),
+    line("ioctl", slots, SETS, SETS),
+    line("bind", slots),
+    line("listen", slots, small),
+    line("connect", slots, slots),
+    line("disconnect", slots),
+    line("accept", slots, slots, SETS),
+    line("shutdown", slots, st.integers(0, 3)),
+    line("names", slots, SETS),
+    line("getsockopt", slots, st.integers(0, 7)),
+    line("setsockopt", slots, st.integers(0, 3), SETS),
+    *[line("send", slots, size, st.integers(0, 7))] * 3,
+    *[line("recv", slots, size, st.integers(0, 9))] * 3,
+    line("sendto", slots, slots, size),
+    line("poll", st.integers(0, 5), st.integers(0, 8), SETS),
+    line("select", st.integers(0, 3), st.integers(0, 8), SETS),
+    line("epoll", SETS),
+    *[line("epoll_ctl", SETS, slots, st.integers(0, 19))] * 2,
+    line("epoll_wait", SETS, small, SETS),
+]
+scripts = st.tuples(
+    st.sampled_from([CONNECTION + DATAGRAMS, CONNECTION, []]), st.lists(st.one_of(CALLS), min_size=5, max_size=60)
+).map(lambda parts: parts[0] + parts[1])
+
+
+def transcript(script, libos, **options):
+    """Result of one script, one operation a line."""
+    with tempfile.NamedTemporaryFile("w", prefix="flap-script-") as file:
+        file.write("\n".join(script) + "\n")
+        file.flush()
+        result = flap.run([flap.compiled("sequence.c"), file.name], libos, **options)
+    assert result.status == 0 and b"BROKEN" not in result.stdout, f"{libos}: {result}"
+    assert result.stdout.endswith(b"end\n")
+    return result
+
+
+def compare(script, **options):
+    kernel, ours = transcript(script, "kernel"), transcript(script, "catnap", **options)
+    if kernel.stdout != ours.stdout:
+        # a script whose outcome differs on the kernel itself says nothing about us
+        assert transcript(script, "kernel").stdout == kernel.stdout, f"the kernel disagrees with itself: {script}"
+    assert ours.stdout.decode().splitlines() == kernel.stdout.decode().splitlines(), f"{script}\n{ours}"
+    return ours
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not flap.FULL)
+@example(script=CONNECTION + DATAGRAMS)
+@given(script=scripts)
+@pytest.mark.timeout(1800)
+def test_random_sequences(script):
+    compare(script)
+
+
+@pytest.mark.parametrize("pure", [False, pytest.param(True, marks=pytest.mark.pure_sample)])
+def test_one_of_each(preload, pure):
+    """Every operation there is, once with a connection and once with nothing; and the run was no kernel run."""
+    with open(os.path.join(flap.SOURCES, "sequence.c")) as f:
+        table = f.read().split("} operations[] = {")[1].split("};")[0]
+    names = [word.split('"')[0] for word in table.split('{"')[1:]]
+    assert len(names) == 25
+    script = [f"{name} 3 0 0" for name in names] + CONNECTION + DATAGRAMS
+    script += ["send 1 10 0", "poll 2 8 0"] + [f"{name} {k} 3 1" for k in (1, 2) for name in names]
+    assert compare(script, pure=pure).host == ["1"]
