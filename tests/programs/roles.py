@@ -44,6 +44,15 @@ def check_host(pid, libos, pure):
         assert hot != pure, f"{pid} is in the wrong mode: {mapped}"
 
 
+def listens(port):
+    """Whether something listens on TCP `port`, by the kernel's tables: hexadecimal, state 0A."""
+    for table in ("tcp", "tcp6"):
+        with open(f"/proc/net/{table}") as f:
+            if any(f":{port:04X} " in line and " 0A " in line for line in f):
+                return True
+    return False
+
+
 def until(true, what, seconds=20, *, program=None):
     """Ask again and again, at most `seconds` long, until `true()` is true; returns what it returned."""
     end = time.monotonic() + seconds

@@ -1,19 +1,19 @@
-"""asyncio programs of Debian's Python, whose interpreter Catflap shares: streams and datagrams as on the kernel."""
+"""asyncio programs in the Python whose interpreter Catflap shares: streams and datagrams as on the kernel."""
 
 import os
 import signal
 
 import flap
 import pytest
-from roles import SCRIPTS, check_host, every, patience, until
+import pythons
+from roles import SCRIPTS, check_host, every, listens, patience, until
 
-PYTHON = "/usr/bin/python3"
 HOSTS = pytest.mark.parametrize("host", ["127.0.0.1", "::1"], ids=["ipv4", "ipv6"])
 
 
 def program(script, pair, libos, *words):
-    """One of the scripts, started in Debian's Python."""
-    argv = [flap.need(PYTHON, "python3"), os.path.join(SCRIPTS, script), *map(str, words)]
+    """One of the scripts, started in that Python."""
+    argv = [pythons.same(), os.path.join(SCRIPTS, script), *map(str, words)]
     return flap.Program(argv, libos, pure=pair.pure, timeout=patience(pair, 40))
 
 
@@ -36,19 +36,10 @@ def streams(folder, pair, host):
     """Fifty clients at once, twice: what each saw, and what the server counted."""
     port = flap.free_port()
     with program("streams.py", pair, pair.server, host, port) as server:
-        until(lambda: listens(server, port), "listener", program=server)
+        until(lambda: listens(port), "listener", program=server)
         check_host(server.pid, pair.server, pair.pure)
         seen = [client_of("streams.py", pair, host, port, 50) for _ in range(2)]
         return seen, finish(server)
-
-
-def listens(server, port):
-    """Whether something listens on `port` (hexadecimal in the kernel's tables, state 0A)."""
-    text = ""
-    for table in ("tcp", "tcp6"):
-        with open(f"/proc/net/{table}") as f:
-            text += f.read()
-    return any(f":{port:04X} " in line and " 0A " in line for line in text.splitlines())
 
 
 @HOSTS
