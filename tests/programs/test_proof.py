@@ -6,6 +6,7 @@ import signal
 
 import flap
 import pytest
+import pythons
 from material import content, sha
 from roles import KERNEL, Roles
 from webserver import asked, connected, drain, nginx, slow_client
@@ -32,6 +33,36 @@ def test_nginx_serves_the_file_of_the_changed_name(tmp_path, pure):
     for env, size in (({"CATFLAP_HOOK": str(hook)}, 65537), ({}, 65536)):
         with nginx(tmp_path, pair, sizes=(65536, 65537), env=env) as server:
             assert drain(slow_client(server.port, "/65536")).partition(b"\r\n\r\n")[2] == content(size)
+
+
+COUNT = """
+import os
+
+def install(instrument):
+    def count(qd, view):
+        with open(os.environ["FLAP_REPORT"], "a") as f:
+            f.write(f"{len(view)}\\n")
+
+    instrument.install("pop", count)
+"""
+FETCH = "import sys, urllib.request; sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1]).read())"
+CLIENTS = {"curl": ["-sS"], "wget": ["-q", "-O", "-"], "python": ["-c", FETCH]}
+
+
+@pytest.mark.parametrize("pure", MODES)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_clients_pop_every_byte(tmp_path, client, pure):
+    """What a hook saw popped in a client that fetched a file: all of it, once, and a head."""
+    hook, report = tmp_path / "hook.py", tmp_path / "report"
+    hook.write_text(COUNT)
+    tool = pythons.same() if client == "python" else flap.need(client, client)
+    env = {"CATFLAP_HOOK": str(hook), "FLAP_REPORT": str(report)}
+    with nginx(tmp_path, KERNEL, sizes=(1_000_001,)) as server:
+        result = flap.run([tool, *CLIENTS[client], f"{server.url}/1000001"], "catnap", pure=pure, env=env)
+    assert (result.status, result.stderr, sha(result.stdout)) == (0, b"", sha(content(1_000_001))), str(result)
+    head = sum(map(int, report.read_text().split())) - 1_000_001
+    # wget peeks at the head, perhaps more than once, before it takes it
+    assert 100 < head < (2000 if client == "wget" else 500), head
 
 
 def traced(folder, libos):
