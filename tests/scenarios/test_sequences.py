@@ -1,4 +1,4 @@
-"""Random sequences of socket operations: each transcript, results and errno, is the same on the kernel and under Catnap.
+"""Random sequences of socket operations: results and errno are the same on the kernel and under Catnap.
 
 What a script may say is in c/sequence.c. A failing script is shrunk, and printed in full.
 """
@@ -22,7 +22,8 @@ size = st.sampled_from([0, 1, 10, 1500, 2999])
 
 
 def line(name, *arguments):
-    return st.tuples(st.just(name), *arguments, *[st.just(0)] * (3 - len(arguments))).map(lambda t: " ".join(map(str, t)))
+    words = [st.just(name), *arguments, *[st.just(0)] * (3 - len(arguments))]
+    return st.tuples(*words).map(lambda t: " ".join(map(str, t)))
 
 
 SETS = st.integers(0, 1)

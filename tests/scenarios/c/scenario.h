@@ -50,7 +50,7 @@ struct scenario {
     void (*run)(void);
     struct scenario *next;
 };
-static struct scenario *scenarios;
+static MAYBE struct scenario *scenarios;
 static MAYBE int scenario_argc;
 static MAYBE char **scenario_argv;
 

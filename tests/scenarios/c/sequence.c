@@ -1,8 +1,8 @@
 /* Runs a script of socket operations and writes each with its result and errno: `sequence SCRIPT`.
  *
- * A line is `operation a b c`, numbers only. Sockets live in SLOTS slots, epoll sets in SETS; what an empty slot holds is
- * -1, so that wrong descriptors are asked for too. One process, one thread, the loopback; no port is ever written. Sockets
- * have time-outs of WAIT ms, so that a blocking one ends as surely as a non-blocking one. */
+ * A line is `operation a b c`, numbers only. Sockets live in SLOTS slots, epoll sets in SETS; what an empty slot holds
+ * is -1, so that wrong descriptors are asked for too. One process, one thread, the loopback; no port is ever written.
+ * Sockets have time-outs of WAIT ms, so that a blocking one ends as surely as a non-blocking one. */
 #define OWN_MAIN
 #include "scenario.h"
 
@@ -20,13 +20,14 @@ static int fd_of(long k)
     return *slot(k);
 }
 
-/* Everything that has been sent is where it goes: this process has one processor, whose loopback is one queue, so when a
- * datagram has gone through it, what was sent before has too. What that set off is behind it: hence some turns. */
+/* Everything that has been sent is where it goes: this process has one processor, whose loopback is one queue, so when
+ * a datagram has gone through it, what was sent before has too. What that set off is behind it: hence some turns. */
 static void settle(void)
 {
     for (int turns = 0; turns < 6; turns++) {
         char c;
-        if (syscall(SYS_sendto, mark[0], "m", 1, 0, NULL, 0) != 1 || syscall(SYS_recvfrom, mark[1], &c, 1, 0, NULL, NULL) != 1)
+        long sent = syscall(SYS_sendto, mark[0], "m", 1, 0, NULL, 0);
+        if (sent != 1 || syscall(SYS_recvfrom, mark[1], &c, 1, 0, NULL, NULL) != 1)
             say("BROKEN: the loopback lost a datagram");
     }
 }
@@ -197,7 +198,8 @@ static long op_names(long k, long peer, long c)
 static long op_getsockopt(long k, long which, long c)
 {
     (void)c;
-    static const int options[] = {SO_ERROR, SO_TYPE, SO_ACCEPTCONN, SO_REUSEADDR, SO_RCVLOWAT, SO_ERROR, SO_ERROR, SO_KEEPALIVE};
+    static const int options[] = {SO_ERROR,    SO_TYPE,  SO_ACCEPTCONN, SO_REUSEADDR,
+                                  SO_RCVLOWAT, SO_ERROR, SO_ERROR,      SO_KEEPALIVE};
     int value = 0;
     socklen_t len = sizeof value;
     int r = getsockopt(fd_of(k), SOL_SOCKET, options[which & 7], &value, &len);
@@ -315,7 +317,8 @@ static long op_epoll(long e, long b, long c)
 static long op_epoll_ctl(long e, long k, long how)
 {
     static const int operations[] = {EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL, EPOLL_CTL_ADD};
-    static const uint32_t asked[] = {EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLET, EPOLLIN | EPOLLONESHOT, EPOLLIN | EPOLLRDHUP};
+    static const uint32_t asked[] = {EPOLLIN, EPOLLOUT, EPOLLIN | EPOLLET, EPOLLIN | EPOLLONESHOT,
+                                     EPOLLIN | EPOLLRDHUP};
     struct epoll_event event = {asked[(unsigned long)how / 4 % 5], {.u32 = (uint32_t)((unsigned long)k % SLOTS)}};
     return epoll_ctl(sets[e & 1], operations[how & 3], fd_of(k), &event);
 }
@@ -335,12 +338,14 @@ static const struct {
     const char *name;
     long (*run)(long, long, long);
 } operations[] = {
-    {"socket", op_socket},     {"close", op_close},           {"vanish", op_vanish},         {"dup", op_dup},
-    {"dup2", op_dup2},         {"dupfd", op_dupfd},           {"fcntl", op_fcntl},           {"ioctl", op_ioctl},
-    {"bind", op_bind},         {"listen", op_listen},         {"connect", op_connect},       {"disconnect", op_disconnect},
-    {"accept", op_accept},     {"shutdown", op_shutdown},     {"names", op_names},           {"getsockopt", op_getsockopt},
-    {"send", op_send},         {"sendto", op_sendto},         {"recv", op_recv},             {"setsockopt", op_setsockopt},
-    {"poll", op_poll},         {"select", op_select},         {"epoll", op_epoll},           {"epoll_ctl", op_epoll_ctl},
+    {"socket", op_socket}, {"close", op_close}, {"vanish", op_vanish},
+    {"dup", op_dup}, {"dup2", op_dup2}, {"dupfd", op_dupfd},
+    {"fcntl", op_fcntl}, {"ioctl", op_ioctl}, {"bind", op_bind},
+    {"listen", op_listen}, {"connect", op_connect}, {"disconnect", op_disconnect},
+    {"accept", op_accept}, {"shutdown", op_shutdown}, {"names", op_names},
+    {"getsockopt", op_getsockopt}, {"send", op_send}, {"sendto", op_sendto},
+    {"recv", op_recv}, {"setsockopt", op_setsockopt}, {"poll", op_poll},
+    {"select", op_select}, {"epoll", op_epoll}, {"epoll_ctl", op_epoll_ctl},
     {"epoll_wait", op_epoll_wait},
 };
 
