@@ -1,6 +1,8 @@
 /* fork: what children inherit, from whom, and when. */
 #include "scenario.h"
 
+#include <sys/prctl.h>
+
 static void echo_until_end(int fd)
 {
     char buf[4096];
