@@ -87,13 +87,31 @@ def test_random_sequences(script):
     compare(script)
 
 
-@pytest.mark.parametrize("pure", [False, pytest.param(True, marks=pytest.mark.pure_sample)])
-def test_one_of_each(preload, pure):
-    """Every operation there is, once with a connection and once with nothing; and the run was no kernel run."""
+def one_of_each():
+    """A script with every operation there is: on an empty slot, on a stream, on a datagram socket."""
     with open(os.path.join(flap.SOURCES, "sequence.c")) as f:
         table = f.read().split("} operations[] = {")[1].split("};")[0]
     names = [word.split('"')[0] for word in table.split('{"')[1:]]
     assert len(names) == 25
-    script = [f"{name} 3 0 0" for name in names] + CONNECTION + DATAGRAMS
-    script += ["send 1 10 0", "poll 2 8 0"] + [f"{name} {k} 3 1" for k in (1, 2) for name in names]
-    assert compare(script, pure=pure).host == ["1"]
+    script = [f"{name} 3 0 0" for name in names] + CONNECTION + DATAGRAMS + ["send 1 10 0", "poll 2 8 0"]
+    return script + [f"{name} {k} 3 1" for k in (1, 2, 4) for name in names]
+
+
+@pytest.mark.parametrize("pure", [False, pytest.param(True, marks=pytest.mark.pure_sample)])
+def test_one_of_each(preload, pure):
+    assert compare(one_of_each(), pure=pure).host == ["1"]
+
+
+def test_a_difference_is_seen(preload, tmp_path):
+    """One bit of one received byte, changed by a hook, is a difference."""
+    hook = tmp_path / "hook.py"
+    hook.write_text(
+        "def install(instrument):\n"
+        "    def flip(qd, view):\n"
+        "        view[0] ^= 1\n\n"
+        "    instrument.install('pop', flip)\n"
+    )
+    script = [*CONNECTION, "send 1 10 0", "poll 0 2 1", "recv 2 10 0"]
+    with pytest.raises(AssertionError, match="bytes"):
+        compare(script, env={"CATFLAP_HOOK": str(hook)})
+    compare(script)
