@@ -118,7 +118,7 @@ def setsockopt(d, level, option, value, length):
     try:
         r = raw.syscall(linux.SYS_setsockopt, d.queue.fd, level, option, value, length, 0)
         if r == 0:
-            from interpose import options  # here and above: what a program's first socket doesn't need isn't loaded for it
+            from interpose import options  # not loaded for a program's first socket, which doesn't need it
 
             options.changed(d, level, option, value, length)
         return r
