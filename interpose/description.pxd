@@ -8,7 +8,7 @@ from libos.runtime.memory cimport Heap
 
 cdef class Process:
     cdef public size_t forks_at
-    cdef public bint ruled
+    cdef public bint ruled, shared
     cdef public unsigned long long stage
     cdef public Qtokens qtokens
     cdef public Heap heap

@@ -25,6 +25,7 @@ class Process:
         self.log = None
         self.choose = None  # (host bytes, port) -> libOS name or None, when there are address rules
         self.ruled = False
+        self.shared = False  # the interpreter is the program's own
         self.graveyard = []
         self.waiting = []
         self.bind_number = self.grace_begin = self.grace_passed = None

@@ -62,6 +62,12 @@ def failed(what, error):
     """An exception of ours: the traceback to the log, the right errno to the program."""
     from interpose.errors import errno_of
 
+    if description.PROCESS.shared:
+        from interpose import handed
+
+        if handed.foreign(error):
+            handed.hand_back(error)
+            return -linux.EINTR
     description.PROCESS.log(what, error)
     return -errno_of(error)
 
