@@ -73,7 +73,7 @@ int descriptor_next(unsigned *fd, unsigned last); /* next of our numbers in [*fd
 /* --- threads (thread.c) --- */
 struct thread {
     _Atomic uint64_t sequence; /* odd while inside */
-    uint64_t seen;             /* sequence at the start of the grace period */
+    _Atomic uint64_t seen;     /* sequence at the start of the grace period */
     int depth;                 /* traps of ours on this thread's stack, nested by signal handlers */
     int guard;                 /* our own Python is running on this thread: its libc calls are the kernel's */
     uintptr_t frame;           /* stack address of the outermost trap */

@@ -10,7 +10,7 @@ void epoll_set_closed(int ep);
 bool epoll_set_is_marked(int ep);
 
 /* The number is about to leave its description. */
-static void forget(int fd)
+void forget(int fd)
 {
     epoll_set_closed(fd);
     if (likely(!lookup(fd)) || in_vfork_child())
@@ -30,6 +30,8 @@ static void forget(int fd)
 /* `to` is a copy of a descriptor of ours. */
 static int copied(int fd, int to)
 {
+    if (unlikely(to >= 0 && to != fd && lookup(to)))
+        forget(to); /* the kernel gives this number away: it was closed behind our back */
     if (to < 0 || !lookup(fd) || bypass() || in_vfork_child())
         return to;
     int error = errno;

@@ -2,12 +2,15 @@
 #include "trap.h"
 
 bool in_vfork_child(void);
+void forget(int fd);
 
 /* Offer a new kernel socket to the host. Whatever it answers, the program has its socket. */
 static int offer(int fd, int domain, int type)
 {
     if (fd < 0 || !host_ready() || in_vfork_child())
         return fd;
+    if (unlikely(lookup(fd)))
+        forget(fd); /* the kernel gives this number away: it was closed behind our back */
     int error = errno;
     struct thread *t = enter();
     int64_t reason = SLOW(t, adopt, fd, domain, type, 0, 0);

@@ -91,7 +91,7 @@ def bind(d, address, length):
     try:
         if description.PROCESS.ruled and description.left_by_rule(d, address, length):
             return abi.CATFLAP_STALE
-        return raw.syscall(linux.SYS_bind, d.queue.fd, address, length, 0, 0, 0)
+        return description.stale(raw.syscall(linux.SYS_bind, d.queue.fd, address, length, 0, 0, 0))
     except BaseException as error:
         return failed("bind", error)
 
@@ -101,23 +101,23 @@ def listen(d, backlog):
         r = raw.syscall(linux.SYS_listen, d.queue.fd, backlog, 0, 0, 0, 0)
         if r == 0 and not isinstance(d, Listener):
             d.become(Listener(d.queue, d.queue.fd, d.nonblock))
-        return r
+        return description.stale(r)
     except BaseException as error:
         return failed("listen", error)
 
 
 def shutdown(d, how):
-    return raw.syscall(linux.SYS_shutdown, d.queue.fd, how, 0, 0, 0, 0)
+    return description.stale(raw.syscall(linux.SYS_shutdown, d.queue.fd, how, 0, 0, 0, 0))
 
 
 def name(d, peer, address, length):
     """getsockname(2), or getpeername(2) when `peer`."""
     call = linux.SYS_getpeername if peer else linux.SYS_getsockname
-    return raw.syscall(call, d.queue.fd, address, length, 0, 0, 0)
+    return description.stale(raw.syscall(call, d.queue.fd, address, length, 0, 0, 0))
 
 
 def getsockopt(d, level, option, value, length):
-    return raw.syscall(linux.SYS_getsockopt, d.queue.fd, level, option, value, length, 0)
+    return description.stale(raw.syscall(linux.SYS_getsockopt, d.queue.fd, level, option, value, length, 0))
 
 
 def setsockopt(d, level, option, value, length):
@@ -127,7 +127,7 @@ def setsockopt(d, level, option, value, length):
             from interpose import options  # not loaded for a program's first socket, which doesn't need it
 
             options.changed(d, level, option, value, length)
-        return r
+        return description.stale(r)
     except BaseException as error:
         return failed("setsockopt", error)
 

@@ -133,9 +133,6 @@ REUSED = [
 ]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="set-up calls ask the number that is gone; a number given away again is still the old queue's"
-)
 @pytest.mark.parametrize("script", VANISHED + REUSED)
 def test_closed_behind_our_back(preload, script):
     compare(script)
