@@ -3,7 +3,7 @@
 import statistics
 import subprocess
 
-from benchmarks.programs import CLIENT_CORE, Server, compiled, environment, free_port, pinned
+from benchmarks.programs import CLIENT_CORE, Server, compiled, free_port, pinned, served
 from benchmarks.report import percentile, row
 
 LIBOSES = ("kernel", "catnap")
@@ -13,7 +13,8 @@ MODES = {"block": "blocking", "spin": "spinning"}
 def round_trips(path, port, libos, size, count, mode):
     """Nanoseconds of each of `count` round trips."""
     argv = pinned(CLIENT_CORE, [path, "client", str(port), str(size), str(count), mode])
-    done = subprocess.run(argv, env=environment(libos), stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+    with served(libos) as env:
+        done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, text=True, timeout=120, check=True)
     return [int(line) for line in done.stdout.split()]
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 from benchmarks.report import PRELOAD, ROOT
@@ -21,6 +22,23 @@ def environment(libos):
         if os.environ.get("CATFLAP_PURE"):
             env["CATFLAP_PURE"] = os.environ["CATFLAP_PURE"]
     return env
+
+
+@contextlib.contextmanager
+def served(libos):
+    """The environment of a side, for as long as its programs run; ends everything if one of them was not served."""
+    env = environment(libos)
+    if libos == "kernel":
+        yield env
+        return
+    if not os.path.exists(PRELOAD):
+        raise SystemExit(f"catflap: {PRELOAD} is missing: run 'make build'")
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, "log")
+        yield env | {"CATFLAP_LOG": log}
+        if os.path.exists(log):  # nothing is logged at this level unless something is wrong
+            with open(log) as f:
+                raise SystemExit(f"catflap: these figures are not of {libos}: {f.readline().strip()}")
 
 
 def need(program, package):
@@ -71,9 +89,10 @@ class Server:
         self.argv, self.libos, self.port, self.core = argv, libos, port, core
 
     def __enter__(self):
+        self.service = served(self.libos)
         self.process = subprocess.Popen(
             pinned(self.core, self.argv),
-            env=environment(self.libos),
+            env=self.service.__enter__(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
@@ -81,12 +100,19 @@ class Server:
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-                return self
+                break
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > end:
-                    self.process.kill()
+                    self.__exit__(None, None, None)
                     raise SystemExit(f"catflap: {self.argv[0]} does not accept on port {self.port}")
                 time.sleep(0.02)
+        if self.libos == "catnap":
+            with open(f"/proc/{self.process.pid}/maps") as f:
+                hosted = "libcatflap_host" in f.read()
+            if not hosted:
+                self.__exit__(None, None, None)
+                raise SystemExit(f"catflap: {self.argv[0]} runs on the kernel instead of catnap")
+        return self
 
     def __exit__(self, *rest):
         self.process.terminate()
@@ -95,3 +121,4 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.service.__exit__(*rest)

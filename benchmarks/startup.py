@@ -9,7 +9,7 @@ import time
 
 import psutil
 
-from benchmarks.programs import Server, compiled, environment, free_port, need
+from benchmarks.programs import Server, compiled, environment, free_port, need, served
 from benchmarks.report import row
 
 
@@ -54,8 +54,12 @@ def drop_page_cache():
 
 
 def run(quick, progress):
+    with served("catnap") as catnap:
+        return measured(quick, progress, environment("kernel"), catnap)
+
+
+def measured(quick, progress, kernel, catnap):
     path = compiled("start", "start")
-    kernel, catnap = environment("kernel"), environment("catnap")
     count = 5 if quick else 200
     progress("start-up without a socket")
     rows = [added("start-up, no socket, added", "ms", *pairs(([path], catnap), ([path], kernel), count), 1.5, True)]
