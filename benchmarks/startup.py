@@ -9,7 +9,8 @@ import time
 
 import psutil
 
-from benchmarks.programs import Server, compiled, environment, free_port, need, served
+from benchmarks import redis
+from benchmarks.programs import compiled, environment, free_port, served
 from benchmarks.report import row
 
 
@@ -97,20 +98,9 @@ def idle(seconds):
     """CPU of a redis-server under Catnap to which nobody speaks."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        argv = [
-            need("redis-server", "redis-server"),
-            "--port",
-            str(port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--dir",
-            folder,
-        ]
         found = {}
         for libos in ("kernel", "catnap"):
-            with Server(argv, libos, port) as server:
+            with redis.server(libos, port, folder) as server:
                 process = psutil.Process(server.process.pid)
                 before = sum(process.cpu_times()[:2])
                 time.sleep(seconds)

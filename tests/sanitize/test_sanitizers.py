@@ -26,8 +26,8 @@ PLANTED = {
 }
 
 
-def sanitized(folder, csrc):
-    """Path of a sanitized preload in a copy of the installed tree at `folder`, built from `csrc`."""
+def sanitized(folder, csrc, *flags):
+    """Path of a sanitized preload in a copy of the installed tree at `folder`, built from `csrc` with `flags`."""
     for package in ("interpose", "libos"):
         shutil.copytree(os.path.join(flap.INSTALLED, package), folder / package, symlinks=True)
     target = folder / "interpose" / "libcatflap.so"
@@ -35,7 +35,7 @@ def sanitized(folder, csrc):
     sources = [os.path.join(csrc, name) for name in PRELOAD_SOURCES]
     script = f"-Wl,--version-script={csrc}/exports.map"
     subprocess.run(
-        ["gcc", *CFLAGS, *SANITIZE, "-shared", "-o", target, *sources, script, "-ldl", "-lpthread"], check=True
+        ["gcc", *CFLAGS, *SANITIZE, *flags, "-shared", "-o", target, *sources, script, "-ldl", "-lpthread"], check=True
     )
     return str(target)
 
@@ -43,6 +43,12 @@ def sanitized(folder, csrc):
 @pytest.fixture(scope="module")
 def preload(tmp_path_factory):
     return sanitized(tmp_path_factory.mktemp("sanitized"), os.path.join(flap.ROOT, "csrc"))
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    """A preload with records for three threads only: the others' calls are the kernel's."""
+    return sanitized(tmp_path_factory.mktemp("crowded"), os.path.join(flap.ROOT, "csrc"), "-DRECORDS=3")
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +100,14 @@ def test_no_report(preload, expected, tmp_path, family, scenario):
     assert not report, f"{report}\n{result}"
     assert result.stdout == expected(program, scenario).stdout, str(result)
     assert scenario in HOSTLESS or result.host[-1] == "1", str(result)
+
+
+@pytest.mark.parametrize("scenario", [s for s in flap.scenarios("threads.c") if s not in LEFT_OUT])
+def test_more_threads_than_records(crowded, expected, tmp_path, scenario):
+    program = flap.compiled("threads.c")
+    result, report = run([program, scenario], crowded, tmp_path)
+    assert not report, f"{report}\n{result}"
+    assert result.stdout == expected(program, scenario).stdout, str(result)
 
 
 @pytest.mark.parametrize("said", PLANTED)
