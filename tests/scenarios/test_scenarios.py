@@ -20,6 +20,8 @@ HOSTLESS = {
     "exit_in_a_thread",
     "main_thread_ends_first",
 }
+# differs under every libOS until the traps of select and poll read no more than the kernel does
+DIFFERS = {"more_numbers_than_memory"}
 # a build without _FORTIFY_SOURCE would test nothing
 ALWAYS_FORTIFIED = {"fortify"}
 SAMPLE = {
@@ -62,6 +64,7 @@ def cells():
             for libos, pure, fortified in combinations:
                 title = f"{family}.{scenario}-{libos}{'-pure' if pure else ''}{'-fortified' if fortified else ''}"
                 marks = [pytest.mark.pure_sample] if pure and sampled else []
+                marks += [pytest.mark.xfail(strict=True)] if scenario in DIFFERS else []
                 chosen.append(pytest.param(family, scenario, libos, pure, fortified, id=title, marks=marks))
     return chosen
 
