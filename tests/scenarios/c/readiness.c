@@ -324,8 +324,8 @@ SCENARIO(many_in_one_poll)
     CHECK(right);
 }
 
-/* Programs ask about getdtablesize() numbers and pass a plain set: the kernel reads no further than to the numbers in use,
- * and refuses counts that no process can have. */
+/* Programs ask about getdtablesize() numbers and pass a plain set: the kernel reads no further than to the numbers in
+ * use, and refuses counts that no process can have. */
 SCENARIO(more_numbers_than_memory)
 {
     char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
