@@ -65,6 +65,7 @@ static inline void *lookup(int fd)
     return e & 1 ? NULL : (void *)e;
 }
 
+extern _Atomic int descriptor_top;
 int descriptor_bind(int fd, void *description, int reason);
 int descriptor_reason(int fd);
 void *descriptor_forget(int fd);          /* the description the number stood for, or NULL */

@@ -1,7 +1,7 @@
 """The kernel is the oracle: each scenario's transcript on the kernel and under each libOS is the same, errno for errno.
 
 By default each scenario runs compiled under catnap (plain build) and auto (fortified build), and a fixed sample in
-interpreted mode (`-m pure_sample`). CATFLAP_MATRIX=full runs every combination.
+interpreted mode (`-m pure_sample`). FLAP_MATRIX=full runs every combination.
 """
 
 import os
@@ -20,8 +20,6 @@ HOSTLESS = {
     "exit_in_a_thread",
     "main_thread_ends_first",
 }
-# differs under every libOS until the traps of select and poll read no more than the kernel does
-DIFFERS = {"more_numbers_than_memory"}
 # a build without _FORTIFY_SOURCE would test nothing
 ALWAYS_FORTIFIED = {"fortify"}
 SAMPLE = {
@@ -64,7 +62,6 @@ def cells():
             for libos, pure, fortified in combinations:
                 title = f"{family}.{scenario}-{libos}{'-pure' if pure else ''}{'-fortified' if fortified else ''}"
                 marks = [pytest.mark.pure_sample] if pure and sampled else []
-                marks += [pytest.mark.xfail(strict=True)] if scenario in DIFFERS else []
                 chosen.append(pytest.param(family, scenario, libos, pure, fortified, id=title, marks=marks))
     return chosen
 
