@@ -6,7 +6,7 @@
 #define OWN_MAIN
 #include "scenario.h"
 
-enum { SLOTS = 8, SETS = 2, WAIT = 20, HIGH = 900 };
+enum { SLOTS = 8, SETS = 2, WAIT = 10, HIGH = 900 };
 static int slots[SLOTS], sets[SETS], mark[2];
 static char data[65536], room[65536];
 
