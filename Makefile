@@ -44,7 +44,7 @@ test-pure: build test-packages stage ## the suite, interpreted, in a copy of the
 	$(PURE_UNIT_TESTS)
 	$(PURE_SAMPLE_TESTS)
 
-test-all: export CATFLAP_MATRIX := full
+test-all: export FLAP_MATRIX := full
 test-all: build test-packages stage ## the full matrix of tests, libOSes and modes; writes tests/matrix.json
 	@rm -rf $(RESULTS)
 	-$(COMPILED_TESTS)

@@ -3,15 +3,13 @@
 import collections
 import os
 import shutil
-import statistics
 import subprocess
 
+import libos.mode
 from benchmarks.native import loops
-from benchmarks.programs import environment
-from benchmarks.report import ROOT, row
-from setup import PRELOAD_SOURCES
-
-FOLDER = os.path.join(ROOT, "build", "benchmarks")
+from benchmarks.programs import CLIENT_CORE, FOLDER, compiled, environment, on_one_core, pinned
+from benchmarks.report import PRELOAD, ROOT, row
+from setup import PRELOAD_CFLAGS, PRELOAD_SOURCES
 
 
 def harness():
@@ -26,18 +24,13 @@ def harness():
         os.symlink(os.path.join(ROOT, "libos"), package)
     csrc = os.path.join(ROOT, "csrc")
     sources = [os.path.join(csrc, name) for name in PRELOAD_SOURCES]
-    sources.append(os.path.join(ROOT, "benchmarks", "c", "calls.c"))
-    target = os.path.join(place, "calls")
-    flags = ["-O2", "-g", "-std=gnu11", "-fno-strict-aliasing", f"-I{csrc}", "-pthread"]
-    subprocess.run([os.environ.get("CC", "gcc"), *flags, "-o", target, *sources, "-ldl"], check=True)
-    return target
+    return compiled("calls", "interpose/calls", *PRELOAD_CFLAGS, f"-I{csrc}", "-pthread", *sources)
 
 
-def measured(quick):
-    """{figure: [one number per block]} of the C program."""
-    env = environment("kernel") | {"CATFLAP_LIBOS": "catnap"}
-    done = subprocess.run([harness(), *(["--quick"] if quick else [])], env=env, stdout=subprocess.PIPE, text=True,
-                          timeout=600, check=True)  # fmt: skip
+def figures_of(argv, env):
+    """{figure: [one number per block]} of a C program."""
+    done = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=900,
+                          check=True)  # fmt: skip
     figures = collections.defaultdict(list)
     for line in done.stdout.splitlines():
         name, value = line.split()
@@ -46,30 +39,38 @@ def measured(quick):
 
 
 def run(quick, progress):
-    progress("calls")
-    f = measured(quick)
-    best = {name: min(values) for name, values in f.items()}
-    rows = [
-        row(
-            "trap, not ours, over a stub",
-            "ns",
-            f["trap_not_ours"],
-            bar="≤ 5",
-            met=best["trap_not_ours"] <= 5,
-            note=f"the stub alone {best['stub']:.2f} ns",
-        ),  # fmt: skip
-        crossing("empty operation, nogil", f["nogil"], f["getppid"], 30, 0.2),
-        crossing("empty operation, GIL", f["gil"], f["getppid"], 100, 0.55),
-        row("getppid", "ns", f["getppid"]),
-    ]
-    rows += split(f, best, quick, progress)
-    for name, title in (("probes", "empty operations"), ("receives", "recv without data")):
-        one, two, twelve = (statistics.median(f[f"{name}_{n}"]) for n in (1, 2, 12))
-        rows.append(row(f"{title}, 2 threads / 1", "operations/s", f[f"{name}_2"], ratio=two / one, bar="≥ 1.5",
-                        met=two / one >= 1.5))  # fmt: skip
-        rows.append(row(f"{title}, 12 threads / 2", "operations/s", f[f"{name}_12"], ratio=twelve / two, bar="≥ 0.9",
-                        met=twelve / two >= 0.9))  # fmt: skip
-    return rows
+    if libos.mode.pure():
+        raise SystemExit("catflap: calls are measured in compiled mode; unset CATFLAP_PURE")
+    progress("calls: traps")
+    rows = traps(quick)
+    progress("calls: crossings")
+    program, fast = harness(), ["--quick"] if quick else []
+    env = environment("kernel") | {"CATFLAP_LIBOS": "catnap"}
+    f = figures_of(pinned(CLIENT_CORE, [program, "one", *fast]), env)
+    rows.append(row("getppid", "ns", f["getppid"]))
+    rows.append(crossing("empty operation, nogil", f["nogil"], f["getppid"], 30, 0.2))
+    rows.append(crossing("empty operation, GIL", f["gil"], f["getppid"], 100, 0.55))
+    progress("calls: layers")
+    with on_one_core():
+        data, nothing = loops.layers(2 if quick else 20, 4 if quick else 24)
+    rows += split("recv of 64 B", f["recv_data"], f["entry_data"], f["kernel_data"], data)
+    rows += split("recv of nothing", f["recv_eagain"], f["entry_eagain"], f["kernel_eagain"], nothing)
+    rows.append(row("64 B sent and received", "ns", f["send_recv"], kernel=f["kernel_send_recv"]))
+    progress("calls: threads")
+    return rows + scaling(figures_of([program, "threads", *fast], env))
+
+
+def traps(quick):
+    """Calls on a descriptor that is not ours, over a next library that makes no system call."""
+    stub = compiled("stub", "stub.so", "-shared", "-fPIC")
+    program = compiled("trap", "trap")
+    env = environment("catnap") | {"LD_PRELOAD": f"{PRELOAD}:{stub}"}
+    f = figures_of(pinned(CLIENT_CORE, [program, "100000" if quick else "8000000", stub]), env)
+    return [
+        row(f"trap of {call}, not ours", "ns", f[f"trap_{call}"], bar="≤ 5", met=min(f[f"trap_{call}"]) <= 5,
+            note=f"of these the stub itself {min(f[f'stub_{call}']):.2f}")
+        for call in ("read", "recv")
+    ]  # fmt: skip
 
 
 def crossing(name, values, getppid, ns, share):
@@ -79,19 +80,31 @@ def crossing(name, values, getppid, ns, share):
                met=min(values) <= ns or ratio <= share)  # fmt: skip
 
 
-def split(f, best, quick, progress):
-    """The shares of one non-blocking recv(2) that finds nothing, by differences between the layers."""
-    progress("calls: the queue alone")
-    inner = loops.pops(20_000 if quick else 400_000, 4 if quick else 24)
-    queue = min(inner["queue"]) - min(inner["kernel"])
-    parts = {
-        "trap": best["trap_not_ours"] - best["stub"],
-        "crossing (enter, call, leave)": best["nogil"] - (best["trap_not_ours"] - best["stub"]),
-        "PDPIX queue": queue,
-        "POSIX layer": best["entry_eagain"] - best["kernel_eagain"] - queue,
-        "kernel": best["kernel_eagain"],
-        "all": best["recv_eagain"],
-    }
-    rows = [row(f"recv of nothing: {name}", "ns", [max(0.0, value)]) for name, value in parts.items()]
-    rows.append(row("64 B sent and received", "ns", f["send_recv"], kernel=f["kernel_send_recv"]))
+def split(name, whole, entry, kernel, inner):
+    """The layers' shares: differences between loops that leave one more layer out, fastest block with fastest block,
+    of the faster half, which neighbours on the machine have disturbed least."""
+
+    def less(outer, without):
+        differences = [a - b for a, b in zip(sorted(outer), sorted(without), strict=True)]
+        return differences[: (len(differences) + 1) // 2]
+
+    return [
+        row(f"{name}: all", "ns", whole, kernel=kernel),
+        row(f"{name}: trap, enter, leave", "ns", less(whole, entry)),
+        row(f"{name}: POSIX layer", "ns", less(inner["posix"], inner["queue"])),
+        row(f"{name}: PDPIX queue", "ns", less(inner["queue"], inner["kernel"])),
+    ]
+
+
+def scaling(f):
+    """Operations per second on descriptors of the threads' own; ratios of the best blocks."""
+    rows = []
+    for name, title, judged in (("probes", "empty operation", True), ("receives", "recv of nothing", True),
+                                ("kernel_receives", "recv of nothing, kernel", False)):  # fmt: skip
+        best = {n: max(f[f"{name}_{n}"]) for n in (1, 2, 12)}
+        rows.append(row(f"{title}, 1 thread", "operations/s", f[f"{name}_1"]))
+        for n, base, bar in ((2, 1, 1.5), (12, 2, 0.9)):
+            ratio = best[n] / best[base]
+            verdict = {"bar": f"≥ {bar} × {base} thread{'s'[: base - 1]}", "met": ratio >= bar} if judged else {}
+            rows.append(row(f"{title}, {n} threads", "operations/s", f[f"{name}_{n}"], ratio=ratio, **verdict))
     return rows

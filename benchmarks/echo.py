@@ -1,35 +1,26 @@
 """TCP echo between two processes, each on a core of its own: blocking and spinning, kernel and Catnap at both ends."""
 
-import os
 import statistics
 import subprocess
 
-from benchmarks.programs import CLIENT_CORE, Server, environment, free_port, pinned
-from benchmarks.report import ROOT, percentile, row
+from benchmarks.programs import CLIENT_CORE, Server, compiled, free_port, pinned, served
+from benchmarks.report import percentile, row
 
 LIBOSES = ("kernel", "catnap")
 MODES = {"block": "blocking", "spin": "spinning"}
 
 
-def program():
-    folder = os.path.join(ROOT, "build", "benchmarks")
-    os.makedirs(folder, exist_ok=True)
-    target = os.path.join(folder, "echo")
-    source = os.path.join(ROOT, "benchmarks", "c", "echo.c")
-    subprocess.run([os.environ.get("CC", "gcc"), "-O2", "-g", "-o", target, source], check=True)
-    return target
-
-
 def round_trips(path, port, libos, size, count, mode):
     """Nanoseconds of each of `count` round trips."""
     argv = pinned(CLIENT_CORE, [path, "client", str(port), str(size), str(count), mode])
-    done = subprocess.run(argv, env=environment(libos), stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+    with served(libos) as env:
+        done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, text=True, timeout=120, check=True)
     return [int(line) for line in done.stdout.split()]
 
 
 def run(quick, progress):
-    path = program()
-    pairs, count = (2, 200) if quick else (10, 5_000)
+    path = compiled("echo", "echo")
+    pairs, count = (2, 200) if quick else (24, 4_000)
     rows = []
     for mode, title in MODES.items():
         for size in (64, 1024):

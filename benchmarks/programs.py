@@ -1,14 +1,17 @@
 """Starting the programs that are measured: on the kernel or under Catflap, pinned, waited for, ended."""
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
-from benchmarks.report import PRELOAD
+from benchmarks.report import PRELOAD, ROOT
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
+FOLDER = os.path.join(ROOT, "build", "benchmarks")
 
 
 def environment(libos):
@@ -19,6 +22,23 @@ def environment(libos):
         if os.environ.get("CATFLAP_PURE"):
             env["CATFLAP_PURE"] = os.environ["CATFLAP_PURE"]
     return env
+
+
+@contextlib.contextmanager
+def served(libos):
+    """The environment of a side, for as long as its programs run; ends everything if one of them was not served."""
+    env = environment(libos)
+    if libos == "kernel":
+        yield env
+        return
+    if not os.path.exists(PRELOAD):
+        raise SystemExit(f"catflap: {PRELOAD} is missing: run 'make build'")
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, "log")
+        yield env | {"CATFLAP_LOG": log}
+        if os.path.exists(log):  # nothing is logged at this level unless something is wrong
+            with open(log) as f:
+                raise SystemExit(f"catflap: these figures are not of {libos}: {f.readline().strip()}")
 
 
 def need(program, package):
@@ -35,6 +55,27 @@ def pinned(core, argv):
     return ["taskset", "-c", core, *argv]
 
 
+def compiled(name, target, *flags):
+    """Path of the program built from benchmarks/c/`name`.c."""
+    os.makedirs(FOLDER, exist_ok=True)
+    path = os.path.join(FOLDER, target)
+    source = os.path.join(ROOT, "benchmarks", "c", f"{name}.c")
+    subprocess.run([os.environ.get("CC", "gcc"), "-O2", "-g", *flags, "-o", path, source, "-ldl"], check=True)
+    return path
+
+
+@contextlib.contextmanager
+def on_one_core():
+    """Keep this thread on the client's core meanwhile."""
+    before = os.sched_getaffinity(0)
+    if int(CLIENT_CORE) in before:
+        os.sched_setaffinity(0, {int(CLIENT_CORE)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -48,9 +89,10 @@ class Server:
         self.argv, self.libos, self.port, self.core = argv, libos, port, core
 
     def __enter__(self):
+        self.service = served(self.libos)
         self.process = subprocess.Popen(
             pinned(self.core, self.argv),
-            env=environment(self.libos),
+            env=self.service.__enter__(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
@@ -58,12 +100,19 @@ class Server:
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-                return self
+                break
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > end:
-                    self.process.kill()
+                    self.__exit__(None, None, None)
                     raise SystemExit(f"catflap: {self.argv[0]} does not accept on port {self.port}")
                 time.sleep(0.02)
+        if self.libos == "catnap":
+            with open(f"/proc/{self.process.pid}/maps") as f:
+                hosted = "libcatflap_host" in f.read()
+            if not hosted:
+                self.__exit__(None, None, None)
+                raise SystemExit(f"catflap: {self.argv[0]} runs on the kernel instead of catnap")
+        return self
 
     def __exit__(self, *rest):
         self.process.terminate()
@@ -72,3 +121,4 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.service.__exit__(*rest)

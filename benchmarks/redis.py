@@ -15,18 +15,9 @@ TESTS = ("SET", "GET")
 
 
 def server(libos, port, folder):
-    argv = [
-        need("redis-server", "redis-server"),
-        "--port",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--dir",
-        folder,
-    ]
-    return Server([*argv, "--daemonize", "no"], libos, port)
+    """A redis-server that keeps nothing."""
+    words = f"--port {port} --bind 127.0.0.1 --daemonize no --dir {folder}".split()
+    return Server([need("redis-server", "redis-server"), *words, "--save", ""], libos, port)
 
 
 def ask(port, requests, clients, pipeline):

@@ -20,6 +20,8 @@ def row(name, unit, values, *, kernel=None, bar=None, ratio=None, met=None, note
     """One figure. `values` and `kernel`: one number per block; `ratio` defaults to ours over the kernel's medians."""
     made = {"name": name, "unit": unit, "minimum": min(values), "median": statistics.median(values)}
     made["blocks"] = len(values)
+    if unit.endswith("/s"):
+        made["maximum"] = max(values)
     if kernel:
         made["kernel_minimum"], made["kernel_median"] = min(kernel), statistics.median(kernel)
         made["ratio"] = made["median"] / made["kernel_median"]
@@ -47,7 +49,8 @@ def machine():
                 model = line.partition(":")[2].strip()
                 break
     return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "governor": governor(),
-            "libc": " ".join(platform.libc_ver()), "python": platform.python_version()}  # fmt: skip
+            "libc": " ".join(platform.libc_ver()), "python": platform.python_version(),
+            "pinning": "one core each for client and server; loops of one thread on one core"}  # fmt: skip
 
 
 def governor():
@@ -71,7 +74,8 @@ def document(rows):
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     facts = {"date": datetime.date.today().isoformat(), "commit": commit.stdout.strip() or None}
     facts |= {"mode": mode(), "machine": machine()}
-    return facts | {"rows": [r | {"mode": facts["mode"]} for r in rows]}
+    where = "{cpu}, {cores} cores, {kernel}".format(**facts["machine"])
+    return facts | {"rows": [{"mode": facts["mode"], "machine": where} | r for r in rows]}
 
 
 def write(path, rows):

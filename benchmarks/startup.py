@@ -9,17 +9,9 @@ import time
 
 import psutil
 
-from benchmarks.programs import Server, environment, free_port, need
-from benchmarks.report import ROOT, row
-
-
-def program():
-    folder = os.path.join(ROOT, "build", "benchmarks")
-    os.makedirs(folder, exist_ok=True)
-    target = os.path.join(folder, "start")
-    source = os.path.join(ROOT, "benchmarks", "c", "start.c")
-    subprocess.run([os.environ.get("CC", "gcc"), "-O2", "-o", target, source], check=True)
-    return target
+from benchmarks import redis
+from benchmarks.programs import compiled, environment, free_port, served
+from benchmarks.report import row
 
 
 def milliseconds(argv, env):
@@ -63,8 +55,12 @@ def drop_page_cache():
 
 
 def run(quick, progress):
-    path = program()
-    kernel, catnap = environment("kernel"), environment("catnap")
+    with served("catnap") as catnap:
+        return measured(quick, progress, environment("kernel"), catnap)
+
+
+def measured(quick, progress, kernel, catnap):
+    path = compiled("start", "start")
     count = 5 if quick else 200
     progress("start-up without a socket")
     rows = [added("start-up, no socket, added", "ms", *pairs(([path], catnap), ([path], kernel), count), 1.5, True)]
@@ -102,20 +98,9 @@ def idle(seconds):
     """CPU of a redis-server under Catnap to which nobody speaks."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        argv = [
-            need("redis-server", "redis-server"),
-            "--port",
-            str(port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--dir",
-            folder,
-        ]
         found = {}
         for libos in ("kernel", "catnap"):
-            with Server(argv, libos, port) as server:
+            with redis.server(libos, port, folder) as server:
                 process = psutil.Process(server.process.pid)
                 before = sum(process.cpu_times()[:2])
                 time.sleep(seconds)

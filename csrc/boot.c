@@ -246,11 +246,11 @@ bool host_ready(void)
 {
     int state = atomic_load(&host_state);
     if (likely(state == STATE_UP))
-        return !(self && self->guard);
+        return !bypass();
     if (state == STATE_OFF || state == STATE_DEAD)
         return false;
     struct thread *t = self ? self : thread_join();
-    if (t->guard)
+    if (t->guard || t->outsider)
         return false;
     state = STATE_COLD;
     if (!atomic_compare_exchange_strong(&host_state, &state, STATE_BOOTING)) {
@@ -287,7 +287,7 @@ void before_fork_trap(void)
         uint64_t all = ~0ull; /* a handler must not jump out while the GIL is ours */
         syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &t->fork_mask, 8);
     }
-    if (t->forking == 1 && !t->guard && atomic_load(&host_state) == STATE_UP && slow_call(t, (void *)fork_before_slow, 0, 0, 0, 0, 0))
+    if (t->forking == 1 && !t->guard && !t->outsider && atomic_load(&host_state) == STATE_UP && slow_call(t, (void *)fork_before_slow, 0, 0, 0, 0, 0))
         t->forking |= 1 << 16; /* the GIL is ours */
 }
 

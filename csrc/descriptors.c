@@ -7,6 +7,7 @@
 
 _Atomic(entry_t *) descriptor_pages[PAGE_COUNT];
 static _Atomic unsigned page_top; /* no page at or above this one has ever been made */
+_Atomic int descriptor_top;       /* no number at or above this one has ever been ours */
 
 static entry_t *page_of(int fd, bool make)
 {
@@ -38,6 +39,9 @@ int descriptor_bind(int fd, void *description, int reason)
     if (!entries)
         return description ? -1 : 0;
     uintptr_t e = description ? (uintptr_t)description : reason ? (uintptr_t)reason << 1 | 1 : 0;
+    int top = atomic_load(&descriptor_top);
+    while (description && top <= fd && !atomic_compare_exchange_weak(&descriptor_top, &top, fd + 1))
+        ;
     atomic_store_explicit(&entries[fd & ((1 << PAGE_BITS) - 1)], e, memory_order_release);
     return 0;
 }

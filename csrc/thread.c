@@ -11,10 +11,13 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { RECORDS = 1 << 14 };
+#ifndef RECORDS
+#define RECORDS (1 << 14) /* threads at a time */
+#endif
 
 __thread struct thread *self;
 static struct thread records[RECORDS]; /* zero pages until used */
+static struct thread outsider = {.outsider = 1};
 static _Atomic int record_top;
 static _Atomic int barrier_registered;
 static pthread_key_t end_key;
@@ -49,24 +52,23 @@ static void make_key(void)
     pthread_key_create(&end_key, thread_end);
 }
 
-/* The calling thread's record. Never fails: past RECORDS threads the last record is shared, which only delays grace. */
+/* The calling thread's record. Never fails: past RECORDS threads all others are one outsider, whose calls are the kernel's. */
 struct thread *thread_join(void)
 {
     pthread_once(&end_once, make_key);
-    struct thread *t = &records[RECORDS - 1];
-    for (int i = 0; i < RECORDS - 1; i++) {
-        int free_record = 0;
-        if (atomic_compare_exchange_strong(&records[i].used, &free_record, 1)) {
-            t = &records[i];
-            break;
-        }
+    int i = 0, free_record = 0;
+    while (i < RECORDS && !atomic_compare_exchange_strong(&records[i].used, &free_record, 1)) {
+        free_record = 0;
+        i++;
     }
-    int top = atomic_load(&record_top), index = (int)(t - records) + 1;
-    while (top < index && !atomic_compare_exchange_weak(&record_top, &top, index))
+    if (i == RECORDS)
+        return self = &outsider;
+    int top = atomic_load(&record_top);
+    while (top <= i && !atomic_compare_exchange_weak(&record_top, &top, i + 1))
         ;
-    self = t;
-    pthread_setspecific(end_key, t);
-    return t;
+    self = &records[i];
+    pthread_setspecific(end_key, self);
+    return self;
 }
 
 static bool on_alternate_stack(void)

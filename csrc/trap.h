@@ -65,6 +65,7 @@ static inline void *lookup(int fd)
     return e & 1 ? NULL : (void *)e;
 }
 
+extern _Atomic int descriptor_top;
 int descriptor_bind(int fd, void *description, int reason);
 int descriptor_reason(int fd);
 void *descriptor_forget(int fd);          /* the description the number stood for, or NULL */
@@ -73,9 +74,10 @@ int descriptor_next(unsigned *fd, unsigned last); /* next of our numbers in [*fd
 /* --- threads (thread.c) --- */
 struct thread {
     _Atomic uint64_t sequence; /* odd while inside */
-    uint64_t seen;             /* sequence at the start of the grace period */
+    _Atomic uint64_t seen;     /* sequence at the start of the grace period */
     int depth;                 /* traps of ours on this thread's stack, nested by signal handlers */
     int guard;                 /* our own Python is running on this thread: its libc calls are the kernel's */
+    int outsider;              /* the record of many threads: never inside */
     uintptr_t frame;           /* stack address of the outermost trap */
     uint64_t qtoken;           /* what this thread sleeps on */
     uintptr_t sleep_frame;
@@ -156,7 +158,11 @@ static inline struct catflap_wait wait_begin(struct thread *t)
 static inline bool bypass(void)
 {
     struct thread *t = self;
-    return unlikely(atomic_load_explicit(&host_state, memory_order_relaxed) != STATE_UP) || unlikely(t && t->guard);
+    if (unlikely(atomic_load_explicit(&host_state, memory_order_relaxed) != STATE_UP))
+        return true;
+    if (unlikely(!t))
+        t = thread_join();
+    return unlikely(t->guard | t->outsider);
 }
 
 /* Addresses that no mapping can have: the kernel says EFAULT where we would fault. */

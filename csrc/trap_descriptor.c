@@ -11,16 +11,21 @@ void epoll_set_closed(int ep);
 bool epoll_set_is_marked(int ep);
 
 /* The number is about to leave its description. */
-static void forget(int fd)
+void forget(int fd)
 {
     epoll_set_closed(fd);
     if (likely(!lookup(fd)) || in_vfork_child())
         return;
     int error = errno;
+    if (bypass()) { /* its description keeps a number too many, and harms nobody */
+        descriptor_forget(fd);
+        errno = error;
+        return;
+    }
     struct thread *t = enter();
     void *d = descriptor_forget(fd);
     int64_t r = 0;
-    if (d && !bypass())
+    if (d)
         r = SLOW(t, close, d, fd, 0, 0, 0);
     leave(t);
     if (r == 1) /* other numbers share it and its queue moved to another one: nobody may still use this */
@@ -31,6 +36,8 @@ static void forget(int fd)
 /* `to` is a copy of a descriptor of ours. */
 static int copied(int fd, int to)
 {
+    if (unlikely(to >= 0 && to != fd && lookup(to)))
+        forget(to); /* the kernel gives this number away: it was closed behind our back */
     if (to < 0 || !lookup(fd) || bypass() || in_vfork_child())
         return to;
     int error = errno;

@@ -3,6 +3,7 @@
  * of its own it answers for both, and the thread sleeps on the set and its bell. */
 #include "trap.h"
 
+#include <sys/resource.h>
 #include <time.h>
 
 #define FOREVER (-1)
@@ -51,8 +52,9 @@ static int64_t timeout_of(const struct timespec *t)
 
 static bool any_of_ours(const struct pollfd *fds, nfds_t n)
 {
-    if (unmapped(fds))
-        return false;
+    struct rlimit limit;
+    if (unmapped(fds) || (n > 1024 && (getrlimit(RLIMIT_NOFILE, &limit) != 0 || n > limit.rlim_cur)))
+        return false; /* a count that no process can have is refused before anything is read */
     for (nfds_t i = 0; i < n; i++)
         if (lookup(fds[i].fd))
             return !bypass();
@@ -142,11 +144,12 @@ EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *time
     return ppoll(fds, n, timeout, mask);
 }
 
-/* The sets may be longer than FD_SETSIZE: programs allocate their own. */
+/* The sets may be longer than FD_SETSIZE, since programs allocate their own, or shorter than `n` says, since programs pass
+ * getdtablesize(): no further is read than to the highest number that has been ours. */
 static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e)
 {
     const fd_set *sets[] = {r, w, e};
-    int words = (n + 63) / 64;
+    int top = atomic_load_explicit(&descriptor_top, memory_order_relaxed), words = ((n < top ? n : top) + 63) / 64;
     for (int s = 0; s < 3; s++) {
         const unsigned long *bits = (const unsigned long *)sets[s];
         for (int i = 0; !unmapped(bits) && i < words; i++)

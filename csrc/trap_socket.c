@@ -2,22 +2,35 @@
 #include "trap.h"
 
 bool in_vfork_child(void);
+void forget(int fd);
+
+/* A new socket that stays on the kernel, and why. */
+static int left(int fd, int reason)
+{
+    descriptor_bind(fd, NULL, reason);
+    log_line("socket stays on the kernel: descriptor, reason", fd, reason);
+    return fd;
+}
 
 /* Offer a new kernel socket to the host. Whatever it answers, the program has its socket. */
 static int offer(int fd, int domain, int type)
 {
-    if (fd < 0 || !host_ready() || in_vfork_child())
+    if (fd < 0)
         return fd;
+    if (!host_ready()) {
+        int reason = atomic_load(&kernel_reason);
+        return reason && !in_vfork_child() ? left(fd, reason) : fd;
+    }
+    if (in_vfork_child())
+        return fd;
+    if (unlikely(lookup(fd)))
+        forget(fd); /* the kernel gives this number away: it was closed behind our back */
     int error = errno;
     struct thread *t = enter();
     int64_t reason = SLOW(t, adopt, fd, domain, type, 0, 0);
     leave(t);
     errno = error;
-    if (reason) {
-        descriptor_bind(fd, NULL, (int)reason);
-        log_line("socket stays on the kernel: descriptor, reason", fd, (int)reason);
-    }
-    return fd;
+    return reason ? left(fd, (int)reason) : fd;
 }
 
 static bool concerns_us(int domain, int type)
@@ -32,11 +45,8 @@ EXPORT int socket(int domain, int type, int protocol)
     if (fd < 0 || !concerns_us(domain, type) || (self && self->guard))
         return fd;
     int reason = atomic_load_explicit(&kernel_reason, memory_order_relaxed);
-    if (reason) {
-        descriptor_bind(fd, NULL, reason);
-        log_line("socket stays on the kernel: descriptor, reason", fd, reason);
-        return fd;
-    }
+    if (reason)
+        return left(fd, reason);
     return offer(fd, domain, type);
 }
 

@@ -46,7 +46,8 @@ except BaseException as error:
 def contract():
     """The declarations of abi.h that cffi parses."""
     with open(os.path.join(CSRC, "abi.h")) as f:
-        return re.search(r"/\* --- parsed by cffi from here --- \*/(.*)/\* --- to here --- \*/", f.read(), re.S).group(1)
+        text = f.read()
+    return re.search(r"/\* --- parsed by cffi from here --- \*/(.*)/\* --- to here --- \*/", text, re.S).group(1)
 
 
 def operations(text):

@@ -8,7 +8,7 @@ from libos.runtime.memory cimport Heap
 
 cdef class Process:
     cdef public size_t forks_at, bells
-    cdef public bint ruled, watched
+    cdef public bint ruled, watched, shared
     cdef public unsigned long long stage
     cdef public Qtokens qtokens
     cdef public Heap heap

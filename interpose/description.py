@@ -27,6 +27,7 @@ class Process:
         self.choose = None  # (host bytes, port) -> libOS name or None, when there are address rules
         self.ruled = False
         self.watched = False  # some queues have data that the kernel can't see
+        self.shared = False  # the interpreter is the program's own
         self.graveyard = []
         self.waiting = []
         self.bind_number = self.grace_begin = self.grace_passed = None

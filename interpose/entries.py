@@ -71,6 +71,12 @@ def failed(what, error):
     """An exception of ours: the traceback to the log, the right errno to the program."""
     from interpose.errors import errno_of
 
+    if description.PROCESS.shared:
+        from interpose import handed
+
+        if handed.foreign(error):
+            handed.hand_back(error)
+            return -linux.EINTR
     description.PROCESS.log(what, error)
     return -errno_of(error)
 
@@ -148,7 +154,7 @@ def bind(d, address, length):
     try:
         if description.PROCESS.ruled and description.left_by_rule(d, address, length):
             return abi.CATFLAP_STALE
-        return raw.syscall(linux.SYS_bind, d.queue.fd, address, length, 0, 0, 0)
+        return description.stale(raw.syscall(linux.SYS_bind, d.queue.fd, address, length, 0, 0, 0))
     except BaseException as error:
         return failed("bind", error)
 
@@ -158,33 +164,33 @@ def listen(d, backlog):
         r = raw.syscall(linux.SYS_listen, d.queue.fd, backlog, 0, 0, 0, 0)
         if r == 0 and not isinstance(d, Listener):
             d.become(Listener(d.queue, d.queue.fd, d.nonblock))
-        return r
+        return description.stale(r)
     except BaseException as error:
         return failed("listen", error)
 
 
 def shutdown(d, how):
-    return raw.syscall(linux.SYS_shutdown, d.queue.fd, how, 0, 0, 0, 0)
+    return description.stale(raw.syscall(linux.SYS_shutdown, d.queue.fd, how, 0, 0, 0, 0))
 
 
 def name(d, peer, address, length):
     """getsockname(2), or getpeername(2) when `peer`."""
     call = linux.SYS_getpeername if peer else linux.SYS_getsockname
-    return raw.syscall(call, d.queue.fd, address, length, 0, 0, 0)
+    return description.stale(raw.syscall(call, d.queue.fd, address, length, 0, 0, 0))
 
 
 def getsockopt(d, level, option, value, length):
-    return raw.syscall(linux.SYS_getsockopt, d.queue.fd, level, option, value, length, 0)
+    return description.stale(raw.syscall(linux.SYS_getsockopt, d.queue.fd, level, option, value, length, 0))
 
 
 def setsockopt(d, level, option, value, length):
     try:
         r = raw.syscall(linux.SYS_setsockopt, d.queue.fd, level, option, value, length, 0)
         if r == 0:
-            from interpose import options  # here and above: what a program's first socket doesn't need isn't loaded for it
+            from interpose import options  # not loaded for a program's first socket, which doesn't need it
 
             options.changed(d, level, option, value, length)
-        return r
+        return description.stale(r)
     except BaseException as error:
         return failed("setsockopt", error)
 

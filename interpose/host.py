@@ -28,7 +28,33 @@ def onerror(kind, error, trace):
     log("in an entry", error)
 
 
-def connect_entries(entries, alive):
+def onerror_shared(kind, error, trace):
+    """As onerror, in a program that is a Python: its signal handlers run at our first bytecode, before all else.
+
+    Then the entry's work is done now, from its arguments, and the handler's exception is the program's.
+    """
+    from interpose import handed
+
+    error = error.with_traceback(trace)
+    if not handed.foreign(error):
+        return onerror(kind, error, trace)
+    names = trace.tb_frame.f_locals
+    try:
+        return names["entry"](*names["arguments"])
+    except BaseException as ours:
+        log("in an entry", ours)
+    finally:
+        handed.hand_back(error)
+
+
+def first_frame(entry):
+    def first(*arguments, entry=entry):
+        return entry(*arguments)
+
+    return first
+
+
+def connect_entries(entries, alive, shared):
     """Interpreted mode: a three-line function behind every entry of the bridge."""
     for operation, (function, described) in entries.interpreted().items():
         if described:
@@ -39,7 +65,10 @@ def connect_entries(entries, alive):
                 return lib.CATFLAP_STALE if described is None else function(described, *rest)
         else:
             entry = function
-        ffi.def_extern(name="py_" + operation, error=-EIO, onerror=onerror)(entry)
+        if shared:
+            ffi.def_extern(name="py_" + operation, error=-EIO, onerror=onerror_shared)(first_frame(entry))
+        else:
+            ffi.def_extern(name="py_" + operation, error=-EIO, onerror=onerror)(entry)
 
 
 def environment():
@@ -94,6 +123,7 @@ def start(shared):
         process.choose = lambda host, port: choice.choose(host, port) or choice.libos
         process.ruled = True
     process.log = log
+    process.shared = bool(shared)
     process.forks_at = lib.forks_address()
     process.bind_number = lib.services_bind
     process.grace_begin = lib.services_grace_begin
@@ -106,7 +136,7 @@ def start(shared):
         for operation, address in native.items():
             lib.set_native(operation.encode(), address)
     else:
-        connect_entries(entries, description.ALIVE)
+        connect_entries(entries, description.ALIVE, shared)
     if shared:
         import atexit
 

@@ -1,5 +1,5 @@
 cdef extern from "<errno.h>" nogil:
-    int EAGAIN, EBADF, ENOTSOCK, ENOMEM, EINVAL, EIO, ESPIPE
+    int EAGAIN, EBADF, EINTR, ENOTSOCK, ENOMEM, EINVAL, EIO, ESPIPE
 
 cdef extern from "<sys/socket.h>" nogil:
     int MSG_DONTWAIT, MSG_WAITALL, MSG_PEEK, MSG_ERRQUEUE, SOCK_NONBLOCK, SOCK_STREAM, SOCK_DGRAM, MSG_TRUNC

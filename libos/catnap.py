@@ -1,9 +1,9 @@
 """Catnap: PDPIX over kernel sockets (SOSP '21, section 6.1).
 
-Two faces over the same sockets. `adopt` gives the POSIX layer a queue over a program's own descriptor: every attempt one
-non-blocking system call, no table, no epoll set. The PDPIX calls make sockets of their own; a blocked operation is an
-application coroutine, woken by one fast-path coroutine that polls an epoll set. What is only used natively is only
-imported and built natively.
+Two faces over the same sockets. `adopt` gives the POSIX layer a queue over a program's own descriptor: every attempt
+one non-blocking system call, no table, no epoll set. The PDPIX calls make sockets of their own; a blocked operation
+is an application coroutine, woken by one fast-path coroutine that polls an epoll set. What is only used natively is
+only imported and built natively.
 """
 
 from libos.kernel_queue import KernelQueue

@@ -4,7 +4,6 @@ A knob's value comes from its default, then the file named by CATFLAP_CONFIG, th
 launcher; the later wins. Read inside programs at their first socket, so heavy imports wait until something needs them.
 """
 
-
 LIBOSES = ("auto", "catnap", "catloop", "kernel")
 MAPPED = bytes(10) + b"\xff\xff"  # an IPv6 address that starts so holds an IPv4 address (RFC 4291, 2.5.5.2)
 

@@ -1,4 +1,4 @@
-"""A libOS by its name: device, protocols and runtime put together. One screen, and the only place that knows them all."""
+"""A libOS by its name: device, protocols and runtime put together. The only place that knows them all."""
 
 NAMES = ("catnap", "catloop")
 

@@ -1,8 +1,9 @@
 """PDPIX: queues, queue tokens, scatter-gather arrays; push, pop and wait (SOSP '21, section 4 and figure 2).
 
-`LibOS` is what every libOS has in common: the table of queues, the table of operations, the wait family. A libOS gives it
-queues whose operations can be attempted and a device that can be polled. An operation is tried inline when it is made;
-only one that blocks gets a coroutine. Results, failures too, come back from wait*; only misuse raises at once.
+`LibOS` is what every libOS has in common: the table of queues, the table of operations, the wait family. A libOS
+gives it queues whose operations can be attempted and a device that can be polled. An operation is tried inline when
+it is made; only one that blocks gets a coroutine. Results, failures too, come back from wait*; only misuse raises at
+once.
 """
 
 from collections import deque
@@ -105,7 +106,7 @@ class LibOS:
         return SGArray.alloc(self.heap, size)
 
     def sgafree(self, sga):
-        """The application lets go of an array; safe while a push of it is in flight. Raises INVALID when freed before."""
+        """The application lets go of an array; safe while a push of it is in flight. Raises INVALID if freed before."""
         sga.free()
 
     # --- queues ---
@@ -254,7 +255,7 @@ class LibOS:
     # --- waiting ---
 
     def wait(self, qtoken, timeout=None):
-        """The result of one operation. Raises TIMED_OUT after `timeout` seconds, INVALID for a token that isn't live."""
+        """The result of one operation. Raises TIMED_OUT after `timeout` seconds, INVALID for a token not live."""
         return self.wait_any([qtoken], timeout)[1]
 
     def wait_any(self, qtokens, timeout=None):

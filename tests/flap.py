@@ -21,7 +21,7 @@ CACHE = os.path.join(ROOT, "build", "scenarios")
 INSTALLED = os.environ.get("FLAP_ROOT") or ROOT
 PRELOAD = os.path.join(INSTALLED, "interpose", "libcatflap.so")
 LIBOSES = ("kernel", "catnap", "auto")
-FULL = os.environ.get("CATFLAP_MATRIX") == "full"
+FULL = os.environ.get("FLAP_MATRIX") == "full"
 CFLAGS = ["-O2", "-g", "-Wall", "-Wextra", "-pthread", "-D_GNU_SOURCE"]
 OURS = re.compile(r"^(CATFLAP_|FLAP_)|^(LD_PRELOAD|PYTHONPATH|PYTHONHOME|PYTHONSTARTUP)$")
 # a line of the log that says a run was not what it claims to be

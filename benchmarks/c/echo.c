@@ -1,6 +1,6 @@
-/* TCP echo, both ends: `echo server PORT` answers until told to stop; `echo client PORT SIZE COUNT spin|block` prints the
- * nanoseconds of COUNT round trips, one a line. Spinning ends use non-blocking sockets; the server learns it from the first
- * byte of the connection. */
+/* TCP echo, both ends: `echo server PORT` answers until told to stop; `echo client PORT SIZE COUNT spin|block` prints
+ * the nanoseconds of COUNT round trips, one a line. Spinning ends use non-blocking sockets; the server learns it from
+ * the first bytes of the connection. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +59,8 @@ static int ask(const struct sockaddr_in *a, uint32_t size, long count, char mode
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     uint32_t head[2] = {(uint32_t)mode, size};
     uint64_t *took = malloc(sizeof *took * (size_t)count);
-    if (size > LARGEST || !took || connect(fd, (const void *)a, sizeof *a) || write(fd, head, sizeof head) != sizeof head)
+    if (size > LARGEST || !took || connect(fd, (const void *)a, sizeof *a) ||
+        write(fd, head, sizeof head) != sizeof head)
         return 1;
     set_up(fd, mode);
     for (long i = -count / 10; i < count; i++) { /* the first tenth warms up */
@@ -69,7 +70,7 @@ static int ask(const struct sockaddr_in *a, uint32_t size, long count, char mode
             return 1;
         clock_gettime(CLOCK_MONOTONIC, &after);
         if (i >= 0)
-            took[i] = (uint64_t)(after.tv_sec - before.tv_sec) * 1000000000u + (uint64_t)(after.tv_nsec - before.tv_nsec);
+            took[i] = (uint64_t)((after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec);
     }
     for (long i = 0; i < count; i++)
         printf("%lu\n", (unsigned long)took[i]);

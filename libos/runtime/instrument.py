@@ -1,9 +1,9 @@
 """Instrument hooks: Python callables on the data path, free when off.
 
-A hook gets (qd, view): the queue descriptor and a memoryview of the bytes, writable when they were just popped, read-only
-when they are about to be pushed (they are the program's own, perhaps a constant).
-The data path tests one flag; only with a hook installed does it take the GIL. An exception in a hook goes to `on_error`
-and never further.
+A hook gets (qd, view): the queue descriptor and a memoryview of the bytes, writable when they were just popped,
+read-only when they are about to be pushed (they are the program's own, perhaps a constant).
+Bytes that are only peeked at (MSG_PEEK) are shown each time. The data path tests one flag; only with a hook installed
+does it take the GIL. An exception in a hook goes to `on_error` and never further.
 """
 
 COMPILED = __file__.endswith(".so")

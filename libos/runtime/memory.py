@@ -1,9 +1,10 @@
 """The heap of I/O buffers: Hoard-like superblocks by size class in one region (SOSP '21, section 5.3).
 
-One region, reserved at once and touched lazily, is what a device registers. A superblock is 1 MiB and holds objects of one
-power-of-two size from 64 bytes to 1 MiB. Beside the region: a bitmap of free objects per superblock, and one reference
-word per object: the top bit is the application's reference, the rest counts the libOS's. An object goes back only when
-both have let go, so freeing a buffer in flight is safe. Lock-free, callable without the GIL and from signal handlers.
+One region, reserved at once and touched lazily, is what a device registers. A superblock is 1 MiB and holds objects
+of one power-of-two size from 64 bytes to 1 MiB. Beside the region: a bitmap of free objects per superblock, and one
+reference word per object: the top bit is the application's reference, the rest counts the libOS's. An object goes
+back only when both have let go, so freeing a buffer in flight is safe. Lock-free, callable without the GIL and from
+signal handlers.
 """
 
 from libos import raw

@@ -1,7 +1,7 @@
 """Qtokens of blocked operations of native threads: the only ones that cost anything (SOSP '21, section 4.2).
 
-A token is 64 bits: a generation above a slot number, so that a stale one is refused. Its slot is a waker slot: `complete`
-sets the bit, `take` consumes it and retires the token. Lock-free, callable without the GIL from any thread.
+A token is 64 bits: a generation above a slot number, so that a stale one is refused. Its slot is a waker slot:
+`complete` sets the bit, `take` consumes it and retires the token. Lock-free, callable without the GIL from any thread.
 """
 
 from libos import raw

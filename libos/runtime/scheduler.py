@@ -1,8 +1,8 @@
 """The coroutine scheduler (SOSP '21, section 5.4).
 
-Three kinds of coroutine: application (one per blocked qtoken), background, and fast-path I/O. Priority is in that order,
-round-robin inside a kind. A coroutine runs only when its waker bit is set; nothing is allocated for a switch. Coroutines
-are anything with `send`: `async def` or generators, interpreted or compiled.
+Three kinds of coroutine: application (one per blocked qtoken), background, and fast-path I/O. Priority is in that
+order, round-robin inside a kind. A coroutine runs only when its waker bit is set; nothing is allocated for a switch.
+Coroutines are anything with `send`: `async def` or generators, interpreted or compiled.
 """
 
 from libos.runtime import resume

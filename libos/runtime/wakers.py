@@ -1,8 +1,9 @@
 """Waker blocks: readiness as one bit each in 64-bit words (SOSP '21, section 5.4; Lemire's set-bit iteration).
 
-A slot stands for one coroutine or one blocked qtoken. One word per 64 slots says which are claimed, one which are ready,
-and a summary level has one bit per ready word, so that a scan is short however many slots are blocked. Each step is one
-atomic operation: any thread may wake, and a signal handler may interrupt any of these functions and call them again.
+A slot stands for one coroutine or one blocked qtoken. One word per 64 slots says which are claimed, one which are
+ready, and a summary level has one bit per ready word, so that a scan is short however many slots are blocked. Each
+step is one atomic operation: any thread may wake, and a signal handler may interrupt any of these functions and call
+them again.
 """
 
 from libos import calls, raw

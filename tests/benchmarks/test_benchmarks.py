@@ -29,7 +29,8 @@ def test_quick_run_writes_rows(tmp_path, name):
     assert document["mode"] == "compiled" and document["machine"]["cpu"] and document["machine"]["cores"] > 0
     assert document["rows"]
     for row in document["rows"]:
-        assert row["mode"] == "compiled" and row["minimum"] <= row["median"] and row["unit"], row
+        assert row["mode"] == ("interpreted" if "interpreted" in row["name"] else "compiled"), row
+        assert row["machine"] and row["minimum"] <= row["median"] and row["unit"] and row["blocks"] > 0, row
 
 
 def test_a_row_compares_with_the_kernel_of_the_same_run():

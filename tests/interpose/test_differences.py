@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "interpose" / "libcatflap.so"
+DIFFERENCES = (ROOT / "docs" / "differences.md").read_text()
 HEAD = """
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +20,10 @@ HEAD = """
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/select.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 """
@@ -37,25 +41,61 @@ def run(tmp_path, body, preload):
 
 
 UNMAPPED = """
-int fd = socket(AF_INET, SOCK_DGRAM, 0);
+int fd = socket(AF_INET, SOCK_%s | SOCK_NONBLOCK, 0);
 char *gone = mmap(0, 65536, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 munmap(gone, 65536);
-struct sockaddr_in a; char b[8];
-int r = recvfrom(fd, b, 8, MSG_DONTWAIT, (struct sockaddr *)&a, (socklen_t *)gone);
-printf("%d %s\\n", r, strerrorname_np(errno));
-r = poll((struct pollfd *)gone, 1, 1);
-printf("%d %s\\n", r, strerrorname_np(errno));
+struct sockaddr a = {AF_INET}; char b[8]; struct timeval t = {0}; struct timespec s = {0};
+socklen_t len = sizeof a;
+bind(fd, &a, len);
+getsockname(fd, &a, &len);
+connect(fd, &a, len);
+send(fd, "to itself", 9, MSG_NOSIGNAL);
+long r = %s;
+printf("%%ld %%s\\n", r, strerrorname_np(errno));
 return 0;
 """
+READ_BY_TRAPS = {
+    "poll": "poll((struct pollfd *)gone, 1, 1)",
+    "ppoll": "ppoll((struct pollfd *)gone, 1, &s, 0)",
+    "select": "select(fd + 1, (fd_set *)gone, 0, 0, &t)",
+    "pselect": "pselect(fd + 1, 0, (fd_set *)gone, 0, &s, 0)",
+    "recvfrom": "recvfrom(fd, b, 8, 0, &a, (socklen_t *)gone)",
+    "readv": "readv(fd, (struct iovec *)gone, 1)",
+    "sendfile": "sendfile(fd, 0, (off_t *)gone, 1)",
+}
+# what points to these is passed on without being read
+PASSED_ON = {
+    "writev": "writev(fd, (struct iovec *)gone, 1)",
+    "recvmsg": "recvmsg(fd, (struct msghdr *)gone, 0)",
+    "sendmsg": "sendmsg(fd, (struct msghdr *)gone, 0)",
+    "recv": "recv(fd, gone, 1, 0)",
+    "send": "send(fd, gone, 1, MSG_NOSIGNAL)",
+    "connect": "connect(fd, (struct sockaddr *)gone, 16)",
+    "getsockname": "getsockname(fd, (struct sockaddr *)gone, (socklen_t *)gone)",
+}
 
 
-def test_an_unmapped_address_that_a_trap_has_to_read(tmp_path):
-    status, out = run(tmp_path, UNMAPPED, preload=False)
-    assert status == 0 and out.endswith("-1 EFAULT\n")
-    status, _ = run(tmp_path, UNMAPPED, preload=True)
+def unmapped(call):
+    """The body of a program that makes `call`, one of the two tables above, with an unmapped address."""
+    return UNMAPPED % ("STREAM" if call.startswith("sendfile") else "DGRAM", call)
+
+
+@pytest.mark.parametrize("name", READ_BY_TRAPS)
+def test_an_unmapped_address_that_a_trap_has_to_read(tmp_path, name):
+    body = unmapped(READ_BY_TRAPS[name])
+    assert run(tmp_path, body, preload=False) == (0, "-1 EFAULT\n")
+    status, _ = run(tmp_path, body, preload=True)
     assert status == -signal.SIGSEGV
-    low = UNMAPPED.replace("munmap(gone, 65536);", "gone = (char *)8;")
+    low = body.replace("munmap(gone, 65536);", "gone = (char *)8;")
     assert run(tmp_path, low, preload=True) == run(tmp_path, low, preload=False)
+    row = next(line for line in DIFFERENCES.splitlines() if "SIGSEGV" in line)
+    assert f"`{name}`" in row
+
+
+@pytest.mark.parametrize("name", PASSED_ON)
+def test_an_unmapped_address_that_no_trap_reads(tmp_path, name):
+    body = unmapped(PASSED_ON[name])
+    assert run(tmp_path, body, preload=True) == run(tmp_path, body, preload=False)
 
 
 RESETHAND = """
@@ -95,7 +135,7 @@ def test_a_vfork_child_changes_nothing_of_its_parent(tmp_path, preload):
 
 
 def test_every_row_names_a_test_that_exists():
-    rows = [line for line in (ROOT / "docs" / "differences.md").read_text().splitlines() if line.startswith("| ")][2:]
+    rows = [line for line in DIFFERENCES.splitlines() if line.startswith("| ")][2:]
     assert rows
     for row in rows:
         named = re.findall(r"`(tests/[\w/.]+)`", row)

@@ -60,7 +60,8 @@ def includes(pxd):
     for line in pxd.read_text().splitlines():
         found = re.match(r'cdef extern from "(<.*>)"', line)
         header = found.group(1) if found else header
-        for name, c_name in re.findall(r'(\w+)(?: "(\w+)")?(?:,|$)', line.removeprefix("    int").removeprefix("    long")):
+        names = line.removeprefix("    int").removeprefix("    long")
+        for name, c_name in re.findall(r'(\w+)(?: "(\w+)")?(?:,|$)', names):
             if line.startswith("    ") and header:
                 yield header, name, c_name or name
 

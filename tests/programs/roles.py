@@ -17,6 +17,7 @@ EXTRA = {
     "catnap-server-auto-client": Roles("catnap", "auto", False),
 }
 PURE = Roles("catnap", "catnap", True)
+SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts")
 
 
 def every(*, sample=False, mixed=True):
@@ -41,6 +42,15 @@ def check_host(pid, libos, pure):
         assert "libcatflap_host.so" in mapped, f"{pid} stayed on the kernel: {mapped}"
         hot = any(name.startswith("entries.") for name in mapped)
         assert hot != pure, f"{pid} is in the wrong mode: {mapped}"
+
+
+def listens(port):
+    """Whether something listens on TCP `port`, by the kernel's tables: hexadecimal, state 0A."""
+    for table in ("tcp", "tcp6"):
+        with open(f"/proc/net/{table}") as f:
+            if any(f":{port:04X} " in line and " 0A " in line for line in f):
+                return True
+    return False
 
 
 def until(true, what, seconds=20, *, program=None):

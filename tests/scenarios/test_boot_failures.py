@@ -138,9 +138,11 @@ def test_log_can_not_be_written(tmp_path, preload, argv, expected, log):
 
 @pytest.mark.parametrize("limit", [6, 7, 8, 10, 16])
 def test_few_descriptors(preload, argv, expected, limit):
-    """The host needs descriptors to start; where there are none, the program still gets all of its own."""
+    """The host needs one descriptor to start and keeps none; see test_leaving.py for none at all."""
     result = flap.run(["/bin/sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", *argv], "catnap", strict=False)
     as_on_kernel(result, expected)
+    assert result.host == ["1"], str(result)
+    flap.check_log(result)
 
 
 @pytest.mark.parametrize("kilobytes", [8000, 20000, 40000, 80000, 200000])

@@ -71,6 +71,12 @@ def test_hook_changes_a_byte(preload, tmp_path, pure):
         assert flap.run([program, str(server.port), "hello"], "catnap", pure=pure).stdout == b"hello\n"
 
 
+def hooked(server, hook, pure):
+    """Result of the client with a hook of which Catflap may complain in its log."""
+    argv = [flap.compiled("client.c"), str(server.port), "hello"]
+    return flap.run(argv, "catnap", pure=pure, strict=False, env={"CATFLAP_HOOK": str(hook)})
+
+
 @pytest.mark.parametrize("pure", MODES)
 def test_push_hook_sees_and_cannot_change(preload, tmp_path, pure):
     """The bytes of a push are the program's own, perhaps a constant: a hook that writes is refused and logged."""
@@ -84,13 +90,7 @@ def test_push_hook_sees_and_cannot_change(preload, tmp_path, pure):
         "    instrument.install('push', look)\n"
     )
     with Echo() as server:
-        result = flap.run(
-            [flap.compiled("client.c"), str(server.port), "hello"],
-            "catnap",
-            pure=pure,
-            strict=False,
-            env={"CATFLAP_HOOK": str(hook)},
-        )
+        result = hooked(server, hook, pure)
         server.thread.join(10)
         assert (result.stdout, server.seen, seen.read_bytes()) == (b"hello\n", b"hello", b"hello"), str(result)
     assert "cannot modify read-only memory" in result.log, str(result)
@@ -102,13 +102,7 @@ def test_hook_that_raises_later(preload, tmp_path, pure):
     hook = tmp_path / "hook.py"
     hook.write_text("def install(instrument):\n    instrument.install('pop', lambda qd, view: 1 / 0)\n")
     with Echo() as server:
-        result = flap.run(
-            [flap.compiled("client.c"), str(server.port), "hello"],
-            "catnap",
-            pure=pure,
-            strict=False,
-            env={"CATFLAP_HOOK": str(hook)},
-        )
+        result = hooked(server, hook, pure)
     assert (result.stdout, result.stderr, result.status) == (b"hello\n", b"", 0), str(result)
     assert "ZeroDivisionError" in result.log, str(result)
 

@@ -26,7 +26,7 @@ def agrees(oracle, source, scenario, **options):
 @pytest.mark.parametrize("pure", [False, pytest.param(True, marks=pytest.mark.pure_sample)])
 @pytest.mark.parametrize("order", ["before", "after", "both"])
 def test_wrapper(oracle, preload, wrapper, tmp_path, order, pure):
-    """One before us sees every call, one behind us disturbs nothing; sockets work in a constructor that runs before ours."""
+    """One before us sees every call, one behind us disturbs nothing; sockets work in a constructor before ours."""
     options = {"before": [wrapper] if order != "after" else [], "after": [wrapper] if order != "before" else []}
     for scenario in ("peek", "wait_all"):
         report = tmp_path / scenario

@@ -1,7 +1,7 @@
 """The kernel is the oracle: each scenario's transcript on the kernel and under each libOS is the same, errno for errno.
 
 By default each scenario runs compiled under catnap (plain build) and auto (fortified build), and a fixed sample in
-interpreted mode (`-m pure_sample`). CATFLAP_MATRIX=full runs every combination.
+interpreted mode (`-m pure_sample`). FLAP_MATRIX=full runs every combination.
 """
 
 import os

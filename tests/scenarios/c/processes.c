@@ -1,6 +1,8 @@
 /* fork: what children inherit, from whom, and when. */
 #include "scenario.h"
 
+#include <sys/prctl.h>
+
 static void echo_until_end(int fd)
 {
     char buf[4096];
@@ -112,6 +114,8 @@ SCENARIO(accept_then_fork_server)
             }
             close(fd);
         }
+        while (wait(NULL) > 0) /* children that end by themselves: it fails when the last one has */
+            ;
         _exit(0);
     }
     MUST(close(l));
@@ -283,6 +287,7 @@ SCENARIO(child_before_any_socket)
 
 SCENARIO(daemonised_server)
 {
+    MUST(prctl(PR_SET_CHILD_SUBREAPER, 1)); /* to see the daemon's end */
     int l = listening(AF_INET, 8), port = port_of(l), pid = (int)MUST(fork());
     if (pid == 0) {
         MUST(daemon(0, 0)); /* the daemon is a grandchild with its own session */
@@ -298,6 +303,7 @@ SCENARIO(daemonised_server)
     SAY(shutdown(c, SHUT_WR));
     char b;
     SAY(recv(c, &b, 1, 0));
+    reap(-1);
 }
 
 SCENARIO(epoll_set_across_fork)

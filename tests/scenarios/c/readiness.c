@@ -323,3 +323,31 @@ SCENARIO(many_in_one_poll)
         right &= (set[i].revents != 0) == (i % 7 == 0);
     CHECK(right);
 }
+
+/* Programs ask about getdtablesize() numbers and pass a plain set: the kernel reads no further than to the numbers in
+ * use, and refuses counts that no process can have. */
+SCENARIO(more_numbers_than_memory)
+{
+    char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    fd_set *set = (fd_set *)(page + 4096) - 1;
+    struct pollfd *one = (struct pollfd *)(page + 4096) - 1;
+    int pipes[2], p[2] = {-1, -1};
+    MUST(mprotect(page + 4096, 4096, PROT_NONE));
+    MUST(pipe(pipes));
+    for (int ours = 0; ours < 2; ours++) { /* before the first socket, and beside a connection */
+        if (ours)
+            tcp_pair(p);
+        for (int with_data = 0; with_data < 2; with_data++) {
+            struct timeval moment = {0, 1000};
+            FD_ZERO(set);
+            FD_SET(pipes[0], set);
+            if (ours)
+                FD_SET(p[1], set);
+            SAY(select(1 << 20, set, NULL, NULL, &moment));
+            if (ours && !with_data)
+                MUST(send(p[0], "x", 1, 0));
+        }
+        *one = (struct pollfd){pipes[0], POLLIN, 0};
+        SAY(poll(one, (nfds_t)minus_one, 1));
+    }
+}

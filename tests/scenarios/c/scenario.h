@@ -50,7 +50,7 @@ struct scenario {
     void (*run)(void);
     struct scenario *next;
 };
-static struct scenario *scenarios;
+static MAYBE struct scenario *scenarios;
 static MAYBE int scenario_argc;
 static MAYBE char **scenario_argv;
 
@@ -283,6 +283,7 @@ static MAYBE void note_host(void)
     }
 }
 
+#ifndef OWN_MAIN
 int main(int argc, char **argv)
 {
     scenario_argc = argc;
@@ -297,5 +298,6 @@ int main(int argc, char **argv)
     fprintf(stderr, "no such scenario\n");
     return 2;
 }
+#endif
 
 #endif
