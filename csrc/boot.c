@@ -283,6 +283,8 @@ static int64_t fork_before_slow(void)
 void before_fork_trap(void)
 {
     struct thread *t = self ? self : thread_join();
+    if (t->outsider)
+        return;
     if (t->forking++ == 0) {
         uint64_t all = ~0ull; /* a handler must not jump out while the GIL is ours */
         syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &t->fork_mask, 8);
@@ -300,6 +302,12 @@ static int64_t fork_after_slow(int64_t child)
 void after_fork_trap(bool child)
 {
     struct thread *t = self;
+    if (t->outsider) { /* it can't take the GIL, so its child gets no interpreter at rest */
+        ops.forks++;
+        if (child)
+            die();
+        return;
+    }
     if (child && (t->forking & 0xffff) == 1) {
         boot_pid = (int)syscall(SYS_getpid);
         thread_forked();

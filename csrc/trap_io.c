@@ -2,6 +2,8 @@
  * (pread, splice, tee) are not trapped: the descriptor is a real one. */
 #include "trap.h"
 
+#include <limits.h>
+
 #define RECV(fd, buf, n, flags, call)                                                                                  \
     WALK(ssize_t, fd, buf, CATFLAP_POP, HOT(t, recv, d, buf, n, flags, &wait), call)
 #define SEND(fd, buf, n, flags, call)                                                                                  \
@@ -13,8 +15,9 @@
 
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
-    /* read(fd, buf, 0) is not recv(fd, buf, 0): on a datagram socket the latter takes a datagram */
-    if (unlikely(n == 0))
+    /* read(fd, buf, 0) is not recv(fd, buf, 0): on a datagram socket the latter takes a datagram; and sizes below zero are
+     * EFAULT here, cut off there */
+    if (unlikely(n - 1 >= SSIZE_MAX))
         return next.read(fd, buf, n);
     RECV(fd, buf, n, 0, next.read(fd, buf, n));
 }
@@ -26,6 +29,8 @@ EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
 {
+    if (unlikely(n > SSIZE_MAX))
+        return next.write(fd, buf, n);
     SEND(fd, buf, n, 0, next.write(fd, buf, n));
 }
 
@@ -34,15 +39,21 @@ EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
     SEND(fd, buf, n, flags, next.send(fd, buf, n, flags));
 }
 
+/* Vectors that recvmsg and sendmsg take in another way: of nothing (they would take or send a datagram, or find the
+ * connection gone) and of too many segments (EINVAL here, EMSGSIZE there). */
+static bool odd_vector(const struct iovec *iov, int cnt)
+{
+    int first = 0;
+    if (unmapped(iov) || cnt > IOV_MAX)
+        return true;
+    while (first < cnt && iov[first].iov_len == 0)
+        first++;
+    return first >= cnt;
+}
+
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
 {
-    if (likely(!lookup(fd)) || unmapped(iov))
-        return next.readv(fd, iov, cnt);
-    int first = 0;
-    while (first < cnt && first < 1024 && iov[first].iov_len == 0)
-        first++;
-    /* nothing to fill: recvmsg would take a datagram. Too many: EINVAL here, EMSGSIZE from recvmsg */
-    if (unlikely(first >= cnt || cnt > 1024))
+    if (likely(!lookup(fd)) || unlikely(odd_vector(iov, cnt)))
         return next.readv(fd, iov, cnt);
     struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
     RECVMSG(fd, &msg, 0, next.readv(fd, iov, cnt));
@@ -50,9 +61,9 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int cnt)
 {
-    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
-    if (unlikely(cnt < 0 || cnt > 1024))
+    if (likely(!lookup(fd)) || unlikely(odd_vector(iov, cnt)))
         return next.writev(fd, iov, cnt);
+    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
     SENDMSG(fd, &msg, 0, next.writev(fd, iov, cnt));
 }
 

@@ -61,11 +61,11 @@ READ_BY_TRAPS = {
     "pselect": "pselect(fd + 1, 0, (fd_set *)gone, 0, &s, 0)",
     "recvfrom": "recvfrom(fd, b, 8, 0, &a, (socklen_t *)gone)",
     "readv": "readv(fd, (struct iovec *)gone, 1)",
+    "writev": "writev(fd, (struct iovec *)gone, 1)",
     "sendfile": "sendfile(fd, 0, (off_t *)gone, 1)",
 }
 # what points to these is passed on without being read
 PASSED_ON = {
-    "writev": "writev(fd, (struct iovec *)gone, 1)",
     "recvmsg": "recvmsg(fd, (struct msghdr *)gone, 0)",
     "sendmsg": "sendmsg(fd, (struct msghdr *)gone, 0)",
     "recv": "recv(fd, gone, 1, 0)",
