@@ -57,6 +57,8 @@ enum {
     CATFLAP_KERNEL_PEER_PLAIN = 10,  /* the other end's program is not under Catflap */
     CATFLAP_KERNEL_PEER_UID = 11,    /* the other end belongs to another user */
     CATFLAP_KERNEL_OTHER_VERSION = 12, /* the other end's Catflap has another ABI */
+    CATFLAP_KERNEL_NO_MEMORY = 13,   /* no address space, descriptor or shared memory for the rings */
+    CATFLAP_KERNEL_IO_URING = 14,    /* the process has made an io_uring, whose operations we can't see */
 };
 
 /* Every function answers as described above. `d` is a description, `qt` where a blocked qtoken is written. */
@@ -71,6 +73,11 @@ struct catflap_ops {
     int64_t (*ready)(int ep, uintptr_t events, int n, uintptr_t qt);
     int64_t (*ready_poll)(uintptr_t fds, uintptr_t handles, uintptr_t copy, uint64_t n, uintptr_t qt);
     int64_t (*handle)(void *d);
+    int64_t (*interest)(void *d, int ep, int op, int fd, uintptr_t event);
+    int64_t (*set_closed)(int ep);
+    int64_t (*nested)(int ep);
+    int64_t (*leave)(void *d);
+    int64_t (*pending)(void *d, int outward);
     int64_t (*woke)(uint64_t qtoken, int op, uintptr_t data, int64_t result);
     int64_t (*dropped)(uint64_t qtoken);
     int64_t (*probe)(void *d, int64_t x);
@@ -79,9 +86,6 @@ struct catflap_ops {
     int64_t (*attend)(void *d);
     int64_t (*new_bell)(uintptr_t fd);
     int64_t (*free_bell)(int bell);
-    int64_t (*interest)(void *d, int ep, int op, int fd, uintptr_t event);
-    int64_t (*set_closed)(int ep);
-    int64_t (*pending)(void *d, int outward);
     int64_t (*bind)(void *d, uintptr_t addr, uint32_t len);
     int64_t (*listen)(void *d, int backlog);
     int64_t (*shutdown)(void *d, int how);

@@ -38,6 +38,8 @@ static int copied(int fd, int to)
 {
     if (unlikely(to >= 0 && to != fd && lookup(to)))
         forget(to); /* the kernel gives this number away: it was closed behind our back */
+    if (to >= 0 && in_vfork_child())
+        go_plain(fd); /* for the image that follows */
     if (to < 0 || !lookup(fd) || bypass() || in_vfork_child())
         return to;
     int error = errno;
@@ -134,7 +136,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
         struct thread *t = enter();
         void *d = lookup(fd);
         if (d) /* bytes that the kernel does not know of */
-            *(int *)arg += (int)SLOW(t, pending, d, (int)request == SIOCOUTQ, 0, 0, 0);
+            *(int *)arg += (int)HOT(t, pending, d, (int)request == SIOCOUTQ, 0, 0, 0);
         leave(t);
     }
     if (r == 0 && (int)request == FIONBIO && lookup(fd))

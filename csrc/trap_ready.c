@@ -50,15 +50,47 @@ static int64_t timeout_of(const struct timespec *t)
         return (int)result(sleep_end(t, outer, wait.qtoken, CATFLAP_READY, NULL, s));                                  \
     } while (0)
 
+/* An epoll set that holds a descriptor of ours is marked; the kernel's set stays the truth about membership. */
+static _Atomic uint64_t marked_sets[1024];
+
+bool epoll_set_is_marked(int ep)
+{
+    return (unsigned)ep < 65536 && (atomic_load_explicit(&marked_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1);
+}
+
+void epoll_set_closed(int ep)
+{
+    if (!epoll_set_is_marked(ep))
+        return;
+    atomic_fetch_and(&marked_sets[ep >> 6], ~(1ull << (ep & 63)));
+    if (ops.sets && !bypass_hot()) {
+        struct thread *t = enter();
+        HOT(t, set_closed, ep, 0, 0, 0, 0);
+        leave(t);
+    }
+}
+
+/* Only the kernel can tell who waits for a set as for a descriptor: connections in it go back there. */
+static void nest(int ep)
+{
+    if (likely(!ops.sets || !epoll_set_is_marked(ep)) || bypass_hot())
+        return;
+    struct thread *t = enter();
+    HOT(t, nested, ep, 0, 0, 0, 0);
+    leave(t);
+}
+
 static bool any_of_ours(const struct pollfd *fds, nfds_t n)
 {
     struct rlimit limit;
     if (unmapped(fds) || (n > 1024 && (getrlimit(RLIMIT_NOFILE, &limit) != 0 || n > limit.rlim_cur)))
         return false; /* a count that no process can have is refused before anything is read */
-    for (nfds_t i = 0; i < n; i++)
-        if (lookup(fds[i].fd))
-            return !bypass();
-    return false;
+    bool any = false;
+    for (nfds_t i = 0; i < n; i++) {
+        nest(fds[i].fd);
+        any |= lookup(fds[i].fd) != NULL;
+    }
+    return any && !bypass_hot();
 }
 
 /* Room for a copy of the set, the handles of its descriptors and the bell: the unused end of this thread's private stack. */
@@ -155,7 +187,7 @@ static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e
         for (int i = 0; !unmapped(bits) && i < words; i++)
             for (unsigned long word = bits[i]; word; word &= word - 1)
                 if (lookup(i * 64 + __builtin_ctzl(word)))
-                    return !bypass();
+                    return !bypass_hot();
     }
     return false;
 }
@@ -252,47 +284,29 @@ EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec
     return select_by_poll(n, r, w, e, timeout, mask);
 }
 
-/* An epoll set that holds a descriptor of ours is marked; the kernel's set stays the truth about membership. */
-static _Atomic uint64_t marked_sets[1024];
-
-bool epoll_set_is_marked(int ep)
-{
-    return (unsigned)ep < 65536 && (atomic_load_explicit(&marked_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1);
-}
-
-void epoll_set_closed(int ep)
-{
-    if (!epoll_set_is_marked(ep))
-        return;
-    atomic_fetch_and(&marked_sets[ep >> 6], ~(1ull << (ep & 63)));
-    if (ops.sets && !bypass()) {
-        struct thread *t = enter();
-        SLOW(t, set_closed, ep, 0, 0, 0, 0);
-        leave(t);
-    }
-}
-
 EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
 {
-    int r = next.epoll_ctl(ep, op, fd, event);
-    if (likely(r != 0 || !lookup(fd)))
+    if (likely(!lookup(fd))) {
+        int r = next.epoll_ctl(ep, op, fd, event);
+        if (r == 0)
+            nest(fd);
         return r;
+    }
     if (op == EPOLL_CTL_ADD && (unsigned)ep < 65536 && !epoll_set_is_marked(ep))
         atomic_fetch_or(&marked_sets[ep >> 6], 1ull << (ep & 63));
-    if (ops.sets && !bypass()) {
-        struct thread *t = enter();
-        void *d = lookup(fd);
-        if (d)
-            SLOW(t, interest, d, ep, op, fd, op == EPOLL_CTL_DEL ? NULL : event);
-        leave(t);
-    }
-    return r;
+    if (!ops.sets || bypass_hot() || (op != EPOLL_CTL_DEL && unmapped(event)))
+        return next.epoll_ctl(ep, op, fd, event);
+    struct thread *t = enter();
+    void *d = lookup(fd);
+    int64_t r = d ? HOT(t, interest, d, ep, op, fd, op == EPOLL_CTL_DEL ? NULL : event) : CATFLAP_STALE;
+    leave(t);
+    return r == CATFLAP_STALE ? next.epoll_ctl(ep, op, fd, event) : (int)result(r);
 }
 
 /* The common way of the three epoll waits. */
 #define EPOLL_WAIT(timeout_ns, mask, call)                                                                             \
     do {                                                                                                               \
-        if (likely(!epoll_set_is_marked(ep)) || bypass() || unmapped(events) || n <= 0)                                \
+        if (likely(!epoll_set_is_marked(ep)) || bypass_hot() || unmapped(events) || n <= 0)                                \
             return call;                                                                                               \
         struct pollfd on[2] = {{.fd = ep, .events = POLLIN}};                                                          \
         WAIT(HOT(t, ready, ep, events, n, &wait, 0), on, 1, timeout_ns, mask, call);                                   \

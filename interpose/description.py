@@ -136,6 +136,14 @@ class Description:
             return self.block(abi.CATFLAP_CONNECT, qt)
         return stale(self.queue.connect_to(address, length))
 
+    def leave(self):
+        """This connection goes where we can't follow. 1 while bytes are on their way back through the kernel."""
+        return 0
+
+    def shutdown(self, how):
+        """shutdown(2)."""
+        return stale(raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0))
+
     def handle(self):
         """Address by which readiness finds this description's data beside the kernel; 0 when there is none."""
         return 0

@@ -4,7 +4,7 @@
 addresses; interpreted, the host calls the same functions through cffi. No exception leaves here.
 """
 
-from interpose import abi, description, interest, linux, readiness
+from interpose import abi, description, interest, linux, readiness, watching
 from interpose.datagram import Datagram
 from interpose.listener import Listener
 from interpose.stream import Stream
@@ -47,7 +47,7 @@ def begin_ready(ep, events, n, qt):
 
 
 def begin_ready_poll(fds, handles, copy, n, qt):
-    return interest.poll(fds, handles, copy, n, qt)
+    return watching.poll(fds, handles, copy, n, qt)
 
 
 def handle(d):
@@ -134,10 +134,19 @@ def free_bell(bell):
 
 
 def watch_interest(d, ep, op, fd, event):
-    """epoll_ctl(2) has succeeded on a descriptor of ours."""
-    if isinstance(d.queue, LoopQueue):
-        interest.change(ep, op, fd, d.queue.end, event)
+    """epoll_ctl(2) on a descriptor of ours."""
+    return interest.control(ep, op, fd, d.handle(), event)
+
+
+def nested(ep):
+    """Somebody waits for an epoll set as for a descriptor."""
+    interest.nested(ep)
     return 0
+
+
+def leave(d):
+    """This descriptor goes where we can't follow: its bytes go through the kernel from now on. 1 while some are on their way."""
+    return d.leave()
 
 
 def set_closed(ep):
@@ -170,7 +179,7 @@ def listen(d, backlog):
 
 
 def shutdown(d, how):
-    return description.stale(raw.syscall(linux.SYS_shutdown, d.queue.fd, how, 0, 0, 0, 0))
+    return d.shutdown(how)
 
 
 def name(d, peer, address, length):
@@ -247,6 +256,8 @@ def native():
         "new_bell": raw.address_of(new_bell),
         "free_bell": raw.address_of(free_bell),
         "interest": raw.address_of(watch_interest),
+        "nested": raw.address_of(nested),
+        "leave": raw.address_of(leave),
         "set_closed": raw.address_of(set_closed),
         "pending": raw.address_of(pending),
         "bind": raw.address_of(bind),
@@ -283,6 +294,8 @@ def interpreted():
         "new_bell": (new_bell, False),
         "free_bell": (free_bell, False),
         "interest": (watch_interest, True),
+        "nested": (nested, False),
+        "leave": (leave, True),
         "set_closed": (set_closed, False),
         "pending": (pending, True),
         "bind": (bind, True),

@@ -111,7 +111,7 @@ def start(shared):
         wanted.add("catnap")
     if "catnap" not in wanted:
         return lib.CATFLAP_KERNEL_ASKED if choice.libos == "kernel" else lib.CATFLAP_KERNEL_AUTO
-    from interpose import description, entries
+    from interpose import description, entries, interest
     from libos import factory
 
     process = description.process()
@@ -130,7 +130,7 @@ def start(shared):
     process.grace_passed = lib.services_grace_passed
     if process.watched:
         lib.set_sets(1)
-        process.libos.survive_forks()
+        interest.begin(process.libos)
     native = entries.native()
     if native:
         for operation, address in native.items():

@@ -6,7 +6,7 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef extern from "<sys/socket.h>" nogil:
     int MSG_OOB
-    int PLAIN_SET "1"
+    int SHUT_RD
 
 cdef extern from "<sys/epoll.h>" nogil:
     unsigned int EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, EPOLLONESHOT "(1u<<30)", EPOLLET "(1u<<31)"

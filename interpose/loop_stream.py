@@ -4,9 +4,9 @@ An operation that has to wait spins while that pays, then arms this thread's bel
 on bell and spine from bare C and asks again. struct catflap_wait keeps what earlier turns of the same call have done.
 """
 
-from interpose import abi, description, interest, linux
+from interpose import abi, description, interest, linux, watching
 from interpose.stream import Stream
-from libos import calls, endpoint, layout, raw
+from libos import calls, endpoint, layout, raw, rings
 from libos.loop_queue import LoopQueue
 from libos.runtime import instrument
 
@@ -25,12 +25,13 @@ class LoopStream(Stream):
         self.misses = 0  # spins in a row that found nothing
 
     def handle(self):
-        return self.end if endpoint.upgraded(self.end) else 0
+        return self.end
 
     def block(self, kind, qt):
         """Leave a wait to the kernel's own call, counted: nothing moves to a ring behind the back of who waits there."""
-        raw.fetch_add(self.end + (layout.STRANGERS_OUT if kind == abi.CATFLAP_PUSH else layout.STRANGERS_IN), 1)
-        raw.store(qt, description.PROCESS.qtokens.block(kind, self.end))
+        count = self.end + (layout.STRANGERS_OUT if kind == abi.CATFLAP_PUSH else layout.STRANGERS_IN)
+        raw.fetch_add(count, 1)
+        raw.store(qt, description.PROCESS.qtokens.block(kind, count))
         return abi.CATFLAP_SLEEP
 
     def connect(self, address, length, qt):
@@ -47,7 +48,7 @@ class LoopStream(Stream):
         """Whether our bytes go to the ring, from this push on if the peer has just agreed."""
         if raw.load(self.end + layout.OUT_STATE) == layout.PLAIN and raw.load(self.end + layout.OUT):
             endpoint.try_mark(self.end)
-        return raw.load(self.end + layout.OUT_STATE) == layout.RING
+        return endpoint.sending(self.end)
 
     def recv(self, address, size, flags, qt):
         if not endpoint.upgraded(self.end):
@@ -60,7 +61,7 @@ class LoopStream(Stream):
             need = size
         elif self.lowat > 1:
             need = self.lowat if self.lowat < size else size
-        interest.awake(qt)
+        watching.awake(qt)
         if raw.load(qt + layout.W_DEADLINE):
             flags |= calls.LOOK_NOW  # woken by bell or spine: find out which
         while True:
@@ -92,7 +93,7 @@ class LoopStream(Stream):
             return abi.CATFLAP_ATTEND if self.due() else Stream.send(self, address, size, flags, qt)
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
             instrument.pushed(self.queue.qd, address, size)
-        interest.awake(qt)
+        watching.awake(qt)
         while True:
             done = raw.load(qt + layout.W_DONE)
             r = self.queue.push_from(address + done, size - done, flags)
@@ -115,6 +116,7 @@ class LoopStream(Stream):
         if self.misses > 8 and self.misses & 15:
             self.misses += 1
             return False
+        raw.store(self.end + layout.SPINS, raw.load(self.end + layout.SPINS) + 1)
         limit = raw.now() + interest.SETS_HERE.spin
         turns = 0
         while not raw.load32(raw.load(qt + layout.W_PENDING)):
@@ -139,29 +141,43 @@ class LoopStream(Stream):
             left = deadline - raw.now()
             if left <= 0:
                 return -linux.EAGAIN
+        endpoint.settle(self.end)
+        if mask == 2:
+            endpoint.stretch(self.end)
         bell = raw.load(qt + layout.W_BELL)
         if 0 < bell < 64:
-            raw.store(description.PROCESS.bells + bell * 64, 1)
-            if not endpoint.arm(self.end, bell, mask):
-                left = 1000000
+            watching.asleep(bell)
+            if not rings.arm(self.end, bell, mask):
+                left = watching.MILLISECOND
+            interest.disarmed(self.end)
             raw.fence()
             if endpoint.ready(self.end, mask):
-                interest.awake(qt)
+                watching.awake(qt)
                 return 0
         elif bell:
-            left = 1000000
-        if raw.load(qt) == 0:
-            raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP if mask == 1 else abi.CATFLAP_PUSH, 0))
+            left = watching.MILLISECOND
+        raw.store(self.end + layout.SLEEPS, raw.load(self.end + layout.SLEEPS) + 1)
         raw.store(qt + layout.W_FD, self.queue.fd)
-        raw.store(qt + layout.W_EVENTS, linux.POLLIN | linux.POLLRDHUP if mask == 1 else linux.POLLRDHUP)
-        raw.store(qt + layout.W_TIMEOUT, left)
-        return abi.CATFLAP_WAIT
+        events = linux.POLLIN | linux.POLLRDHUP if mask == 1 else linux.POLLRDHUP
+        if raw.load(self.end + layout.OUT_STATE) == layout.REPLAYING:
+            events |= linux.POLLOUT
+        raw.store(qt + layout.W_EVENTS, events)
+        return watching.rest(qt, left, layout.NEVER)
+
+    def leave(self):
+        return 1 if endpoint.leave(self.end) else 0
+
+    def shutdown(self, how):
+        """shutdown(2): the end of what we send is the kernel's to tell, after the ring."""
+        if how != linux.SHUT_RD:
+            endpoint.stop_sending(self.end)
+        return description.stale(raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0))
 
     def recvmsg(self, message, flags, qt):
         if not endpoint.upgraded(self.end):
             return abi.CATFLAP_ATTEND if self.due() else Stream.recvmsg(self, message, flags, qt)
         flags &= ~calls.LOOK_NOW
-        interest.awake(qt)
+        watching.awake(qt)
         if raw.load(qt + layout.W_DEADLINE):
             flags |= calls.LOOK_NOW
         while True:
@@ -181,7 +197,7 @@ class LoopStream(Stream):
             return abi.CATFLAP_ATTEND if self.due() else Stream.sendmsg(self, message, flags, qt)
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
             description.observe_push(self.queue.qd, message)
-        interest.awake(qt)
+        watching.awake(qt)
         if self.loop.odd(message):
             return self.queue.push_message(message, flags)
         size = self.loop.length(message)
@@ -212,7 +228,7 @@ class LoopStream(Stream):
         staged = description.PROCESS.heap.alloc(description.PROCESS.stage)
         if not staged:
             return -linux.ENOMEM
-        interest.awake(qt)
+        watching.awake(qt)
         done = raw.load(qt + layout.W_DONE)
         r = 0
         while done < size:

@@ -7,7 +7,7 @@ of the stream, the death of the peer) stays the kernel's.
 
 from posix import register_at_fork
 
-from libos import endpoint, layout, meeting, raw
+from libos import endpoint, layout, meeting, raw, rings
 from libos.family import Family
 from libos.loop_queue import LoopQueue
 from libos.runtime.memory import Heap
@@ -59,22 +59,28 @@ class Catloop:
         self.queues.discard(queue)
         if queue.meeting is not None:
             queue.meeting.close()
-        if raw.load(queue.end + layout.USERS) == 1 and raw.load(queue.end + layout.IN):
-            raw.store(raw.load(queue.end + layout.IN) + layout.H_CLOSED, 1)
-            endpoint.ring_bell(queue.end, raw.load(queue.end + layout.IN) + layout.H_ROOM_BELL)
-            if raw.load(queue.end + layout.IN_STATE) == layout.RING and meeting.unread(queue.end):
+        end = queue.end
+        if raw.load(end + layout.USERS) == 1 and raw.load(end + layout.IN):
+            unread = raw.load(end + layout.IN_STATE) == layout.RING and rings.inbound(end)
+            endpoint.close_inward(end)
+            endpoint.stop_sending(end)
+            if unread:
                 meeting.reset_at_close(queue.fd)
 
     def freed(self, queue):
         """Nobody can be inside the queue any more."""
-        if raw.load(queue.end + layout.USERS) == 1:
-            meeting.detach(queue.end)
         self.family.give_back(queue.end)
 
-    def survive_forks(self):
-        """Have every fork leave records and locks in order, in parent and child."""
+    def survive_forks(self, forked):
+        """Have every fork leave records and locks in order, in parent and child; `forked` is called in the child."""
         lock = self.family.lock
-        register_at_fork(before=self.before_fork, after_in_parent=lock.release, after_in_child=lock.release)
+
+        def in_child():
+            lock.release()
+            self.family.forked()
+            forked()
+
+        register_at_fork(before=self.before_fork, after_in_parent=lock.release, after_in_child=in_child)
 
     def before_fork(self):
         """The child will share every record. A meeting is between two processes: those not over yet are called off."""

@@ -1,6 +1,6 @@
 """A queue over a kernel TCP connection that may move to shared memory: libos/endpoint.py by way of the Queue contract."""
 
-from libos import calls, endpoint, layout, raw
+from libos import calls, endpoint, layout, raw, rings
 from libos.kernel_queue import KernelQueue
 
 COMPILED = __file__.endswith(".so")
@@ -92,8 +92,8 @@ class LoopQueue(KernelQueue):
         if not endpoint.upgraded(self.end):
             return 0
         if outward:
-            return endpoint.outbound(self.end) if raw.load(self.end + layout.OUT_STATE) == layout.RING else 0
-        return endpoint.inbound(self.end)
+            return rings.outbound(self.end) if endpoint.sending(self.end) else 0
+        return rings.inbound(self.end) if raw.load(self.end + layout.IN_STATE) != layout.PLAIN else 0
 
     def length(self, message):
         """Bytes that the segments of a struct msghdr hold."""
@@ -133,4 +133,4 @@ class LoopQueue(KernelQueue):
         return endpoint.ready(self.end, mask)
 
     def arm(self, bell, mask):
-        return endpoint.arm(self.end, bell, mask)
+        return rings.arm(self.end, bell, mask)

@@ -1,0 +1,54 @@
+"""Files in memory that two processes share: sealed memfds at descriptor numbers out of the program's way (memfd_create(2))."""
+
+import os
+import resource
+from fcntl import fcntl
+
+from libos import raw
+
+F_ADD_SEALS, F_GET_SEALS, F_DUPFD_CLOEXEC = 1033, 1034, 1030
+SEAL, SHRINK, GROW = 1, 2, 4
+SYS_mmap, SYS_munmap = 9, 11
+READ, READ_WRITE, MAP_SHARED, MAP_PRIVATE = 1, 3, 0x4001, 0x4022  # both with MAP_NORESERVE
+
+
+def high(fd):
+    """Move a descriptor of ours out of the way of the numbers that the program will get."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    for base in (min(limit, 1 << 20) - 256, limit // 2):
+        try:
+            moved = fcntl(fd, F_DUPFD_CLOEXEC, max(base, 3))
+        except OSError:
+            continue
+        os.close(fd)
+        return moved
+    return fd
+
+
+def sealed(name, size):
+    """A memfd of `size` zero bytes that nobody can shrink or grow. Raises OSError."""
+    largest = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if 0 <= largest < size:
+        raise OSError(27, "RLIMIT_FSIZE leaves no room for shared memory")  # asking for it would send SIGXFSZ
+    fd = high(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+    os.ftruncate(fd, size)
+    fcntl(fd, F_ADD_SEALS, SHRINK | GROW | SEAL)
+    return fd
+
+
+def mapped(fd, size, length, offset, writable):
+    """Address of `length` bytes at `offset` of a memfd, once it has shown to be sealed and of `size` bytes. Raises OSError."""
+    if os.fstat(fd).st_size != size or fcntl(fd, F_GET_SEALS) & (SHRINK | GROW) != SHRINK | GROW:
+        raise OSError(22, "not a segment of ours")
+    address = raw.syscall(SYS_mmap, 0, length, READ_WRITE if writable else READ, MAP_SHARED, fd, offset)
+    if address <= 0:
+        raise OSError(-address, "mmap")
+    return address
+
+
+def private(size):
+    """Address of `size` zero bytes of our own that take memory only where they are touched. Raises OSError."""
+    address = raw.syscall(SYS_mmap, 0, size, READ_WRITE, MAP_PRIVATE, -1, 0)
+    if address <= 0:
+        raise OSError(-address, "mmap")
+    return address
