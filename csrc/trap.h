@@ -72,6 +72,7 @@ int descriptor_bind(int fd, void *description, int reason);
 int descriptor_reason(int fd);
 void *descriptor_forget(int fd);          /* the description the number stood for, or NULL */
 int descriptor_next(unsigned *fd, unsigned last); /* next of our numbers in [*fd, last]; 0 when none */
+int descriptor_own_next(unsigned *fd, unsigned last); /* next number of the host's own */
 
 /* --- threads (thread.c) --- */
 struct thread {

@@ -57,6 +57,13 @@ EXPORT int close(int fd)
     struct thread *t = self;
     if (unlikely(t && t->guard && lookup(fd))) /* our own Python never closes a program's descriptor by number */
         return next.close(fd);
+    if (unlikely(descriptor_reason(fd) == CATFLAP_OWN)) {
+        if (!t || !t->guard) {
+            errno = EBADF;
+            return -1;
+        }
+        descriptor_bind(fd, NULL, 0);
+    }
     forget(fd);
     return next.close(fd);
 }
@@ -144,22 +151,31 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     return r;
 }
 
-static void forget_range(unsigned first, unsigned last)
+/* Forget what a sweep closes, and make it in parts that leave the host's own descriptors out. */
+static int sweep(unsigned first, unsigned last, int flags)
 {
+    int r = 0;
     for (unsigned fd = first; descriptor_next(&fd, last); fd++)
         forget((int)fd);
+    for (unsigned own = first; r == 0 && first <= last; first = own + 1, own = first) {
+        if (!descriptor_own_next(&own, last))
+            return next.close_range(first, last, flags);
+        if (own > first)
+            r = next.close_range(first, own - 1, flags);
+    }
+    return r;
 }
 
 EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
     enum { UNSHARE = 2, CLOEXEC = 4 };
     if (first <= last && !(flags & ~(UNSHARE | CLOEXEC)) && !(flags & CLOEXEC))
-        forget_range(first, last);
+        return sweep(first, last, flags);
     return next.close_range(first, last, flags);
 }
 
 EXPORT void closefrom(int first)
 {
-    forget_range(first < 0 ? 0 : (unsigned)first, ~0u);
-    next.closefrom(first);
+    if (sweep(first < 0 ? 0 : (unsigned)first, ~0u, 0) != 0)
+        next.closefrom(first); /* a kernel without close_range */
 }

@@ -113,6 +113,7 @@ def start(shared):
         return lib.CATFLAP_KERNEL_ASKED if choice.libos == "kernel" else lib.CATFLAP_KERNEL_AUTO
     from interpose import description, entries, interest
     from libos import factory
+    from libos.memory_file import Announce
 
     process = description.process()
     process.libos = factory.make("catloop", worth=int(environ.get("CATFLAP_WORTH") or 16)) if choice.libos == "catloop" else factory.make("catnap")
@@ -131,6 +132,7 @@ def start(shared):
     if process.watched:
         lib.set_sets(1)
         interest.begin(process.libos)
+        Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
     native = entries.native()
     if native:
         for operation, address in native.items():

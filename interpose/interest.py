@@ -149,7 +149,7 @@ def control_locked(ep, op, fd, end, event):
     asked = events
     if end and op != linux.EPOLL_CTL_DEL and endpoint.sending(end):
         asked &= ~linux.EPOLLOUT  # the spine can always be written, and would say so for ever
-    if entry and op == linux.EPOLL_CTL_MOD and not events & (linux.EPOLLET | linux.EPOLLONESHOT):
+    if entry and op == linux.EPOLL_CTL_MOD and not events >> 28:  # edges, one shots and wake-ups are re-armed by the kernel
         if raw.load(entry + blocks.KERNEL) == asked and raw.load(entry + blocks.DATA) == raw.load(event + 4):
             rings.lock(block + blocks.LOCK)
             raw.store(entry + blocks.EVENTS, events)

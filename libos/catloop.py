@@ -16,7 +16,7 @@ from libos.runtime.qtokens import Qtokens
 FIRST_QD = 500
 STREAM = 1
 NEVER = (1 << 63) - 1
-FIRST_GAP, LAST_GAP = 1, 512  # uses of a connection between two steps of its meeting
+FIRST_GAP, LAST_GAP = 2, 512  # uses of a connection between two steps of its meeting
 
 
 class Catloop:
@@ -45,6 +45,8 @@ class Catloop:
     def attend(self, queue, may_agree):
         """The next step of a connection's way to the rings; `may_agree` when no set waits in the kernel. Raises meeting.Refused when it stays on the kernel."""
         queue.next_step = NEVER
+        if raw.load(queue.end + layout.LEFT):
+            return
         if queue.meeting is None:
             queue.meeting = meeting.Meeting(self.family, queue.end, queue.accepting)
         attached = raw.load(queue.end + layout.IN)
@@ -52,6 +54,8 @@ class Catloop:
             attached = queue.meeting.step()
         if attached and may_agree and meeting.agree(queue.end):
             return
+        if attached:
+            queue.meeting.tries += 1
         queue.next_step = queue.uses + min(FIRST_GAP << queue.meeting.tries, LAST_GAP)
 
     def release(self, queue):

@@ -31,8 +31,10 @@ class Family:
     def __init__(self):
         self.key = os.urandom(8).hex().encode()
         self.identity = self.key  # of this process, for pairs: a child takes a new one
-        self.table_fd = sealed("catflap-ends", FIRST + ENDS * layout.RECORD)
-        self.table = mapped(self.table_fd, FIRST + ENDS * layout.RECORD, FIRST + ENDS * layout.RECORD, 0, True)
+        size = FIRST + ENDS * layout.RECORD
+        table = sealed("catflap-ends", size)
+        self.table = mapped(table, size, size, 0, True)
+        os.close(table)  # who looks from outside finds it by its name among the mappings
         raw.store(self.table, MAGIC)
         self.arena = self.table + FIRST
         self.next_end = 0
