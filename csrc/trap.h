@@ -118,6 +118,7 @@ int64_t slow_call(struct thread *t, void *function, int64_t a, int64_t b, int64_
 enum state { STATE_OFF, STATE_COLD, STATE_BOOTING, STATE_UP, STATE_DEAD };
 extern _Atomic int host_state;
 extern struct catflap_ops ops;
+extern bool streams_only;
 extern _Atomic int kernel_reason; /* why sockets are the kernel's when no host is asked */
 bool host_ready(void);            /* boots at the first call; false: stay on the kernel */
 void log_line(const char *what, int a, int b);

@@ -45,6 +45,8 @@ EXPORT int socket(int domain, int type, int protocol)
     if (fd < 0 || !concerns_us(domain, type) || (self && self->guard))
         return fd;
     int reason = atomic_load_explicit(&kernel_reason, memory_order_relaxed);
+    if (!reason && streams_only && (type & 0xf) == SOCK_DGRAM)
+        reason = CATFLAP_KERNEL_AUTO;
     if (reason)
         return left(fd, reason);
     return offer(fd, domain, type);

@@ -26,6 +26,7 @@ class Process:
         self.log = None
         self.choose = None  # (host bytes, port) -> libOS name or None, when there are address rules
         self.ruled = False
+        self.default = ""  # the libOS where no rule decides
         self.watched = False  # some queues have data that the kernel can't see
         self.shared = False  # the interpreter is the program's own
         self.graveyard = []
@@ -177,7 +178,12 @@ def left_by_rule(d, address, length):
         from interpose import sockaddr
 
         where = sockaddr.read(address, length)
-        if where is None or PROCESS.choose(*where) == "catnap":
+        if where is None:
+            return False
+        choice = PROCESS.choose(*where)
+        if choice == "catnap":
+            d.leave()
+        if choice != "kernel":
             return False
         for number in list(d.numbers):
             PROCESS.bind_number(number, 0, abi.CATFLAP_KERNEL_ADDRESS)

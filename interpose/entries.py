@@ -96,6 +96,8 @@ def adopt(fd, domain, kind):
 
             queue.accepting = domain == 0
             taken = LoopStream(queue, fd, nonblock)
+            if domain == 0 and description.PROCESS.default in ("catnap", "kernel"):
+                taken.leave()
         else:
             taken = (Stream if kind & 0xF == linux.SOCK_STREAM else Datagram)(queue, fd, nonblock)
         return 0 if description.register(taken) else abi.CATFLAP_KERNEL_TABLE

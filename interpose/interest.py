@@ -35,8 +35,9 @@ def sets():
     return SETS_HERE
 
 
-def begin(libos):
-    """Watch a libOS whose data the kernel can't see."""
+def begin(libos, spin):
+    """Watch a libOS whose data the kernel can't see; `spin` is how many ns a thread looks at it before it sleeps."""
+    SETS_HERE.spin = spin
     SETS_HERE.arena = libos.family.arena
     libos.family.on_pair = pair_came
     libos.survive_forks(forked)
