@@ -59,6 +59,7 @@ enum {
     CATFLAP_KERNEL_OTHER_VERSION = 12, /* the other end's Catflap has another ABI */
     CATFLAP_KERNEL_NO_MEMORY = 13,   /* no address space, descriptor or shared memory for the rings */
     CATFLAP_KERNEL_IO_URING = 14,    /* the process has made an io_uring, whose operations we can't see */
+    CATFLAP_KERNEL_LEFT = 15,        /* it was upgraded, and something came that only the kernel can serve */
     CATFLAP_OWN = 255,               /* not the program's at all: the host's own descriptor */
 };
 

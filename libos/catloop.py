@@ -31,6 +31,7 @@ class Catloop:
         self.queues = set()
 
     def adopt(self, fd, kind):
+        self.family.note(fd, 0)
         if kind != STREAM:
             return None
         end = self.family.claim()

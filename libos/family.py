@@ -14,7 +14,9 @@ from libos import layout, pair, raw, rings
 from libos.memory_file import high, mapped, private, sealed
 
 ENDS = 1 << 16
-FIRST = 4096  # the table's own page: what it is, for those who look from outside
+NOTES = 4096  # the table's first page says what it is; then a byte for each descriptor number: why it is the kernel's
+NOTED = 65536
+FIRST = NOTES + NOTED
 BELLS = 64
 IDLE_PAIRS = 16
 MAGIC = 0x31646E6566746163  # "catfend1"
@@ -36,6 +38,7 @@ class Family:
         self.table = mapped(table, size, size, 0, True)
         os.close(table)  # who looks from outside finds it by its name among the mappings
         raw.store(self.table, MAGIC)
+        raw.store(self.table + 8, layout.RECORD)
         self.arena = self.table + FIRST
         self.next_end = 0
         self.page_fd = -1
@@ -56,8 +59,16 @@ class Family:
             end = self.arena + (self.next_end + step) % ENDS * layout.RECORD
             if raw.compare_exchange(end + layout.USERS, 0, 1):
                 self.next_end = (self.next_end + step + 1) % ENDS
+                raw.store(end + layout.OWNER, rings.here().pid)
                 return end
         return 0
+
+    def note(self, fd, reason):
+        """Why a descriptor number is the kernel's (0: it isn't), for those who look from outside."""
+        if fd < NOTED:
+            word = self.table + NOTES + (fd & ~7)
+            shift = (fd & 7) * 8
+            raw.store(word, raw.load(word) & ~(255 << shift) & 0xFFFFFFFFFFFFFFFF | reason << shift)
 
     def give_back(self, end):
         """One process of the family lets go of a record; the last one clears it."""

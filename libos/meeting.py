@@ -20,6 +20,7 @@ HELLO = struct.Struct("=8sIIQ16s16s")  # magic, version, slot, bytes of a pair, 
 MAGIC = b"catflap\0"
 TRIES = 24
 SO_LINGER, SO_PEERCRED = 13, 17
+SHORT = (9, 12, 23, 24, 27)  # EBADF, ENOMEM, ENFILE, EMFILE, EFBIG: of what our own process may have
 
 
 class Refused(Exception):
@@ -64,9 +65,12 @@ class Meeting:
             done = self.accept_step() if self.accepting else self.connect_step()
         except BlockingIOError:
             done = False
-        except OSError:
+        except OSError as error:
             self.close()
-            raise Refused("PEER_PLAIN")
+            raise Refused("NO_MEMORY" if error.errno in SHORT else "PEER_PLAIN")
+        except MemoryError:
+            self.close()
+            raise Refused("NO_MEMORY")
         if done:
             self.close()
             return True
