@@ -155,6 +155,8 @@ def push_locked(end, address, size, flags):
         free = rings.room(end)
         if free == 0 and size:
             return full(end, address, size, flags)
+        if free < size:
+            rings.owe_edge(end)
     if size < free:
         free = size
     if address < 65536 and free:
@@ -176,7 +178,7 @@ def full(end, address, size, flags):
     if hung_up(end):
         stop(end)
         return kernel_push(end, address, size, flags)
-    raw.store(end + layout.FULLS, raw.load(end + layout.FULLS) + 1)
+    rings.owe_edge(end)
     return -calls.EAGAIN
 
 

@@ -129,8 +129,13 @@ class Family:
     def new_bell(self):
         """(bell, descriptor) for the calling thread; bell 0 when there are no more: that thread looks now and then."""
         self.start_bells()
+        me = rings.here().pid
+        for bell in range(1, BELLS):  # children claim in the same page
+            if raw.compare_exchange(self.page + bell * 64 + 8, 0, me):
+                return bell, self.bind_bell(bell).detach()
         for bell in range(1, BELLS):
-            if raw.compare_exchange(self.page + bell * 64 + 8, 0, 1):  # children claim in the same page
+            owner = raw.load(self.page + bell * 64 + 8)
+            if owner != me and raw.ended(owner) and raw.compare_exchange(self.page + bell * 64 + 8, owner, me):
                 return bell, self.bind_bell(bell).detach()
         return 0, -1
 
@@ -165,4 +170,6 @@ class Family:
         """In a child: connections stay shared, meetings of its own are under a name of its own."""
         rings.here().pid = os.getpid()
         self.identity = os.urandom(8).hex().encode()
+        if not self.page:
+            self.key = self.identity  # nobody knows a bell of ours yet
         self.pairs = {}

@@ -28,8 +28,10 @@ cdef unsigned long long room(size_t end) noexcept nogil
 cdef unsigned long long capacity(size_t end) noexcept nogil
 @cython.locals(level="unsigned long long", limit="unsigned long long")
 cdef bint grow(size_t end) noexcept nogil
-@cython.locals(area=size_t, slot="unsigned long long", word=size_t)
 cdef void soil(size_t end) noexcept nogil
+@cython.locals(slot="unsigned long long", word=size_t)
+cdef void mark_dirty(size_t end, size_t area) noexcept nogil
+cdef void owe_edge(size_t end) noexcept nogil
 @cython.locals(bell="unsigned long long", name=size_t)
 cdef void ring_bell(size_t end, size_t word) noexcept nogil
 @cython.locals(header=size_t)

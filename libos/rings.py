@@ -152,13 +152,26 @@ def grow(end):
 
 def soil(end):
     """Set the bit of this connection among those that the peer's sets have to look at. Set before means: not seen yet."""
-    area = raw.load(end + layout.DIRTY)
+    mark_dirty(end, raw.load(end + layout.DIRTY))
+
+
+def mark_dirty(end, area):
     slot = raw.load(end + layout.SLOT)
     word = area + layout.DIRTY_WORDS + (slot >> 6) * 8
     if not raw.load(word) & raw.bit(slot & 63):
         raw.fetch_or(word, raw.bit(slot & 63))
     if not raw.load(area) & raw.bit(slot >> 6):
         raw.fetch_or(area, raw.bit(slot >> 6))
+
+
+def owe_edge(end):
+    """There was less room than asked for: our sets will have to say when there is more (epoll(7), edge-triggered)."""
+    raw.store(end + layout.FULLS, raw.load(end + layout.FULLS) + 1)
+    if raw.load(raw.load(end + layout.IN) + layout.H_WATCHED):
+        raw.store(raw.load(end + layout.OUT) + layout.H_ROOM_WATCHED, 1)
+        raw.fence()
+        if room(end):  # it came meanwhile, and nobody has told us
+            mark_dirty(end, raw.load(end + layout.DIRTY) ^ layout.SIDE)
 
 
 def ring_bell(end, word):
