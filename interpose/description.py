@@ -158,7 +158,7 @@ class Description:
             return False
         if self.queue.fd != number:
             return False
-        self.queue.fd = next(iter(self.numbers))
+        self.queue.move(next(iter(self.numbers)))
         return True
 
     def become(self, other):

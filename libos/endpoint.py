@@ -17,22 +17,37 @@ from libos import calls, layout, raw, rings
 COMPILED = __file__.endswith(".so")
 
 
+def fd_at(end):
+    """Where this process keeps the number of an end's spine: after dup(2) and close(2) each has its own."""
+    place = end & (layout.AREA - 1)
+    return end - place + layout.PRIVATE + (place - layout.FIRST) // layout.RECORD * 8
+
+
+def fd_of(end):
+    return raw.load(fd_at(end))
+
+
+def set_fd(end, fd):
+    raw.store(fd_at(end), fd)
+    raw.store(end + layout.FD, fd)  # for those who look from outside
+
+
 def kernel_pop(end, address, size, flags):
-    return raw.syscall(calls.SYS_recvfrom, raw.load(end + layout.FD), address, size, flags | calls.DONTWAIT, 0, 0)
+    return raw.syscall(calls.SYS_recvfrom, fd_of(end), address, size, flags | calls.DONTWAIT, 0, 0)
 
 
 def kernel_push(end, address, size, flags):
-    return raw.syscall(calls.SYS_sendto, raw.load(end + layout.FD), address, size, flags | calls.DONTWAIT, 0, 0)
+    return raw.syscall(calls.SYS_sendto, fd_of(end), address, size, flags | calls.DONTWAIT, 0, 0)
 
 
 def hung_up(end):
     """Whether the peer has closed its direction of the spine, or the whole (poll(2), POLLRDHUP)."""
-    return raw.polled(raw.load(end + layout.FD), calls.POLLRDHUP) != 0
+    return raw.polled(fd_of(end), calls.POLLRDHUP) != 0
 
 
 def spine_writable(end):
     """Whether the kernel would take bytes now (poll(2), POLLOUT)."""
-    return raw.polled(raw.load(end + layout.FD), calls.POLLOUT) != 0
+    return raw.polled(fd_of(end), calls.POLLOUT) != 0
 
 
 def look_next(end):
@@ -298,7 +313,7 @@ def try_mark(end):
 
 def publish_mark(end):
     """Our direction moves to the ring at the number of bytes that the kernel has had from us (tcp(7), TCP_INFO)."""
-    sent = raw.kernel_sent(raw.load(end + layout.FD))
+    sent = raw.kernel_sent(fd_of(end))
     if sent >= 0:
         raw.store(raw.load(end + layout.OUT) + layout.H_MARK, sent + 1)
         raw.store(end + layout.OUT_STATE, layout.RING)

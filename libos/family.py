@@ -13,10 +13,6 @@ from _thread import allocate_lock
 from libos import layout, pair, raw, rings
 from libos.memory_file import high, mapped, private, sealed
 
-ENDS = 1 << 16
-NOTES = 4096  # the table's first page says what it is; then a byte for each descriptor number: why it is the kernel's
-NOTED = 65536
-FIRST = NOTES + NOTED
 BELLS = 64
 IDLE_PAIRS = 16
 MAGIC = 0x31646E6566746163  # "catfend1"
@@ -33,13 +29,14 @@ class Family:
     def __init__(self):
         self.key = os.urandom(8).hex().encode()
         self.identity = self.key  # of this process, for pairs: a child takes a new one
-        size = FIRST + ENDS * layout.RECORD
+        size = layout.FIRST + layout.ENDS * layout.RECORD
         table = sealed("catflap-ends", size)
-        self.table = mapped(table, size, size, 0, True)
+        area = private(2 * layout.AREA)  # it ends up aligned; what is too much of it costs nothing
+        self.table = mapped(table, size, size, 0, True, area + -area % layout.AREA)
         os.close(table)  # who looks from outside finds it by its name among the mappings
         raw.store(self.table, MAGIC)
         raw.store(self.table + 8, layout.RECORD)
-        self.arena = self.table + FIRST
+        self.arena = self.table + layout.FIRST
         self.next_end = 0
         self.page_fd = -1
         self.page = 0
@@ -55,18 +52,18 @@ class Family:
 
     def claim(self):
         """Address of a zeroed end record, or 0 when all are taken. Children claim in the same arena."""
-        for step in range(ENDS):
-            end = self.arena + (self.next_end + step) % ENDS * layout.RECORD
+        for step in range(layout.ENDS):
+            end = self.arena + (self.next_end + step) % layout.ENDS * layout.RECORD
             if raw.compare_exchange(end + layout.USERS, 0, 1):
-                self.next_end = (self.next_end + step + 1) % ENDS
+                self.next_end = (self.next_end + step + 1) % layout.ENDS
                 raw.store(end + layout.OWNER, rings.here().pid)
                 return end
         return 0
 
     def note(self, fd, reason):
         """Why a descriptor number is the kernel's (0: it isn't), for those who look from outside."""
-        if fd < NOTED:
-            word = self.table + NOTES + (fd & ~7)
+        if fd < layout.NOTED:
+            word = self.table + layout.NOTES + (fd & ~7)
             shift = (fd & 7) * 8
             raw.store(word, raw.load(word) & ~(255 << shift) & 0xFFFFFFFFFFFFFFFF | reason << shift)
 

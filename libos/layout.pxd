@@ -47,6 +47,12 @@ cdef extern from * nogil:
         CATFLAP_L_OWNER = 360,
         CATFLAP_L_LEFT = 368,
         CATFLAP_L_RECORD = 384,
+        CATFLAP_L_NOTES = 4096,
+        CATFLAP_L_NOTED = 65536,
+        CATFLAP_L_FIRST = 69632,
+        CATFLAP_L_ENDS = 65536,
+        CATFLAP_L_AREA = 33554432,
+        CATFLAP_L_PRIVATE = 29360128,
         CATFLAP_L_H_TAIL = 0,
         CATFLAP_L_H_HEAD = 64,
         CATFLAP_L_H_MARK = 128,
@@ -130,6 +136,12 @@ cdef extern from * nogil:
     int OWNER "CATFLAP_L_OWNER"
     int LEFT "CATFLAP_L_LEFT"
     int RECORD "CATFLAP_L_RECORD"
+    int NOTES "CATFLAP_L_NOTES"
+    int NOTED "CATFLAP_L_NOTED"
+    int FIRST "CATFLAP_L_FIRST"
+    int ENDS "CATFLAP_L_ENDS"
+    int AREA "CATFLAP_L_AREA"
+    int PRIVATE "CATFLAP_L_PRIVATE"
     int H_TAIL "CATFLAP_L_H_TAIL"
     int H_HEAD "CATFLAP_L_H_HEAD"
     int H_MARK "CATFLAP_L_H_MARK"

@@ -18,7 +18,11 @@ class LoopQueue(KernelQueue):
         self.meeting = None
         self.on_free = None
         self.attended = False
-        raw.store(end + layout.FD, fd)
+        endpoint.set_fd(end, fd)
+
+    def move(self, fd):
+        self.fd = fd
+        endpoint.set_fd(self.end, fd)
 
     def __del__(self):
         """No thread can be inside any more: the record may go."""

@@ -9,7 +9,7 @@ from libos import raw
 F_ADD_SEALS, F_GET_SEALS, F_DUPFD_CLOEXEC = 1033, 1034, 1030
 SEAL, SHRINK, GROW = 1, 2, 4
 SYS_mmap, SYS_munmap = 9, 11
-READ, READ_WRITE, MAP_SHARED, MAP_PRIVATE = 1, 3, 0x4001, 0x4022  # both with MAP_NORESERVE
+READ, READ_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_FIXED = 1, 3, 0x4001, 0x4022, 0x10  # two with MAP_NORESERVE
 
 
 class Announce:
@@ -44,11 +44,12 @@ def sealed(name, size):
     return fd
 
 
-def mapped(fd, size, length, offset, writable):
+def mapped(fd, size, length, offset, writable, place=0):
     """Address of `length` bytes at `offset` of a memfd, once it has shown to be sealed and of `size` bytes. Raises OSError."""
+    flags = MAP_SHARED | (MAP_FIXED if place else 0)
     if os.fstat(fd).st_size != size or fcntl(fd, F_GET_SEALS) & (SHRINK | GROW) != SHRINK | GROW:
         raise OSError(22, "not a segment of ours")
-    address = raw.syscall(SYS_mmap, 0, length, READ_WRITE if writable else READ, MAP_SHARED, fd, offset)
+    address = raw.syscall(SYS_mmap, place, length, READ_WRITE if writable else READ, flags, fd, offset)
     if address <= 0:
         raise OSError(-address, "mmap")
     return address
