@@ -97,6 +97,7 @@ struct catflap_ops {
     int64_t (*status)(void *d, int nonblock);
     int64_t (*dup)(void *d, int fd);
     int64_t (*close)(void *d, int fd);
+    int64_t (*slept)(void *d);
     int64_t (*probe_gil)(void *d, int64_t x);
     int sets; /* 1: epoll sets are watched by the host */
     uint32_t forks;  /* how often this process has forked or been forked */

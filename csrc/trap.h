@@ -261,10 +261,11 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
         pthread_testcancel();                                                                                          \
         struct thread *t = enter();                                                                                    \
         struct catflap_wait wait = wait_begin(t);                                                                      \
-        void *d;                                                                                                       \
+        void *d = NULL;                                                                                                \
         int64_t r;                                                                                                     \
         for (;;) {                                                                                                     \
-            d = lookup(number); /* again: only what is looked up inside can't be retired under us */                       \
+            if (!wait.qtoken) /* only what is looked up inside can't be retired under us; nor what we sleep on */      \
+                d = lookup(number);                                                                                    \
             r = d ? op_call : CATFLAP_STALE;                                                                           \
             if (likely(r >= -4095 || (r != CATFLAP_WAIT && r != CATFLAP_ATTEND)))                                      \
                 break;                                                                                                 \
@@ -284,8 +285,11 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
             }                                                                                                          \
         }                                                                                                              \
         if (likely(r >= -4095)) {                                                                                      \
-            if (unlikely(wait.qtoken))                                                                                 \
+            if (unlikely(wait.qtoken)) {                                                                               \
                 HOT(t, woke, wait.qtoken, 0, 0, 0, 0);                                                                 \
+                if (lookup(number) != d && atomic_load(&host_state) == STATE_UP)                                       \
+                    SLOW(t, slept, d, 0, 0, 0, 0);                                                                     \
+            }                                                                                                          \
             leave(t);                                                                                                  \
             return (type)result(r);                                                                                    \
         }                                                                                                              \
@@ -295,7 +299,7 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
             return (type)result(sleep_end(t, outer, wait.qtoken, kind, data, s));                                      \
         }                                                                                                              \
         leave(t);                                                                                                      \
-        if (d)                                                                                                         \
+        if (d && lookup(number) == d)                                                                                  \
             descriptor_bind(number, NULL, CATFLAP_KERNEL_STALE);                                                           \
         return call;                                                                                                   \
     } while (0)

@@ -34,4 +34,5 @@ cdef long long setsockopt(Description d, int level, int option, size_t value, un
 cdef long long status(Description d, int nonblock) noexcept with gil
 cdef long long dup(Description d, int fd) noexcept with gil
 cdef long long close(Description d, int fd) noexcept with gil
+cdef long long slept(Description d) noexcept with gil
 cdef long long probe_gil(Description d, long long x) noexcept with gil

@@ -230,6 +230,16 @@ def close(d, fd):
         return failed("close", error)
 
 
+def slept(d):
+    """A call that slept is over, and its number stands for something else by now."""
+    try:
+        if isinstance(d.queue, LoopQueue):
+            d.slept()
+        return 0
+    except BaseException as error:
+        return failed("slept", error)
+
+
 def probe_gil(d, x):
     """As probe, with the GIL."""
     return x
@@ -271,6 +281,7 @@ def native():
         "status": raw.address_of(status),
         "dup": raw.address_of(dup),
         "close": raw.address_of(close),
+        "slept": raw.address_of(slept),
         "probe_gil": raw.address_of(probe_gil),
     }
 
@@ -309,5 +320,6 @@ def interpreted():
         "status": (status, True),
         "dup": (dup, True),
         "close": (close, True),
+        "slept": (slept, True),
         "probe_gil": (probe_gil, True),
     }

@@ -8,6 +8,7 @@ from libos.runtime cimport instrument
 cdef class LoopStream(Stream):
     cdef public size_t end
     cdef public LoopQueue loop
+    cdef public bint orphaned
     cdef public long long receive_timeout, send_timeout
     cdef public unsigned long long misses
     cdef long long connect(self, size_t address, unsigned int length, size_t qt) noexcept nogil

@@ -4,10 +4,13 @@ An operation that has to wait spins while that pays, then arms this thread's bel
 on bell and spine from bare C and asks again. struct catflap_wait keeps what earlier turns of the same call have done.
 """
 
+from os import close, dup
+
 from interpose import abi, description, interest, linux, watching
 from interpose.stream import Stream
 from libos import calls, endpoint, layout, raw, rings
 from libos.loop_queue import LoopQueue
+from libos.memory_file import high
 from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
@@ -22,6 +25,7 @@ class LoopStream(Stream):
         self.loop = queue
         self.receive_timeout = 0
         self.send_timeout = 0
+        self.orphaned = False  # closed under a sleeping call
         self.misses = 0  # spins in a row that found nothing
 
     def handle(self):
@@ -157,12 +161,35 @@ class LoopStream(Stream):
         elif bell:
             left = watching.MILLISECOND
         raw.store(self.end + layout.SLEEPS, raw.load(self.end + layout.SLEEPS) + 1)
+        if raw.load(qt) == 0:  # who closes the last number meanwhile leaves the connection to us
+            raw.fetch_add(self.end + layout.SLEEPERS, 1)
+            raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP, self.end + layout.SLEEPERS))
         raw.store(qt + layout.W_FD, self.queue.fd)
         events = linux.POLLIN | linux.POLLRDHUP if mask == 1 else linux.POLLRDHUP
         if raw.load(self.end + layout.OUT_STATE) == layout.REPLAYING:
             events |= linux.POLLOUT
         raw.store(qt + layout.W_EVENTS, events)
         return watching.rest(qt, left, layout.NEVER)
+
+    def close_number(self, number):
+        """As Description's; a call that sleeps on the connection keeps it alive, as the kernel does (close(2), notes)."""
+        if self.numbers == {number} and raw.load(self.end + layout.SLEEPERS):
+            try:
+                self.queue.move(high(dup(number)))
+                self.orphaned = True
+                self.numbers.clear()
+                return False
+            except OSError:
+                pass  # no descriptor left: it is cut short
+        return Stream.close_number(self, number)
+
+    def slept(self):
+        """A call that slept on a number that is not ours any more is over."""
+        if self.orphaned and not raw.load(self.end + layout.SLEEPERS):
+            self.orphaned = False
+            description.PROCESS.libos.release(self.queue)
+            close(self.queue.fd)
+            description.retire(self)
 
     def leave(self):
         return 1 if endpoint.leave(self.end) else 0

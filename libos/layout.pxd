@@ -46,6 +46,7 @@ cdef extern from * nogil:
         CATFLAP_L_FULL_HEAD = 352,
         CATFLAP_L_OWNER = 360,
         CATFLAP_L_LEFT = 368,
+        CATFLAP_L_SLEEPERS = 376,
         CATFLAP_L_RECORD = 384,
         CATFLAP_L_NOTES = 4096,
         CATFLAP_L_NOTED = 65536,
@@ -135,6 +136,7 @@ cdef extern from * nogil:
     int FULL_HEAD "CATFLAP_L_FULL_HEAD"
     int OWNER "CATFLAP_L_OWNER"
     int LEFT "CATFLAP_L_LEFT"
+    int SLEEPERS "CATFLAP_L_SLEEPERS"
     int RECORD "CATFLAP_L_RECORD"
     int NOTES "CATFLAP_L_NOTES"
     int NOTED "CATFLAP_L_NOTED"

@@ -51,6 +51,7 @@ REPLAY = 344
 FULL_HEAD = 352
 OWNER = 360
 LEFT = 368
+SLEEPERS = 376
 RECORD = 384
 
 # the table of records, in an area of its own size's alignment: what the family shares, then what each process has for itself

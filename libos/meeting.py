@@ -116,6 +116,8 @@ class Meeting:
         try:
             slot, family, process = self.check(text)
             page, memory = fds
+            if process == self.family.identity:
+                process += b"/other"  # both ends are ours: the pair is mapped a second time, from the other side
             pair = self.family.pairs.get(process)
             if pair is None or pair.identity != os.fstat(memory).st_ino:
                 pair = self.family.keep(process, Pair(high(fds.pop()), 0))

@@ -99,7 +99,7 @@ def environment(libos, *, pure=False, log=None, preload=None, before=(), after=(
     if libos != "kernel":
         libraries.append(preload or PRELOAD)
         env["CATFLAP_LIBOS"] = libos
-        env["CATFLAP_WORTH"] = env["SCENARIO_WARM"] = "1"
+        env["CATFLAP_WORTH"] = "1"
         env["CATFLAP_PURE"] = "1" if pure else ""
         if log:
             env["CATFLAP_LOG"] = log

@@ -46,6 +46,11 @@ SAMPLE = {
 DATAGRAMS = {"table_of_udp", "readers_of_one_datagram_socket"}
 
 
+# scenarios whose connections are not used before, so that auto leaves them on the kernel: odd addresses (docs/differences.md),
+# and options that leave a connection in use without a window, on the kernel too
+COLD = {"bad_addresses", "table_of_connection"}
+
+
 def families():
     names = sorted(name[:-2] for name in os.listdir(flap.SOURCES) if name.endswith(".c"))
     return [name for name in names if flap.scenarios(name + ".c")]
@@ -73,9 +78,10 @@ def cells():
 def test_agrees_with_kernel(preload, oracle, family, scenario, libos, pure, fortified):
     limit = SLOW.get(scenario, LIMIT)
     fortified = fortified or family in ALWAYS_FORTIFIED
-    expected = oracle(family + ".c", scenario, limit, family in ALWAYS_FORTIFIED)
+    warm = {"SCENARIO_WARM": "1"} if libos == "auto" and scenario not in COLD else {}
+    expected = oracle(family + ".c", scenario, limit, family in ALWAYS_FORTIFIED, warm)
     program = flap.compiled(family + ".c", fortify=fortified)
-    result = flap.run([program, scenario], libos, pure=pure, timeout=limit * (3 if pure else 1))
+    result = flap.run([program, scenario], libos, pure=pure, timeout=limit * (3 if pure else 1), env=warm)
     assert not result.timed_out, f"hangs under {libos}:\n{result}"
     assert result.stdout.decode().splitlines() == expected.stdout.decode().splitlines(), str(result)
     assert result.status == expected.status, str(result)
