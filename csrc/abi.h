@@ -78,6 +78,7 @@ struct catflap_ops {
     int64_t (*interest)(void *d, int ep, int op, int fd, uintptr_t event);
     int64_t (*set_closed)(int ep);
     int64_t (*nested)(int ep);
+    int64_t (*set_copied)(int ep, int to);
     int64_t (*leave)(void *d);
     int64_t (*pending)(void *d, int outward);
     int64_t (*woke)(uint64_t qtoken, int op, uintptr_t data, int64_t result);

@@ -9,6 +9,7 @@
 bool in_vfork_child(void);
 void epoll_set_closed(int ep);
 bool epoll_set_is_marked(int ep);
+void epoll_set_copied(int ep, int to);
 
 /* The number is about to leave its description. */
 void forget(int fd)
@@ -36,10 +37,12 @@ void forget(int fd)
 /* `to` is a copy of a descriptor of ours. */
 static int copied(int fd, int to)
 {
+    if (!in_vfork_child())
+        epoll_set_copied(fd, to);
     if (unlikely(to >= 0 && to != fd && lookup(to)))
         forget(to); /* the kernel gives this number away: it was closed behind our back */
-    if (to >= 0 && in_vfork_child())
-        go_plain(fd); /* for the image that follows */
+    if (to >= 0 && (to <= 2 || in_vfork_child()))
+        go_plain(fd); /* for stdio, and for the image that follows */
     if (to < 0 || !lookup(fd) || bypass() || in_vfork_child())
         return to;
     int error = errno;
@@ -83,7 +86,7 @@ EXPORT int dup(int fd)
 
 static bool concerns_us(int fd, int to)
 {
-    return lookup(fd) || lookup(to) || epoll_set_is_marked(to);
+    return lookup(fd) || lookup(to) || epoll_set_is_marked(fd) || epoll_set_is_marked(to);
 }
 
 EXPORT int dup2(int fd, int to)
@@ -122,10 +125,13 @@ EXPORT int fcntl(int fd, int cmd, ...)
     long arg = va_arg(ap, long);
     va_end(ap);
     int r = next.fcntl(fd, cmd, arg);
-    if (likely(r < 0 || !lookup(fd)))
+    if (likely(r < 0 || (!lookup(fd) && !epoll_set_is_marked(fd))))
         return r;
-    if (cmd == F_SETFL)
+    if (cmd == F_SETFL) {
+        if (arg & O_ASYNC)
+            go_plain(fd); /* only the kernel sends signals */
         status(fd, arg & O_NONBLOCK);
+    }
     else if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
         copied(fd, r);
     return r;
@@ -146,6 +152,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
             *(int *)arg += (int)HOT(t, pending, d, (int)request == SIOCOUTQ, 0, 0, 0);
         leave(t);
     }
+    if (r == 0 && (int)request == FIOASYNC && *(int *)arg)
+        go_plain(fd);
     if (r == 0 && (int)request == FIONBIO && lookup(fd))
         status(fd, *(int *)arg != 0);
     return r;

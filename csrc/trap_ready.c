@@ -66,6 +66,18 @@ bool epoll_set_is_marked(int ep)
     return (unsigned)ep < 65536 && (atomic_load_explicit(&marked_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1);
 }
 
+void epoll_set_copied(int ep, int to)
+{
+    if (likely(to < 0 || !epoll_set_is_marked(ep)) || (unsigned)to >= 65536)
+        return;
+    atomic_fetch_or(&marked_sets[to >> 6], 1ull << (to & 63));
+    if (ops.sets && !bypass_hot()) {
+        struct thread *t = enter();
+        HOT(t, set_copied, ep, to, 0, 0, 0);
+        leave(t);
+    }
+}
+
 void epoll_set_closed(int ep)
 {
     if (!epoll_set_is_marked(ep))

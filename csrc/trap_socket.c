@@ -17,6 +17,8 @@ static int offer(int fd, int domain, int type)
 {
     if (fd < 0)
         return fd;
+    if (unlikely(fd <= 2) && streams_only)
+        return left(fd, CATFLAP_KERNEL_LEFT); /* stdio uses these numbers by itself */
     if (!host_ready()) {
         int reason = atomic_load(&kernel_reason);
         return reason && !in_vfork_child() ? left(fd, reason) : fd;

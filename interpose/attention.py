@@ -58,22 +58,34 @@ def learn(d):
         for name, option in (("receive_timeout", SO_RCVTIMEO), ("send_timeout", SO_SNDTIMEO)):
             seconds, micros = struct.unpack("=qq", sock.getsockopt(SOL_SOCKET, option, 16))
             setattr(d, name, min(seconds * 1000000000 + micros * 1000, 1 << 62))
-        limits(d.queue.end, sock)
+        limits(d, sock)
     finally:
         sock.detach()
 
 
-def limits(end, sock):
+def bounds(d):
+    """An option of an upgraded connection has changed."""
+    sock = _socket.socket(fileno=d.queue.fd)
+    try:
+        limits(d, sock)
+    finally:
+        sock.detach()
+
+
+def limits(d, sock):
     """Buffers whose sizes the program has set itself bound what may be in flight (socket(7), SO_BUF_LOCK)."""
+    end = d.queue.end
+    raw.store(end + layout.LOWAT, max(d.lowat - 1, 0))
+    if not raw.load(end + layout.IN):
+        return
     try:
         locked = sock.getsockopt(SOL_SOCKET, SO_BUF_LOCK)
     except OSError:  # Linux < 5.15 can't say
         return
     if locked & 2:
         raw.store(raw.load(end + layout.IN) + layout.H_WINDOW, sock.getsockopt(SOL_SOCKET, SO_RCVBUF))
-    window = raw.load(raw.load(end + layout.OUT) + layout.H_WINDOW)
     if locked & 1:
-        raw.store(end + layout.LIMIT, sock.getsockopt(SOL_SOCKET, SO_SNDBUF) + (window or layout.BIG))
+        raw.store(end + layout.LIMIT, sock.getsockopt(SOL_SOCKET, SO_SNDBUF))
 
 
 def new_bell(fd):

@@ -13,6 +13,10 @@ cdef extern from * nogil:
         CATFLAP_B_MISSES = 72,
         CATFLAP_B_EP = 80,
         CATFLAP_B_NESTED = 88,
+        CATFLAP_B_EMPTIES = 96,
+        CATFLAP_B_LOOKED = 104,
+        CATFLAP_B_ENDING = 112,
+        CATFLAP_B_NUMBERS = 120,
         CATFLAP_B_TOP = 128,
         CATFLAP_B_READY = 256,
         CATFLAP_B_BUCKETS = 8448,
@@ -45,6 +49,10 @@ cdef extern from * nogil:
     int MISSES "CATFLAP_B_MISSES"
     int EP "CATFLAP_B_EP"
     int NESTED "CATFLAP_B_NESTED"
+    int EMPTIES "CATFLAP_B_EMPTIES"
+    int LOOKED "CATFLAP_B_LOOKED"
+    int ENDING "CATFLAP_B_ENDING"
+    int NUMBERS "CATFLAP_B_NUMBERS"
     int TOP "CATFLAP_B_TOP"
     int READY "CATFLAP_B_READY"
     int BUCKETS "CATFLAP_B_BUCKETS"

@@ -2,7 +2,8 @@
 
 A block: how many entries were ever used, its lock, waits begun, entries whose connections may move to a ring, threads that
 wait for it in the kernel, the bell armed for all of it, whether every entry is looked at at each scan, the free entries, where
-the next scan begins, spins in vain, the descriptor, whether another set or poll(2) waits for it as a descriptor; then one bit
+the next scan begins, spins in vain, the descriptor, whether another set or poll(2) waits for it as a descriptor, looks at the kernel in a row that found
+nothing, when the last was, whether a connection is ending, how many numbers the set has; then one bit
 for each entry that has to be looked at (TOP over READY), the entries by what the program recognises them by, the entries.
 """
 
@@ -18,6 +19,10 @@ CURSOR = 64
 MISSES = 72
 EP = 80
 NESTED = 88
+EMPTIES = 96
+LOOKED = 104
+ENDING = 112
+NUMBERS = 120
 TOP = 128
 READY = 256
 BUCKETS = 8448

@@ -141,6 +141,9 @@ class Description:
         """This connection goes where we can't follow. 1 while bytes are on their way back through the kernel."""
         return 0
 
+    def bounds(self):
+        """An option that bounds what is read or in flight has changed."""
+
     def shutdown(self, how):
         """shutdown(2)."""
         return stale(raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0))

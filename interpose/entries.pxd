@@ -22,6 +22,7 @@ cdef long long new_bell(size_t fd) noexcept with gil
 cdef long long free_bell(int bell) noexcept with gil
 cdef long long watch_interest(Description d, int ep, int op, int fd, size_t event) noexcept nogil
 cdef long long nested(int ep) noexcept nogil
+cdef long long set_copied(int ep, int to) noexcept nogil
 cdef long long leave(Description d) noexcept nogil
 cdef long long set_closed(int ep) noexcept nogil
 cdef long long pending(Description d, int outward) noexcept with gil

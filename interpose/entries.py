@@ -146,6 +146,11 @@ def nested(ep):
     return 0
 
 
+def set_copied(ep, to):
+    interest.copied(ep, to)
+    return 0
+
+
 def leave(d):
     """This descriptor goes where we can't follow: its bytes go through the kernel from now on. 1 while some are on their way."""
     return d.leave()
@@ -269,6 +274,7 @@ def native():
         "free_bell": raw.address_of(free_bell),
         "interest": raw.address_of(watch_interest),
         "nested": raw.address_of(nested),
+        "set_copied": raw.address_of(set_copied),
         "leave": raw.address_of(leave),
         "set_closed": raw.address_of(set_closed),
         "pending": raw.address_of(pending),
@@ -308,6 +314,7 @@ def interpreted():
         "free_bell": (free_bell, False),
         "interest": (watch_interest, True),
         "nested": (nested, False),
+        "set_copied": (set_copied, False),
         "leave": (leave, True),
         "set_closed": (set_closed, False),
         "pending": (pending, True),

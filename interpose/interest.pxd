@@ -6,6 +6,7 @@ from libos.runtime cimport wakers
 cdef class Sets:
     cdef public size_t table, watch, lock_at, plain_at, arena, pairs
     cdef public unsigned long long spin, top
+    cdef public size_t spare
 
 cdef Sets SETS_HERE
 
@@ -29,6 +30,8 @@ cdef size_t block_of(unsigned long long ep) noexcept nogil
 cpdef long long control(unsigned long long ep, int op, unsigned long long fd, size_t end, size_t event) noexcept nogil
 @cython.locals(block=size_t, entry=size_t, events="unsigned long long", asked="unsigned long long", r="long long")
 cdef long long control_locked(unsigned long long ep, int op, unsigned long long fd, size_t end, size_t event) noexcept nogil
+@cython.locals(bell="unsigned long long")
+cdef void tell_waiters(size_t block, size_t end) noexcept nogil
 cdef void keep_plain(size_t end) noexcept nogil
 @cython.locals(block=size_t, i="unsigned long long", entry=size_t)
 cpdef void nested(unsigned long long ep) noexcept nogil
@@ -48,6 +51,10 @@ cdef void out_of_bucket(size_t block, size_t entry) noexcept nogil
 cdef void remove(size_t block, size_t entry) noexcept nogil
 @cython.locals(entry=size_t, following=size_t, block=size_t)
 cpdef void forget_end(size_t end) noexcept nogil
+@cython.locals(block=size_t)
+cpdef void copied(unsigned long long ep, unsigned long long to) noexcept nogil
+@cython.locals(ep="unsigned long long")
+cdef unsigned long long other_number(size_t block) noexcept nogil
 @cython.locals(block=size_t, i="unsigned long long", entry=size_t)
 cpdef void forget_set(unsigned long long ep) noexcept nogil
 @cython.locals(entry=size_t, block=size_t)

@@ -21,6 +21,7 @@ class Sets:
         self.watch = wakers.reserve(65536 * 8)  # by end record the first of its entries
         self.lock_at = wakers.reserve(4096)
         self.plain_at = self.lock_at + 64  # waits of poll(2) that the kernel makes now, on connections of ours
+        self.spare = 0  # blocks without a set
         self.top = 0  # above every epoll descriptor that has a block
         self.arena = 0  # of the end records
         self.pairs = 0  # the first pair's block
@@ -140,8 +141,13 @@ def control(ep, op, fd, end, event):
 def control_locked(ep, op, fd, end, event):
     block = block_of(ep)
     if not block and op == linux.EPOLL_CTL_ADD and end and ep < blocks.EPS:
-        block = wakers.reserve(blocks.FIRST + blocks.ENTRIES * blocks.SIZE)
+        block = SETS_HERE.spare
+        if block:
+            SETS_HERE.spare = raw.load(block + blocks.TURN)
+        else:
+            block = wakers.reserve(blocks.FIRST + blocks.ENTRIES * blocks.SIZE)
         raw.store(block + blocks.EP, ep)
+        raw.store(block + blocks.NUMBERS, 1)
         raw.store(SETS_HERE.table + ep * 8, block)
         if ep >= SETS_HERE.top:
             SETS_HERE.top = ep + 1
@@ -177,8 +183,18 @@ def control_locked(ep, op, fd, end, event):
         else:
             fill(block, entry, events, asked, raw.load(event + 4))
             mark(entry)
+            tell_waiters(block, end)
     rings.unlock(block + blocks.LOCK)
     return 0
+
+
+def tell_waiters(block, end):
+    """A connection has come into a set, or is wanted in another way, while threads may wait for it."""
+    if raw.load(block + blocks.PLAIN) and raw.load(end + layout.IN):
+        endpoint.leave(end)  # who waits in the kernel hears only of what goes through it
+    bell = raw.load(block + blocks.ARMED)
+    if bell and raw.load(end + layout.IN):
+        rings.ring_own(end, bell)
 
 
 def keep_plain(end):
@@ -304,12 +320,41 @@ def forget_end(end):
     rings.unlock(SETS_HERE.lock_at)
 
 
+def copied(ep, to):
+    """The number `to` stands for the same set as `ep` (dup(2))."""
+    block = block_of(ep)
+    if not block or to >= blocks.EPS:
+        return
+    rings.lock(SETS_HERE.lock_at)
+    raw.store(SETS_HERE.table + to * 8, block)
+    raw.store(block + blocks.NUMBERS, raw.load(block + blocks.NUMBERS) + 1)
+    if to >= SETS_HERE.top:
+        SETS_HERE.top = to + 1
+    rings.unlock(SETS_HERE.lock_at)
+
+
+def other_number(block):
+    """One number that still stands for a set, or 0."""
+    ep = SETS_HERE.top
+    while ep:
+        ep -= 1
+        if raw.load(SETS_HERE.table + ep * 8) == block:
+            return ep
+    return 0
+
+
 def forget_set(ep):
-    """An epoll descriptor is closed. Its block is kept for the next set of that number."""
+    """An epoll descriptor is closed, perhaps the last of its set."""
     block = block_of(ep)
     if not block:
         return
     rings.lock(SETS_HERE.lock_at)
+    raw.store(SETS_HERE.table + ep * 8, 0)
+    raw.store(block + blocks.NUMBERS, raw.load(block + blocks.NUMBERS) - 1)
+    if raw.load(block + blocks.NUMBERS):
+        raw.store(block + blocks.EP, other_number(block))
+        rings.unlock(SETS_HERE.lock_at)
+        return
     rings.lock(block + blocks.LOCK)
     i = 0
     while i < raw.load(block + blocks.COUNT):
@@ -322,6 +367,8 @@ def forget_set(ep):
     raw.store(block + blocks.LINEAR, 0)
     raw.store(block + blocks.NESTED, 0)
     rings.unlock(block + blocks.LOCK)
+    raw.store(block + blocks.TURN, SETS_HERE.spare)  # never given back: somebody may still be looking at it
+    SETS_HERE.spare = block
     rings.unlock(SETS_HERE.lock_at)
 
 

@@ -16,6 +16,7 @@ cdef class LoopStream(Stream):
     cdef long long block(self, int kind, size_t qt) noexcept nogil
     cdef long long shutdown(self, int how) noexcept nogil
     cdef long long leave(self) noexcept nogil
+    cdef bint blocks(self) noexcept nogil
     cdef bint due(self) noexcept nogil
     cdef bint ringed(self) noexcept nogil
     cdef long long shown(self, size_t address, long long count) noexcept nogil

@@ -31,6 +31,12 @@ class LoopStream(Stream):
     def handle(self):
         return self.end
 
+    def blocks(self):
+        """As sleeps(), exactly: after a fork another process may have changed the mode, and only the kernel knows it."""
+        if self.epoch == raw.load32(description.PROCESS.forks_at):
+            return not self.nonblock
+        return not raw.syscall(linux.SYS_fcntl, self.queue.fd, linux.F_GETFL, 0, 0, 0, 0) & linux.O_NONBLOCK
+
     def block(self, kind, qt):
         """Leave a wait to the kernel's own call, counted: nothing moves to a ring behind the back of who waits there."""
         count = self.end + (layout.STRANGERS_OUT if kind == abi.CATFLAP_PUSH else layout.STRANGERS_IN)
@@ -79,7 +85,7 @@ class LoopStream(Stream):
                 continue
             if r != -linux.EAGAIN:
                 return self.shown(address, done) if done else r
-            if flags & linux.MSG_DONTWAIT or not self.sleeps():
+            if flags & linux.MSG_DONTWAIT or not self.blocks():
                 return self.shown(address, done) if done else r
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
@@ -108,7 +114,7 @@ class LoopStream(Stream):
                     return done
             elif r != -linux.EAGAIN:
                 return done if done else r
-            if flags & linux.MSG_DONTWAIT or not self.sleeps():
+            if flags & linux.MSG_DONTWAIT or not self.blocks():
                 return done if done else -linux.EAGAIN
             if not self.spun(2, qt):
                 r = self.doze(2, qt, self.send_timeout)
@@ -183,6 +189,11 @@ class LoopStream(Stream):
                 pass  # no descriptor left: it is cut short
         return Stream.close_number(self, number)
 
+    def bounds(self):
+        from interpose import attention
+
+        attention.bounds(self)
+
     def slept(self):
         """A call that slept on a number that is not ours any more is over."""
         if self.orphaned and not raw.load(self.end + layout.SLEEPERS):
@@ -197,7 +208,7 @@ class LoopStream(Stream):
     def shutdown(self, how):
         """shutdown(2): the end of what we send is the kernel's to tell, after the ring."""
         if how != linux.SHUT_RD:
-            endpoint.stop_sending(self.end)
+            endpoint.stop_sending(self.end, True)
         return description.stale(raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0))
 
     def recvmsg(self, message, flags, qt):
@@ -211,7 +222,7 @@ class LoopStream(Stream):
             r = self.queue.pop_message(message, flags)
             if r > 0:
                 return self.observed(message, r)
-            if r != -linux.EAGAIN or flags & linux.MSG_DONTWAIT or not self.sleeps():
+            if r != -linux.EAGAIN or flags & linux.MSG_DONTWAIT or not self.blocks():
                 return r
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
@@ -238,7 +249,7 @@ class LoopStream(Stream):
                     return done
             elif r != -linux.EAGAIN:
                 return done if done else r
-            if flags & linux.MSG_DONTWAIT or not self.sleeps():
+            if flags & linux.MSG_DONTWAIT or not self.blocks():
                 return done if done else -linux.EAGAIN
             if not self.spun(2, qt):
                 r = self.doze(2, qt, self.send_timeout)
@@ -246,9 +257,15 @@ class LoopStream(Stream):
                     return done if r == -linux.EAGAIN and done else r
 
     def sendfile(self, in_fd, offset, size, qt):
-        if not self.ringed():
+        if not self.ringed() or not size:
             return Stream.sendfile(self, in_fd, offset, size, qt)
-        return self.staged(in_fd, offset, size, qt)
+        r = self.staged(in_fd, offset, size, qt)
+        if r < 0 and r >= -4095 and r != -linux.EAGAIN and r != -linux.EINTR:
+            # not a file that can be read at a place: the kernel knows what it is
+            endpoint.leave(self.end)
+            if not endpoint.sending(self.end):
+                return self.block(abi.CATFLAP_PUSH, qt)
+        return r
 
     def staged(self, in_fd, offset, size, qt):
         """File pages by way of a heap buffer; what was not pushed is not read (sendfile(2))."""
@@ -260,6 +277,9 @@ class LoopStream(Stream):
         r = 0
         while done < size:
             at = raw.load(offset) if offset else raw.syscall(linux.SYS_lseek, in_fd, 0, 1, 0, 0, 0)
+            if not offset and at < 0:
+                r = at
+                break
             part = size - done if size - done < description.PROCESS.stage else description.PROCESS.stage
             r = raw.syscall(linux.SYS_pread64, in_fd, staged, part, at, 0, 0)
             if r <= 0:
@@ -272,7 +292,7 @@ class LoopStream(Stream):
                     raw.store(offset, at + r)
                 else:
                     raw.syscall(linux.SYS_lseek, in_fd, at + r, 0, 0, 0, 0)
-            elif r != -linux.EAGAIN or not self.sleeps():
+            elif r != -linux.EAGAIN or not self.blocks():
                 break
             elif not self.spun(2, qt):
                 r = self.doze(2, qt, self.send_timeout)

@@ -82,8 +82,11 @@ def have_now(block, entry):
     """The events of one entry."""
     end = raw.load(entry + blocks.END)
     wanted = raw.load(entry + blocks.EVENTS)
-    if raw.load(end + layout.IN) and not endpoint.settle(end):
-        return 0
+    if raw.load(end + layout.IN):
+        if raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.ENDED:
+            raw.store(block + blocks.ENDING, 1)  # what follows the ring only the kernel can tell
+        if not endpoint.settle(end):
+            return 0
     masks(block, entry, end, wanted)
     if not endpoint.upgraded(end):
         return 0

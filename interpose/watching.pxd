@@ -2,7 +2,7 @@ cimport cython
 from interpose cimport abi, blocks, description, interest, linux, scanning
 from libos cimport endpoint, layout, raw, rings
 
-cdef long long MILLISECOND
+cdef long long MILLISECOND, QUIET
 
 cdef long long plain(size_t what, size_t w) noexcept nogil
 cdef void ended(unsigned long long about) noexcept nogil
@@ -10,8 +10,10 @@ cdef void ended(unsigned long long about) noexcept nogil
 cdef void awake(size_t w) noexcept nogil
 cdef void asleep(unsigned long long bell) noexcept nogil
 cdef long long rest(size_t w, long long left, long long deadline) noexcept nogil
-@cython.locals(block=size_t, deadline="long long", turn="unsigned long long", found="long long", r="long long", now="long long")
+@cython.locals(block=size_t, deadline="long long", found="long long", r="long long", now="long long")
 cdef long long wait(unsigned long long ep, size_t events, unsigned long long n, size_t w) noexcept nogil
+@cython.locals(turn="unsigned long long")
+cdef bint quiet(size_t block) noexcept nogil
 @cython.locals(misses="unsigned long long", limit="long long", turns="unsigned long long", found="long long")
 cdef long long spin(size_t block, size_t events, unsigned long long n, size_t w, long long now, long long deadline) noexcept nogil
 @cython.locals(left="long long", bell="unsigned long long", found="long long")

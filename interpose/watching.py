@@ -9,6 +9,7 @@ from libos import endpoint, layout, raw, rings
 
 COMPILED = __file__.endswith(".so")
 MILLISECOND = 1000000
+QUIET = 64  # looks at the kernel that found nothing, until it is asked only now and then
 
 
 def plain(what, w):
@@ -56,23 +57,36 @@ def wait(ep, events, n, w):
             return abi.CATFLAP_SLEEP
         return plain(block + blocks.PLAIN if block else interest.SETS_HERE.lock_at + 256, w)
     awake(w)
-    turn = raw.fetch_add(block + blocks.TURN, 1)
+    raw.store(block + blocks.ENDING, 0)
     found = scanning.scan(block, events, n)
-    if found and (turn & 15 or found == n):
+    if found and (found == n or quiet(block)):
         return found
     r = raw.syscall(linux.SYS_epoll_wait, ep, events + found * blocks.EVENT, n - found, 0, 0, 0)
+    raw.store(block + blocks.EMPTIES, 0 if r else raw.load(block + blocks.EMPTIES) + 1)
     if r > 0:
         scanning.spines(block, events + found * blocks.EVENT, r)
         return scanning.merge(events, found, r)
     if found or r < 0:
         return found if found else r
     now = raw.now()
+    raw.store(block + blocks.LOOKED, now)
     if deadline <= now:
         return 0
     found = spin(block, events, n, w, now, deadline)
     if found:
         return found
     return sleep(block, events, n, w, deadline)
+
+
+def quiet(block):
+    """Whether the kernel need not be asked in this turn: it has had nothing for many, and was asked a moment ago."""
+    turn = raw.fetch_add(block + blocks.TURN, 1)
+    if raw.load(block + blocks.EMPTIES) < QUIET or raw.load(block + blocks.ENDING):
+        return False
+    if turn & 15 == 0 and raw.now() - raw.load(block + blocks.LOOKED) > MILLISECOND // 2:
+        raw.store(block + blocks.LOOKED, raw.now())
+        return False
+    return True
 
 
 def spin(block, events, n, w, now, deadline):

@@ -6,6 +6,7 @@ of the stream, the death of the peer) stays the kernel's.
 """
 
 from posix import register_at_fork
+from time import sleep
 
 from libos import endpoint, layout, meeting, raw, rings
 from libos.family import Family
@@ -15,6 +16,7 @@ from libos.runtime.qtokens import Qtokens
 
 FIRST_QD = 500
 STREAM = 1
+PATIENCE = 100  # milliseconds
 NEVER = (1 << 63) - 1
 FIRST_GAP, LAST_GAP = 2, 512  # uses of a connection between two steps of its meeting
 
@@ -68,7 +70,11 @@ class Catloop:
         if raw.load(end + layout.USERS) == 1 and raw.load(end + layout.IN):
             unread = raw.load(end + layout.IN_STATE) == layout.RING and rings.inbound(end)
             endpoint.close_inward(end)
-            endpoint.stop_sending(end)
+            endpoint.stop_sending(end, True)
+            for _ in range(PATIENCE):
+                if endpoint.settle(end):
+                    break
+                sleep(0.001)  # the kernel is slow to take what the peer had not read
             if unread:
                 meeting.reset_at_close(queue.fd)
 

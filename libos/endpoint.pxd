@@ -1,6 +1,8 @@
 cimport cython
 from libos cimport calls, layout, raw, rings
 
+cdef unsigned long long KEEPS
+
 @cython.locals(place="unsigned long long")
 cdef size_t fd_at(size_t end) noexcept nogil
 cpdef unsigned long long fd_of(size_t end) noexcept nogil
@@ -14,7 +16,7 @@ cdef void lock_in(size_t end) noexcept nogil
 cdef void lock_out(size_t end) noexcept nogil
 @cython.locals(r="long long")
 cpdef long long pop(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
-@cython.locals(there="unsigned long long")
+@cython.locals(there="unsigned long long", header=size_t, head="unsigned long long")
 cdef long long pop_ring(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(r="long long")
 cdef long long pop_spine(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
@@ -26,14 +28,15 @@ cpdef long long push(size_t end, size_t address, unsigned long long size, int fl
 cdef long long push_locked(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 cdef long long full(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 cdef long long push_beside(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
-@cython.locals(tail="unsigned long long", at="unsigned long long", level="unsigned long long", count="unsigned long long", mask="unsigned long long", r="long long")
+@cython.locals(header=size_t, head="unsigned long long", tail="unsigned long long", at="unsigned long long", level="unsigned long long", count="unsigned long long", mask="unsigned long long", r="long long")
 cdef long long replay(size_t end) noexcept nogil
-cdef void stop(size_t end) noexcept nogil
-@cython.locals(r="long long")
+cdef void finish(size_t end) noexcept nogil
+@cython.locals(r="long long", closed="unsigned long long")
 cpdef bint settle(size_t end) noexcept nogil
-cpdef void stop_sending(size_t end) noexcept nogil
+cpdef void stop_sending(size_t end, bint last) noexcept nogil
 @cython.locals(header=size_t)
 cpdef void close_inward(size_t end) noexcept nogil
+cdef bint unread(size_t end) noexcept nogil
 cpdef bint leave(size_t end) noexcept nogil
 cpdef void try_mark(size_t end) noexcept nogil
 @cython.locals(sent="long long")

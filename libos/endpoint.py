@@ -15,6 +15,7 @@ Results are counts, 0 at the end of the stream, or errors exactly as the kernel 
 from libos import calls, layout, raw, rings
 
 COMPILED = __file__.endswith(".so")
+KEEPS = 65536  # bytes that the kernel surely takes from a socket whose sends all went elsewhere
 
 
 def fd_at(end):
@@ -56,8 +57,9 @@ def look_next(end):
 
 
 def lock_in(end):
-    if rings.lock(end + layout.IN_LOCK):
-        raw.store(raw.load(end + layout.IN) + layout.H_HEAD, raw.load(end + layout.HEAD))
+    if rings.lock(end + layout.IN_LOCK) and raw.load(end + layout.IN):
+        # its owner died between publishing a head and noting it
+        raw.store(end + layout.HEAD, raw.load(raw.load(end + layout.IN) + layout.H_HEAD) & layout.POSITIONS)
 
 
 def lock_out(end):
@@ -82,6 +84,10 @@ def pop(end, address, size, flags):
 
 def pop_ring(end, address, size, flags):
     """The hot path: nothing but the ring while there is something in it."""
+    header = raw.load(end + layout.IN)
+    if raw.load(header + layout.H_HEAD) & layout.CLOSED:
+        raw.store(end + layout.IN_STATE, layout.PLAIN)
+        return kernel_pop(end, address, size, flags & calls.KEPT)
     there = rings.inbound_here(end)
     if there == 0:
         if raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.ENDED and rings.inbound(end) == 0:
@@ -102,8 +108,12 @@ def pop_ring(end, address, size, flags):
             raw.load(end + layout.IN_RING), raw.load(end + layout.IN_MASK), raw.load(end + layout.HEAD), address, there, True
         )
     if not flags & calls.PEEK:
-        raw.store(end + layout.HEAD, raw.load(end + layout.HEAD) + there)
-        raw.store(raw.load(end + layout.IN) + layout.H_HEAD, raw.load(end + layout.HEAD))
+        head = raw.load(end + layout.HEAD)
+        # the only commit point; it fails when the sender has taken these bytes back
+        if not raw.compare_exchange(header + layout.H_HEAD, head, head + there):
+            raw.store(end + layout.IN_STATE, layout.PLAIN)
+            return kernel_pop(end, address, size, flags & calls.KEPT)
+        raw.store(end + layout.HEAD, head + there)
         rings.tell_sender(end)
     return there
 
@@ -156,7 +166,7 @@ def push_locked(end, address, size, flags):
         if raw.load(header + layout.H_AGREED) == 1 and raw.load(end + layout.STRANGERS_OUT) == 0:
             publish_mark(end)
     if raw.load(end + layout.OUT_STATE) == layout.RING and flags & calls.SPINE_ONLY:
-        stop(end)
+        return push_beside(end, address, size, flags)
     if raw.load(end + layout.OUT_STATE) != layout.RING:
         return push_beside(end, address, size, flags)
     free = rings.capacity(end)
@@ -191,7 +201,7 @@ def full(end, address, size, flags):
     if raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED:
         return push_beside(end, address, size, flags)
     if hung_up(end):
-        stop(end)
+        finish(end)
         return kernel_push(end, address, size, flags)
     rings.owe_edge(end)
     return -calls.EAGAIN
@@ -199,25 +209,28 @@ def full(end, address, size, flags):
 
 def push_beside(end, address, size, flags):
     """A push of a direction that is not in the ring, or is no more."""
-    if raw.load(end + layout.OUT_STATE) == layout.RING or raw.load(end + layout.OUT_STATE) == layout.REPLAYING:
-        if replay(end) < 0:
-            return -calls.EAGAIN
+    if sending(end) and replay(end) < 0:
+        return -calls.EAGAIN
     return kernel_push(end, address, size, flags)
 
 
 def replay(end):
-    """The receiver has closed the ring: what it has not taken goes through the kernel. 0 when done, else -EAGAIN."""
+    """Leave the ring: what the receiver has not taken goes through the kernel. 0 when done, else -EAGAIN. Under the lock."""
     tail = raw.load(end + layout.TAIL)
+    header = raw.load(end + layout.OUT)
     if raw.load(end + layout.OUT_STATE) == layout.RING:
-        raw.store(end + layout.REPLAY, tail - rings.outbound(end) if rings.outbound(end) <= tail else tail)
+        head = raw.fetch_or(header + layout.H_HEAD, layout.CLOSED) & layout.POSITIONS
+        raw.store(end + layout.REPLAY, head if 0 <= tail - head <= layout.BIG else tail)
         raw.store(end + layout.OUT_STATE, layout.REPLAYING)
+        raw.fetch_or(header + layout.H_TAIL, layout.ENDED)
+        rings.tell_receiver(end)
     at = raw.load(end + layout.REPLAY)
     r = 0
     while at < tail:
         level = 0
         count = tail - at
         while level < raw.load(end + layout.OUT_LEVEL):
-            r = raw.load(raw.load(end + layout.OUT) + layout.H_GROWN + level * 8) - 1
+            r = raw.load(header + layout.H_GROWN + level * 8) - 1
             if at < r:
                 if count > r - at:
                     count = r - at
@@ -234,12 +247,12 @@ def replay(end):
         at += r
         raw.store(end + layout.REPLAY, at)
     raw.store(end + layout.OUT_STATE, layout.KERNEL)
-    raw.store(raw.load(end + layout.OUT) + layout.H_RETURNED, 1)
+    raw.store(header + layout.H_RETURNED, 1)
     return 0
 
 
-def stop(end):
-    """We leave the ring for good; the receiver finishes it and finds the rest in the kernel. Under the lock."""
+def finish(end):
+    """We leave the ring for good, and the receiver finishes it: for what the kernel could not keep. Under the lock."""
     raw.store(end + layout.OUT_STATE, layout.KERNEL)
     raw.fetch_or(raw.load(end + layout.OUT) + layout.H_TAIL, layout.ENDED)
     rings.tell_receiver(end)
@@ -247,27 +260,26 @@ def stop(end):
 
 def settle(end):
     """Do our part of a receiver's leaving, if it has left. False while bytes are still to be sent once more."""
-    if not raw.load(end + layout.OUT) or not raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED:
+    if not raw.load(end + layout.OUT) or not sending(end):
         return True
-    if raw.load(end + layout.OUT_STATE) != layout.RING and raw.load(end + layout.OUT_STATE) != layout.REPLAYING:
+    closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
+    if not closed and raw.load(end + layout.OUT_STATE) == layout.RING:
         return True
     lock_out(end)
-    r = 0
-    if raw.load(end + layout.OUT_STATE) == layout.RING or raw.load(end + layout.OUT_STATE) == layout.REPLAYING:
-        r = replay(end)
+    r = replay(end) if sending(end) else 0
     rings.unlock(end + layout.OUT_LOCK)
     return r == 0
 
 
-def stop_sending(end):
-    """Our direction goes back to the kernel, which alone can end it or hand it on."""
+def stop_sending(end, last):
+    """Our direction goes back to the kernel, which alone can end it or hand it on; `last` when nothing follows."""
     if not raw.load(end + layout.OUT):
         return
     lock_out(end)
-    if raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED and sending(end):
+    if raw.load(end + layout.OUT_STATE) == layout.RING and last and rings.outbound(end) > KEEPS:
+        finish(end)
+    elif sending(end):
         replay(end)
-    elif raw.load(end + layout.OUT_STATE) == layout.RING:
-        stop(end)
     elif raw.load(end + layout.OUT_STATE) == layout.PLAIN:
         raw.store(end + layout.OUT_STATE, layout.KERNEL)
     rings.unlock(end + layout.OUT_LOCK)
@@ -288,6 +300,11 @@ def close_inward(end):
     rings.ring_bell(end, raw.load(end + layout.OUT) + layout.H_BELL)
 
 
+def unread(end):
+    """Whether the peer had pushed more than we took when the ring was closed."""
+    return raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.POSITIONS != raw.load(end + layout.HEAD)
+
+
 def leave(end):
     """Back to the kernel for good, in both directions. True while bytes of the ring are on their way back through it."""
     if not raw.load(end + layout.LEFT):
@@ -298,8 +315,10 @@ def leave(end):
         return False
     if not raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.CLOSED:
         close_inward(end)
-        stop_sending(end)
-    return rings.inbound(end) != 0 and not raw.load(raw.load(end + layout.IN) + layout.H_RETURNED)
+        stop_sending(end, False)
+    if not settle(end):
+        return True
+    return unread(end) and not raw.load(raw.load(end + layout.IN) + layout.H_RETURNED)
 
 
 def try_mark(end):
@@ -340,7 +359,7 @@ def ready(end, mask):
     if mask & 1 and raw.load(end + layout.IN_STATE) != layout.PLAIN:
         if raw.load(end + layout.IN_STATE) == layout.AGREED:
             reach_mark(end)
-        if raw.load(end + layout.IN_STATE) == layout.RING and rings.inbound(end):
+        if raw.load(end + layout.IN_STATE) == layout.RING and rings.inbound(end) > raw.load(end + layout.LOWAT):
             r = 1
     if mask & 2 and raw.load(end + layout.OUT_STATE) == layout.RING and writable(end):
         r |= 2

@@ -148,6 +148,7 @@ class Family:
         raw.store(end + layout.PEER_BELLS, self.pages[key])
         raw.store(end + layout.OUR_BELLS, self.page)
         raw.store(end + layout.PEER_NAMES, self.names_of(key))
+        raw.store(end + layout.OWN_NAMES, self.names_of(self.key))
         raw.store(end + layout.BELL_SOCKET, self.socket.fileno())
 
     def names_of(self, key):

@@ -40,8 +40,8 @@ cdef extern from * nogil:
         CATFLAP_L_LIMIT = 304,
         CATFLAP_L_SPINS = 312,
         CATFLAP_L_SLEEPS = 320,
-        CATFLAP_L_REASON = 328,
-        CATFLAP_L_SHARED = 336,
+        CATFLAP_L_OWN_NAMES = 328,
+        CATFLAP_L_LOWAT = 336,
         CATFLAP_L_REPLAY = 344,
         CATFLAP_L_FULL_HEAD = 352,
         CATFLAP_L_OWNER = 360,
@@ -130,8 +130,8 @@ cdef extern from * nogil:
     int LIMIT "CATFLAP_L_LIMIT"
     int SPINS "CATFLAP_L_SPINS"
     int SLEEPS "CATFLAP_L_SLEEPS"
-    int REASON "CATFLAP_L_REASON"
-    int SHARED "CATFLAP_L_SHARED"
+    int OWN_NAMES "CATFLAP_L_OWN_NAMES"
+    int LOWAT "CATFLAP_L_LOWAT"
     int REPLAY "CATFLAP_L_REPLAY"
     int FULL_HEAD "CATFLAP_L_FULL_HEAD"
     int OWNER "CATFLAP_L_OWNER"

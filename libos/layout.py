@@ -45,8 +45,8 @@ PAIR_FD = 296
 LIMIT = 304
 SPINS = 312
 SLEEPS = 320
-REASON = 328
-SHARED = 336
+OWN_NAMES = 328
+LOWAT = 336
 REPLAY = 344
 FULL_HEAD = 352
 OWNER = 360
@@ -109,7 +109,7 @@ LOOK = 64
 
 # outside of what a small C constant can be
 NEVER = 0x7FFFFFFFFFFFFFFF
-# above a position: the receiver has closed the ring, the sender has left it
+# above a tail: the receiver has closed the ring, the sender has left it; CLOSED above a head: the sender has taken back the rest
 CLOSED = 1 << 63
 ENDED = 1 << 62
 POSITIONS = (1 << 62) - 1

@@ -16,7 +16,7 @@ cdef void span(size_t ring, unsigned long long mask, unsigned long long at, size
 @cython.locals(header=size_t, first=bint, region=size_t)
 cpdef size_t place(size_t end, unsigned long long level, bint outward) noexcept nogil
 cpdef unsigned long long mask_of(unsigned long long level) noexcept nogil
-@cython.locals(used="long long")
+@cython.locals(used="long long", header=size_t)
 cpdef unsigned long long inbound(size_t end) noexcept nogil
 @cython.locals(used="unsigned long long", level="unsigned long long", grown="unsigned long long", left="long long")
 cdef unsigned long long inbound_here(size_t end) noexcept nogil
@@ -28,12 +28,16 @@ cdef unsigned long long room(size_t end) noexcept nogil
 cdef unsigned long long capacity(size_t end) noexcept nogil
 @cython.locals(level="unsigned long long", limit="unsigned long long")
 cdef bint grow(size_t end) noexcept nogil
+@cython.locals(limit="unsigned long long", window="unsigned long long")
+cdef unsigned long long limit_of(size_t end) noexcept nogil
 cdef void soil(size_t end) noexcept nogil
 @cython.locals(slot="unsigned long long", word=size_t)
 cdef void mark_dirty(size_t end, size_t area) noexcept nogil
 cdef void owe_edge(size_t end) noexcept nogil
-@cython.locals(bell="unsigned long long", name=size_t)
+@cython.locals(bell="unsigned long long")
 cdef void ring_bell(size_t end, size_t word) noexcept nogil
+cdef void ring_own(size_t end, unsigned long long bell) noexcept nogil
+cdef void ring(size_t end, size_t name) noexcept nogil
 @cython.locals(header=size_t)
 cpdef void tell_receiver(size_t end) noexcept nogil
 @cython.locals(header=size_t)

@@ -91,7 +91,10 @@ def mask_of(level):
 
 def inbound(end):
     """Bytes in the rings towards us. A tail that can't be is a hostile peer's, and its own loss: nothing is there."""
-    used = (raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.POSITIONS) - raw.load(end + layout.HEAD)
+    header = raw.load(end + layout.IN)
+    if raw.load(header + layout.H_HEAD) & layout.CLOSED:
+        return 0
+    used = (raw.load(header + layout.H_TAIL) & layout.POSITIONS) - raw.load(end + layout.HEAD)
     return used if 0 <= used <= layout.BIG else 0
 
 
@@ -119,7 +122,7 @@ def inbound_here(end):
 
 def outbound(end):
     """Bytes in the rings towards the peer that it has not taken; all of it when its head can't be."""
-    used = raw.load(end + layout.TAIL) - raw.load(raw.load(end + layout.OUT) + layout.H_HEAD)
+    used = raw.load(end + layout.TAIL) - (raw.load(raw.load(end + layout.OUT) + layout.H_HEAD) & layout.POSITIONS)
     return used if 0 <= used <= layout.BIG else layout.BIG
 
 
@@ -133,14 +136,23 @@ def room(end):
 def capacity(end):
     """Bytes that may be in flight: the ring's, or what SO_SNDBUF and the peer's SO_RCVBUF allow (socket(7))."""
     size = raw.load(end + layout.OUT_MASK) + 1
-    limit = raw.load(end + layout.LIMIT)
+    limit = limit_of(end)
     return limit if limit and limit < size else size
+
+
+def limit_of(end):
+    """Bytes that both programs' buffer sizes allow, 0 when ours has set none."""
+    limit = raw.load(end + layout.LIMIT)
+    if limit:
+        window = raw.load(raw.load(end + layout.OUT) + layout.H_WINDOW)
+        limit += window if 0 < window < layout.BIG else layout.BIG
+    return limit
 
 
 def grow(end):
     """What is pushed from now on goes to the next larger ring. False when there is none. Under the lock."""
     level = raw.load(end + layout.OUT_LEVEL) + 1
-    limit = raw.load(end + layout.LIMIT)
+    limit = limit_of(end)
     if level >= layout.LEVELS or (limit and limit <= raw.load(end + layout.OUT_MASK) + 1):
         return False
     raw.store(end + layout.OUT_RING, place(end, level, True))
@@ -179,8 +191,17 @@ def ring_bell(end, word):
     bell = raw.load(word)
     if bell == 0 or bell > 63 or raw.load(raw.load(end + layout.PEER_BELLS) + bell * 64) == 0:
         return
-    # EAGAIN means that it is ringing already; a peer that is gone needs no bell
-    name = raw.load(end + layout.PEER_NAMES) + bell * 64
+    ring(end, raw.load(end + layout.PEER_NAMES) + bell * 64)
+
+
+def ring_own(end, bell):
+    """Wake a thread of our own that sleeps."""
+    if raw.load(raw.load(end + layout.OUR_BELLS) + bell * 64):
+        ring(end, raw.load(end + layout.OWN_NAMES) + bell * 64)
+
+
+def ring(end, name):
+    """One datagram. EAGAIN means that the bell is ringing already, and who is gone needs none."""
     raw.syscall(calls.SYS_sendto, raw.load(end + layout.BELL_SOCKET), name, 1, calls.DONTWAIT, name + 8, raw.load(name))
 
 
@@ -194,8 +215,7 @@ def tell_receiver(end):
 
 
 def tell_sender(end):
-    """There is room again."""
-    raw.fence()
+    """There is room again; the head was published with a full barrier."""
     header = raw.load(end + layout.IN)
     if raw.load(header + layout.H_ROOM_WATCHED):
         soil(end)

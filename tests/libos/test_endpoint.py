@@ -69,7 +69,7 @@ def test_peek_takes_nothing():
 def test_end_of_stream_comes_after_the_ring():
     with loops.pair() as (left, right):
         left.push(b"last")
-        endpoint.stop_sending(left.end)
+        endpoint.stop_sending(left.end, True)
         left.sock.shutdown(socket.SHUT_WR)
         assert right.pop(2) == b"la"
         assert right.pop(9) == b"st"

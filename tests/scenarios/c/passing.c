@@ -281,15 +281,16 @@ SCENARIO(writer_ahead_of_its_reader)
         ahead += n;
     SAY(ahead >= 200000);
     long back = 0;
+    bool right = true;
     static char in[1 << 16];
     while (back < ahead) {
         long want = (long)sizeof in - back % (long)sizeof in;
         if (want > ahead - back)
             want = ahead - back;
-        CHECK(recv_all(p[1], in, (size_t)want));
-        CHECK(memcmp(in, buf + back % (long)sizeof in, (size_t)want) == 0);
+        right &= recv_all(p[1], in, (size_t)want) && memcmp(in, buf + back % (long)sizeof in, (size_t)want) == 0;
         back += want;
     }
+    SAY(right);
     nonblocking(p[1], true);
     SAY(recv(p[1], in, 1, 0));
 }
