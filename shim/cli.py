@@ -215,17 +215,18 @@ def clean(verbose):
     """Remove what killed processes have left behind."""
     from shim import clean
 
-    found = clean.left_over()
+    status, found = 0, clean.left_over()
     for path in found:
-        why = clean.remove(path)
-        if why:
-            return run.complain(f"clean {path}", f"can't be removed: {why}", "remove it by hand")
-        click.echo(f"removed {path}")
+        failure = clean.remove(path)
+        if failure:
+            status = run.complain(f"clean {path}", f"can't be removed: {failure}", "remove it by hand", 1)
+        else:
+            click.echo(f"removed {path}")
     if not found:
         click.echo("nothing left over")
     for name, pid, program_name in clean.sockets() if verbose else ():
         click.echo(f"in use: {name} of {program_name} ({pid or 'another user'})")
-    return 0
+    return status
 
 
 @cli.command()

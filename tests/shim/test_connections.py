@@ -1,0 +1,381 @@
+"""`catflap top` and `catflap why`, on real programs in every state that a descriptor can be in."""
+
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import termios
+
+import pytest
+from puppets import STRINGS, Puppet, connect, talk
+
+from libos import layout
+from shim import inside, reasons, top
+from shim.connections import Snapshot
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+def why(catflap, target):
+    done = catflap("why", "--json", target)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return json.loads(done.stdout)
+
+
+def only(catflap, target):
+    """The one descriptor that `why PID:FD` tells of."""
+    (row,) = why(catflap, target)["descriptors"]
+    return row
+
+
+def connections(catflap):
+    """{(process, descriptor): row} of `top --json`."""
+    done = catflap("top", "--json")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return {(row["pid"], row["fd"]): row for row in json.loads(done.stdout)["connections"]}
+
+
+@pytest.fixture
+def pair(catflap):
+    """(server, client, their descriptors) of an upgraded connection over which 10,000 bytes went both ways."""
+    with Puppet(catflap) as server, Puppet(catflap) as client:
+        here, there = connect(server, client)
+        talk(server, client)
+        yield server, client, here, there
+
+
+def test_upgraded(catflap, pair):
+    server, client, here, there = pair
+    rows = connections(catflap)
+    for pid, fd, peer in ((server.pid, here, client.pid), (client.pid, there, server.pid)):
+        row = rows[pid, fd]
+        assert (row["libos"], row["state"], row["code"], row["name"]) == ("catloop", "upgraded", 0, "")
+        assert 5000 < row["bytes_in"] <= 10000 and 5000 < row["bytes_out"] <= 10000
+        assert row["peer"] == peer and row["program"].startswith("python") and row["protocol"] == "tcp"
+        assert row["level_in"] == row["level_out"] == 0 and row["spins"] + row["sleeps"] > 0
+        assert (row["rate_in"], row["rate_out"]) == (0, 0)
+        assert only(catflap, f"{pid}:{fd}")["state"] == "upgraded"
+    assert rows[server.pid, here]["local"] == rows[client.pid, there]["remote"]
+    assert len([fd for pid, fd in rows if pid == server.pid]) == 1  # what listens is no connection
+    assert [row["fd"] for row in why(catflap, client.pid)["descriptors"]] == [there]
+
+
+def test_rates_and_rings_grow_with_the_bytes(catflap, pair):
+    server, client, here, there = pair
+    before = Snapshot()
+    client.do("sock.setblocking(False); answer = sock.send(bytes(100000))")
+    client.do("sock.setblocking(True); sock.sendall(bytes(1000)); answer = 1")
+    now, rows = top.look(before)
+    (sent,) = [out for row, _, out in rows if (row.pid, row.fd) == (client.pid, there)]
+    assert sent > 0
+    (row,) = [row for row in now.connections if (row.pid, row.fd) == (client.pid, there)]
+    assert row.level_out > 0 and row.bytes_out > 50000
+
+
+def test_tables_for_people(catflap, pair):
+    server, client, here, there = pair
+    done = catflap("top", "--once")
+    (line,) = [line for line in done.stdout.splitlines() if line.split()[:1] == [str(client.pid)]]
+    assert "catloop" in line and "upgraded" in line and "1K/1K" in line and "127.0.0.1:" in line
+    assert re.search(r"^\d+ connections of \d+ processes under Catflap, \d+ upgraded$", done.stdout, re.M)
+    assert catflap("top").stdout.count("catloop") >= 2  # stdout is no terminal
+    text = catflap("why", client.pid).stdout
+    assert f"fd {there}" in text and f"({server.pid})" in text and "upgraded: its bytes" in text
+
+
+def test_live_table_ends_with_control_c(catflap, pair):
+    words, environ = catflap.words("top"), catflap.environ(TERM="xterm")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(words[0], words, environ)
+    termios.tcsetwinsize(terminal, (40, 200))
+    text, pressed = b"", False
+    while True:
+        try:
+            text += os.read(terminal, 65536)
+        except OSError:  # the other side is closed
+            break
+        if text.count(b"catloop") >= 6 and not pressed:  # three times the two ends
+            os.write(terminal, b"\x03")
+            pressed = True
+    os.close(terminal)
+    assert pressed and os.waitpid(pid, 0)[1] == 0
+    assert b"Traceback" not in text
+
+
+def test_ipv6(catflap):
+    with Puppet(catflap) as server, Puppet(catflap) as client:
+        here, there = connect(server, client, "::1")
+        talk(server, client)
+        row = only(catflap, f"{client.pid}:{there}")
+        assert row["state"] == "upgraded" and row["remote"].startswith("[::1]:") and row["protocol"] == "tcp6"
+        assert "[::1]:" in catflap("top", "--once").stdout
+
+
+def test_peer_without_catflap(catflap):
+    with Puppet(catflap, None) as server, Puppet(catflap) as client:
+        here, there = connect(server, client)
+        row = only(catflap, f"{client.pid}:{there}")
+        assert (row["state"], row["code"]) == ("young", 0) and "worth: 1" in row["meaning"]
+        talk(server, client, 3)
+        assert only(catflap, f"{client.pid}:{there}")["state"] == "meeting"
+        talk(server, client, 8000)
+        row = only(catflap, f"{client.pid}:{there}")
+        assert (row["libos"], row["code"], row["name"]) == ("kernel", 10, "CATFLAP_KERNEL_PEER_PLAIN")
+        assert row["peer"] == server.pid and row["peer_program"].startswith("python")
+        assert (row["meaning"], row["remedy"]) == reasons.REASONS[10][1:]
+        assert connections(catflap)[client.pid, there]["code"] == 10
+        assert "10 PEER_PLAIN" in catflap("top", "--once").stdout
+
+
+def test_sockets_without_a_connection(catflap, pair):
+    server, client, here, there = pair
+    numbers = client.do("""
+udp = socket.socket(type=socket.SOCK_DGRAM); udp.bind(("127.0.0.1", 0))
+idle = socket.socket()
+listening = socket.create_server(("127.0.0.1", 0))
+answer = udp.fileno(), idle.fileno(), listening.fileno()
+""")
+    rows = {row["fd"]: row for row in why(catflap, client.pid)["descriptors"]}
+    assert [(rows[fd]["state"], rows[fd]["code"]) for fd in numbers] == [
+        ("kernel", 1),
+        ("unconnected", 0),
+        ("listening", 0),
+    ]
+    assert rows[numbers[0]]["protocol"] == "udp" and rows[numbers[0]]["remedy"].startswith("--libos catnap")
+    assert not {(client.pid, fd) for fd in numbers} & set(connections(catflap))
+
+
+def test_passed_on_both_ends(catflap, pair):
+    server, client, here, there = pair
+    client.do("a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [sock.fileno()])")
+    talk(server, client, 3)
+    for pid, fd in ((client.pid, there), (server.pid, here)):
+        row = only(catflap, f"{pid}:{fd}")
+        assert (row["libos"], row["code"], row["name"]) == ("kernel", 15, "CATFLAP_KERNEL_LEFT")
+        assert row["bytes_in"] > 0
+
+
+def test_two_numbers_and_two_processes(catflap, pair):
+    server, client, here, there = pair
+    other, child = client.do("""
+copy = os.dup(sock.fileno())
+child = os.fork()
+if not child:
+    import signal
+    signal.pause()
+answer = copy, child
+""")
+    try:
+        rows = connections(catflap)
+        for key in ((client.pid, there), (client.pid, other), (child, there), (child, other)):
+            assert rows[key]["state"] == "upgraded" and rows[key]["bytes_out"] == rows[client.pid, there]["bytes_out"]
+    finally:
+        os.kill(child, 9)
+
+
+def test_children_that_serve_one_connection_each(catflap):
+    """The same number in each child is another connection."""
+    with Puppet(catflap) as server, Puppet(catflap) as client:
+        port = server.do("server = socket.create_server(('127.0.0.1', 0)); answer = server.getsockname()[1]")
+        client.do("socks = [socket.create_connection(('127.0.0.1', PORT)) for _ in range(3)]", PORT=port)
+        children = server.do("""
+children = []
+for turn in range(3):
+    peer, _ = server.accept()
+    child = os.fork()
+    if not child:
+        for _ in range(20 * (turn + 1)): peer.sendall(peer.recv(100))
+        import signal
+        signal.pause()
+    children.append(child)
+    number = peer.fileno()
+    peer.close()
+answer = number, children
+""")
+        number, children = children
+        try:
+            client.do("""
+for turn, sock in enumerate(socks):
+    for _ in range(20 * (turn + 1)):
+        sock.sendall(b"x" * 100)
+        sock.recv(100)
+""")
+            rows = connections(catflap)
+            counts = [rows[child, number]["bytes_in"] for child in children]
+            peers = [rows[client.pid, fd]["bytes_out"] for fd in client.do("answer = [s.fileno() for s in socks]")]
+            if not os.environ.get("CATFLAP_PURE"):  # interpreted descriptions don't tell their records
+                assert counts == peers
+        finally:
+            for child in children:
+                os.kill(child, 9)
+
+
+def test_many_short_connections_before(catflap, pair):
+    """Records are handed out one after the other: a young one may lie far behind many that are free."""
+    server, client, here, there = pair
+    client.do("for _ in range(2000): socket.socket().close()")
+    here, there = connect(server, client)
+    talk(server, client)
+    assert only(catflap, f"{client.pid}:{there}")["state"] == "upgraded"
+
+
+@pytest.mark.parametrize("libos,state,code", [("kernel", "off", 2), ("catnap", "up", 0), ("auto", "up", 0)])
+def test_other_liboses(catflap, libos, state, code):
+    with Puppet(catflap, libos) as server, Puppet(catflap, libos) as client:
+        here, there = connect(server, client)
+        talk(server, client, 20)
+        about = why(catflap, client.pid)
+        (row,) = about["descriptors"]
+        assert (about["libos"], about["state"], about["code"]) == (libos, state, code)
+        expected = {
+            "kernel": ("kernel", "kernel", 2),
+            "catnap": ("catnap", "catnap", 0),
+            "auto": ("catloop", "upgraded", 0),
+        }
+        assert (row["libos"], row["state"], row["code"]) == expected[libos]
+        text = catflap("why", client.pid).stdout
+        assert ("2 CATFLAP_KERNEL_ASKED" in text) == (libos == "kernel")
+
+
+def test_no_socket_so_far(catflap):
+    with Puppet(catflap, words=["cat"]) as program:
+        program.process.stdin.write("x\n")
+        program.process.stdin.flush()
+        program.process.stdout.readline()
+        about = why(catflap, program.pid)
+        assert about["state"] == "cold" and "no TCP socket so far" in about["meaning"] and not about["descriptors"]
+        assert "no TCP or UDP descriptor is open" in catflap("why", program.pid).stdout
+
+
+def test_socket_of_another_program(catflap, pair):
+    server, client, here, there = pair
+    code = "os.set_inheritable(sock.fileno(), True); os.execv(sys.executable, [sys.executable, '-c', CODE])"
+    assert client.do(code, CODE="print(0, flush=True)" + STRINGS) == 0
+    assert client.do("mine = socket.socket(); answer = 5") == 5
+    row = only(catflap, f"{client.pid}:{there}")
+    assert (row["libos"], row["state"], row["code"]) == ("kernel", "inherited", 0)
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory):
+    """A statically linked program that sleeps."""
+    folder = tmp_path_factory.mktemp("still")
+    (folder / "p.c").write_text('#include <unistd.h>\nint main(void) { write(1, "x\\n", 2); pause(); }\n')
+    subprocess.run(["cc", "-static", "-o", folder / "still", folder / "p.c"], check=True)
+    return folder / "still"
+
+
+def test_program_that_catflap_cannot_be_in(catflap, still):
+    with Puppet(catflap, words=[still]) as program:
+        assert program.process.stdout.readline() == "x\n"
+        about = why(catflap, program.pid)
+        assert (about["libos"], about["state"]) == ("kernel", "outside") and about["descriptors"] == []
+        assert "statically linked" in about["meaning"] and "dynamically linked build" in about["remedy"]
+    with Puppet(catflap, None) as program:
+        assert program.do("answer = 1") == 1
+        about = why(catflap, program.pid)
+        assert about["meaning"] == "it was started without Catflap" and "catflap run" in about["remedy"]
+
+
+@as_root
+def test_program_that_gained_privileges(catflap, tmp_path):
+    copy = tmp_path / "cat"
+    shutil.copy(shutil.which("cat"), copy)
+    copy.chmod(0o4755)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    if os.statvfs(tmp_path).f_flag & os.ST_NOSUID:
+        pytest.skip("the file system gives no privileges")
+    words = ["setpriv", "--reuid", "65534", "--clear-groups", str(copy)]
+    with Puppet(catflap, words=words) as program:
+        program.process.stdin.write("x\n")
+        program.process.stdin.flush()
+        program.process.stdout.readline()
+        assert "AT_SECURE" in why(catflap, program.pid)["meaning"]
+
+
+def test_program_that_has_ended(catflap):
+    process = subprocess.Popen(["true"], stdin=subprocess.DEVNULL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert "has ended" in why(catflap, process.pid)["meaning"]
+    process.wait()
+
+
+@pytest.mark.parametrize("target", ["x", "", "0", "-1", "1:", "1:x", "1:2:3", "99999999999999"])
+def test_no_process_id(catflap, refused, target):
+    refused(catflap("why", "--", target), 2, "PID")
+
+
+def test_unknown_process_and_descriptor(catflap, refused, pair):
+    server, client, here, there = pair
+    refused(catflap("why", 2**22 + 1), 2, "no such process", "ps -e")
+    refused(catflap("why", f"{client.pid}:999"), 2, "no descriptor 999", f"/proc/{client.pid}/fd")
+    refused(catflap("why", f"{client.pid}:0"), 2, "no TCP or UDP socket")
+
+
+def test_other_user_is_told_in_one_line(catflap, refused, pair):
+    if os.geteuid():
+        return refused(catflap("why", 1), 2, "its memory can't be read", "run as root")
+    words = ["setpriv", "--reuid", "65534", "--clear-groups", *catflap.words("why", pair[1].pid)]
+    done = subprocess.run(words, capture_output=True, text=True, env=catflap.environ(), timeout=60)
+    refused(done, 2, f"why {pair[1].pid}", "its memory can't be read", "root's", "run as root")
+    words[-2:] = ["top", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, env=catflap.environ(), timeout=60)
+    assert json.loads(done.stdout)["connections"] == [] and done.stderr == ""
+
+
+def test_memory_that_only_debuggers_may_read(catflap, monkeypatch, pair):
+    """As Yama does it: mappings may be looked at, memory may not."""
+
+    def forbidden(self, address, size):
+        raise inside.refused(self.pid, PermissionError())
+
+    monkeypatch.setattr(inside.Process, "read", forbidden)
+    snapshot = Snapshot()
+    program, error = snapshot.unreadable[pair[1].pid]
+    assert program.startswith("python") and "memory can't be read" in str(error)
+    assert error.remedy == "run as root or set kernel.yama.ptrace_scope=0"
+    assert not [row for row in snapshot.connections if row.pid == pair[1].pid]
+
+
+def test_without_the_preloads_words_notes_and_records_tell(catflap, monkeypatch):
+    """A stripped or replaced libcatflap.so."""
+    monkeypatch.setattr(inside, "symbols", lambda path, inode: {})
+    with Puppet(catflap, None) as plain, Puppet(catflap) as server, Puppet(catflap) as client:
+        connect(plain, client)
+        talk(plain, client, 8000)
+        udp = client.do("udp = socket.socket(type=socket.SOCK_DGRAM); old = sock; answer = udp.fileno(), sock.fileno()")
+        _, there = connect(server, client)
+        talk(server, client)
+        rows = {row.fd: row for row in Snapshot(only=client.pid).connections}
+        assert [rows[fd].code for fd in udp] == [1, 10]
+        assert (rows[there].state, rows[there].code) == ("upgraded", 0)
+
+
+def test_numbers_are_those_of_the_sources():
+    with open(os.path.join(ROOT, "csrc", "trap.h")) as file:
+        text = file.read()
+    assert f"#define PAGE_BITS {inside.PAGE_BITS}\n" in text and "#define PAGE_COUNT (1u << 16)\n" in text
+    states = re.search(r"enum state \{ (.*?) \}", text)[1]
+    assert states.lower().replace("state_", "").split(", ") == list(inside.HOST_STATES)
+    sizes = [{"K": 1 << 10, "M": 1 << 20}[size[-1]] * int(size[:-1]) for size in top.SIZES]
+    assert sizes == [layout.SMALL, layout.MIDDLE, layout.BIG] and len(sizes) == layout.LEVELS
+
+
+def test_runs():
+    assert list(inside.runs([1, 2, 3, 5, 7, 8])) == [range(1, 4), range(5, 6), range(7, 9)]
+    assert list(inside.runs([])) == []
+
+
+def test_processes_that_come_and_go_meanwhile(catflap):
+    words = catflap.words("run", "--", "sh", "-c", "while :; do cat /dev/null; done")
+    with subprocess.Popen(words, env=catflap.environ(), stdin=subprocess.DEVNULL) as busy:
+        try:
+            for _ in range(10):
+                assert Snapshot().unreadable == {}
+        finally:
+            busy.kill()
