@@ -165,7 +165,7 @@ def top(as_json, once):
     if as_json:
         click.echo(json.dumps(top.document(), indent=2))
     elif once or not sys.stdout.isatty():
-        out.print(top.view(*top.look()))
+        out.print(top.view(out, *top.look()))
     else:
         top.live(out)
     return 0

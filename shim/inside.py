@@ -40,6 +40,8 @@ def refused(pid, error):
     why = "its memory can't be read"
     try:
         process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return Unreadable("the process has ended", "its parent has yet to take note of it")
         if process.uids().effective != os.geteuid():
             return Unreadable(f"{why}: it is {process.username()}'s", "run as root")
     except psutil.Error:

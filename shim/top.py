@@ -5,6 +5,7 @@ import time
 from rich import box, filesize
 from rich.console import Group
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +17,7 @@ COLUMNS = ("pid", "program", "fd", "local", "remote", "libos", "state", "in", "o
            "rings")  # fmt: skip
 SIZES = ("1K", "256K", "4M")  # of the rings of libos/layout.py's levels; a test compares
 NUMBERS = ("pid", "fd", "in", "out", "in/s", "out/s", "spins", "sleeps")
+LEAST = ("rings", "sleeps", "spins", "libos", "local", "out/s", "in/s", "fd")  # what a narrow terminal does without
 STYLES = {"upgraded": "green", "catnap": "green"}
 
 
@@ -64,32 +66,53 @@ def state(row):
     return f"{row.code} {row.name.removeprefix('CATFLAP_KERNEL_')}" if row.code else row.state
 
 
-def view(snapshot, rows):
-    """The table, and a line for each process that can't be looked into."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in COLUMNS:
-        table.add_column(column, justify="right" if column in NUMBERS else "left", no_wrap=True)
-    for row, in_rate, out_rate in rows:
-        sizes = [filesize.decimal(int(n)) for n in (row.bytes_in, row.bytes_out, in_rate, out_rate)]
-        rings = f"{SIZES[row.level_in]}/{SIZES[row.level_out]}" if row.libos == "catloop" else ""
-        style = "yellow" if row.code else STYLES.get(row.state, "")
-        cells = [row.pid, row.program, row.fd, row.local, row.remote, row.libos, Text(state(row), style=style)]
-        cells += [*sizes, row.spins, row.sleeps, rings]
-        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in cells))
+def size(count):
+    """A number of bytes in a few letters: 73, 9.3kB."""
+    return filesize.decimal(int(count)).replace(" bytes", "").replace(" byte", "").replace(" ", "")
+
+
+def cells(row, in_rate, out_rate):
+    """{column: what it shows} of one connection."""
+    rings = f"{SIZES[row.level_in]}/{SIZES[row.level_out]}" if row.libos == "catloop" else ""
+    named = (row.pid, row.program, row.fd, row.local, row.remote, row.libos, state(row))
+    counted = (size(row.bytes_in), size(row.bytes_out), size(in_rate), size(out_rate), row.spins, row.sleeps, rings)
+    found = {column: Text(str(value)) for column, value in zip(COLUMNS, named + counted, strict=True)}
+    found["state"].stylize("yellow" if row.code else STYLES.get(row.state, ""))
+    return found
+
+
+def table(rows, left_out):
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    columns = [column for column in COLUMNS if column not in left_out]
+    for column in columns:
+        made.add_column(column, justify="right" if column in NUMBERS else "left", no_wrap=True)
+    for row in rows:
+        made.add_row(*(row[column] for column in columns))
+    return made
+
+
+def view(console, snapshot, rows):
+    """The table, as many columns as there is room for, and a line for each process that can't be looked into."""
+    endless = console.options.update_width(10_000)
+    filled = [cells(*row) for row in rows]
+    for count in range(len(LEAST) + 1):
+        shown_table = table(filled, LEAST[:count])
+        if Measurement.get(console, endless, shown_table).maximum <= console.width:
+            break
     lines = [f"{name} ({pid}): {error}; {error.remedy}" for pid, (name, error) in snapshot.unreadable.items()]
     upgraded = sum(row.state == "upgraded" for row, _, _ in rows)
     lines.append(f"{len(rows)} connections of {len(snapshot.processes)} processes under Catflap, {upgraded} upgraded")
-    return Group(table, *(Text(line) for line in lines))
+    return Group(shown_table, *(Text(line) for line in lines))
 
 
 def live(console):
     """Until Ctrl-C."""
     try:
         snapshot, rows = look()
-        with Live(view(snapshot, rows), console=console, screen=True, auto_refresh=False) as screen:
+        with Live(view(console, snapshot, rows), console=console, screen=True, auto_refresh=False) as screen:
             while True:
                 time.sleep(EVERY)
                 snapshot, rows = look(snapshot)
-                screen.update(view(snapshot, rows), refresh=True)
+                screen.update(view(console, snapshot, rows), refresh=True)
     except KeyboardInterrupt:
         return
