@@ -1,5 +1,6 @@
 """Programs that do what a test says: a Python that runs the lines it is told, with or without Catflap."""
 
+import json
 import subprocess
 import sys
 
@@ -74,3 +75,15 @@ def talk(server, client, rounds=100):
     server.tell(ECHO, ROUNDS=rounds)
     client.do(TALK, ROUNDS=rounds)
     server.hear()
+
+
+def why(catflap, target):
+    done = catflap("why", "--json", target)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return json.loads(done.stdout)
+
+
+def only(catflap, target):
+    """The one descriptor that `why PID:FD` tells of."""
+    (row,) = why(catflap, target)["descriptors"]
+    return row
