@@ -50,7 +50,8 @@ PRELOAD_SOURCES = [
     "trap_leave.c",
     "trap_io.c",
     "trap_ready.c",
-    "wait.c", "trap_descriptor.c",
+    "wait.c",
+    "trap_descriptor.c",
     "trap_process.c",
     "trap_signal.c",
 ]

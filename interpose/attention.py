@@ -1,8 +1,7 @@
 """Connections on their way to a ring, and the bells that wake threads who wait for one: slow path only."""
 
-import struct
-
 import _socket
+import struct
 
 from interpose import abi, description, interest
 from libos import layout, raw

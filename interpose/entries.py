@@ -107,7 +107,9 @@ def adopt(fd, domain, kind):
 
 
 def attend(d):
-    """The next step of a connection on its way to a device of its own; where there is none, back to the kernel for good."""
+    """The next step of a connection on its way to a device of its own; where there is none, back to the kernel for
+    good.
+    """
     try:
         from interpose import attention
 
@@ -152,7 +154,9 @@ def set_copied(ep, to):
 
 
 def leave(d):
-    """This descriptor goes where we can't follow: its bytes go through the kernel from now on. 1 while some are on their way."""
+    """This descriptor goes where we can't follow: its bytes go through the kernel from now on. 1 while some are on
+    their way.
+    """
     return d.leave()
 
 

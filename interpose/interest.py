@@ -1,9 +1,10 @@
-"""What epoll sets want of our connections (epoll_ctl(2)), and which of those have news: all in raw memory, without the GIL.
+"""What epoll sets want of our connections (epoll_ctl(2)), and which of those have news: all in raw memory, without
+the GIL.
 
-The kernel's set stays the truth about membership. Beside it lies a *block* for each set: an entry for each connection of
-ours in it, and one bit for each entry that has to be looked at. A peer soils a bit of its pair (libos/rings.py); whoever
-waits next drains the pairs and sets the bits of all entries of that connection. So a wait costs what has happened, not
-what is in the set.
+The kernel's set stays the truth about membership. Beside it lies a *block* for each set: an entry for each connection
+of ours in it, and one bit for each entry that has to be looked at. A peer soils a bit of its pair (libos/rings.py);
+whoever waits next drains the pairs and sets the bits of all entries of that connection. So a wait costs what has
+happened, not what is in the set.
 """
 
 from interpose import blocks, linux
@@ -156,7 +157,9 @@ def control_locked(ep, op, fd, end, event):
     asked = events
     if end and op != linux.EPOLL_CTL_DEL and endpoint.sending(end):
         asked &= ~linux.EPOLLOUT  # the spine can always be written, and would say so for ever
-    if entry and op == linux.EPOLL_CTL_MOD and not events >> 28:  # edges, one shots and wake-ups are re-armed by the kernel
+    if (
+        entry and op == linux.EPOLL_CTL_MOD and not events >> 28
+    ):  # edges, one shots and wake-ups are re-armed by the kernel
         if raw.load(entry + blocks.KERNEL) == asked and raw.load(entry + blocks.DATA) == raw.load(event + 4):
             rings.lock(block + blocks.LOCK)
             raw.store(entry + blocks.EVENTS, events)
@@ -203,7 +206,9 @@ def keep_plain(end):
 
 
 def nested(ep):
-    """Somebody waits for the set itself, as a descriptor: only the kernel can tell him, so its connections go back there."""
+    """Somebody waits for the set itself, as a descriptor: only the kernel can tell him, so its connections go back
+    there.
+    """
     block = block_of(ep)
     if not block or raw.load(block + blocks.NESTED):
         return
@@ -278,7 +283,9 @@ def fill(block, entry, events, asked, data):
 
 
 def bucket_of(block, data):
-    """By what the program will recognise the connection; pointers differ in their middle bits, numbers in their low ones."""
+    """By what the program will recognise the connection; pointers differ in their middle bits, numbers in their low
+    ones.
+    """
     return block + blocks.BUCKETS + ((data ^ (data >> 6) ^ (data >> 16)) & 1023) * 8
 
 
@@ -373,7 +380,9 @@ def forget_set(ep):
 
 
 def hope(end, begun):
-    """A connection has begun to meet its peer, or has given up: its sets are waited for on the host while it may move."""
+    """A connection has begun to meet its peer, or has given up: its sets are waited for on the host while it may
+    move.
+    """
     rings.lock(SETS_HERE.lock_at)
     if raw.load(end + layout.MEETING) != begun:
         raw.store(end + layout.MEETING, begun)

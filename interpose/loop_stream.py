@@ -1,7 +1,9 @@
-"""Stream sockets whose bytes may be in a ring: as stream.py, with waits of our own once the connection has left the kernel.
+"""Stream sockets whose bytes may be in a ring: as stream.py, with waits of our own once the connection has left the
+kernel.
 
-An operation that has to wait spins while that pays, then arms this thread's bell and answers CATFLAP_WAIT; the trap sleeps
-on bell and spine from bare C and asks again. struct catflap_wait keeps what earlier turns of the same call have done.
+An operation that has to wait spins while that pays, then arms this thread's bell and answers CATFLAP_WAIT; the trap
+sleeps on bell and spine from bare C and asks again. struct catflap_wait keeps what earlier turns of the same call
+have done.
 """
 
 from os import close, dup
@@ -9,7 +11,6 @@ from os import close, dup
 from interpose import abi, description, interest, linux, watching
 from interpose.stream import Stream
 from libos import calls, endpoint, layout, raw, rings
-from libos.loop_queue import LoopQueue
 from libos.memory_file import high
 from libos.runtime import instrument
 
@@ -32,13 +33,13 @@ class LoopStream(Stream):
         return self.end
 
     def blocks(self):
-        """As sleeps(), exactly: after a fork another process may have changed the mode, and only the kernel knows it."""
+        """As sleeps(), exactly: after a fork another process may have changed the mode; the kernel knows."""
         if self.epoch == raw.load32(description.PROCESS.forks_at):
             return not self.nonblock
         return not raw.syscall(linux.SYS_fcntl, self.queue.fd, linux.F_GETFL, 0, 0, 0, 0) & linux.O_NONBLOCK
 
     def block(self, kind, qt):
-        """Leave a wait to the kernel's own call, counted: nothing moves to a ring behind the back of who waits there."""
+        """Leave a wait to the kernel's own call, counted: nothing moves to a ring behind who waits there."""
         count = self.end + (layout.STRANGERS_OUT if kind == abi.CATFLAP_PUSH else layout.STRANGERS_IN)
         raw.fetch_add(count, 1)
         raw.store(qt, description.PROCESS.qtokens.block(kind, count))
@@ -178,7 +179,9 @@ class LoopStream(Stream):
         return watching.rest(qt, left, layout.NEVER)
 
     def close_number(self, number):
-        """As Description's; a call that sleeps on the connection keeps it alive, as the kernel does (close(2), notes)."""
+        """As Description's; a call that sleeps on the connection keeps it alive, as the kernel does (close(2),
+        notes).
+        """
         if self.numbers == {number} and raw.load(self.end + layout.SLEEPERS):
             try:
                 self.queue.move(high(dup(number)))

@@ -163,7 +163,7 @@ def spines(block, events, n):
 
 
 def merge(events, found, more):
-    """The kernel's `more` events behind `found` of ours: one descriptor is reported once. Returns how many there are."""
+    """The kernel's `more` events behind `found` of ours, a descriptor reported once. Returns how many there are."""
     kept = found
     i = found
     while i < found + more:

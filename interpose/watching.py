@@ -1,7 +1,7 @@
 """Waiting for sets whose data the kernel can't see: poll(2) and epoll_wait(2) on connections that have left it.
 
-A waiting thread scans, asks the kernel for its side on every sixteenth turn while rings are busy and whenever they are not,
-spins while that pays, and sleeps on the kernel's set together with its bell.
+A waiting thread scans, asks the kernel for its side on every sixteenth turn while rings are busy and whenever they
+are not, spins while that pays, and sleeps on the kernel's set together with its bell.
 """
 
 from interpose import abi, blocks, description, interest, linux, scanning
@@ -20,7 +20,7 @@ def plain(what, w):
 
 
 def ended(about):
-    """A wait that the kernel made for us is over: `about` is what its qtoken says (address of a counter << 8 | kind)."""
+    """A wait is over: `about` is what its qtoken says (address of a counter << 8 | kind)."""
     if about >> 24:
         raw.fetch_add(about >> 8, raw.invert(0))
 
@@ -242,7 +242,9 @@ def rings_ready(fds, handles, n):
 
 
 def poll_once(fds, handles, copy, n):
-    """One look at rings and kernel. Fills the revents of `fds`; how many are not 0. `copy` is what the kernel is asked."""
+    """One look at rings and kernel. Fills the revents of `fds`; how many are not 0. `copy` is what the kernel is
+    asked.
+    """
     i = 0
     while i < n:
         events = events_of(fds, i)

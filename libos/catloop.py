@@ -1,8 +1,8 @@
 """Catloop: same-host TCP through shared memory, under an unmodified program's kernel sockets.
 
-Every Catloop socket is a real kernel TCP socket, the spine. A connection that has shown itself worth it and whose other end
-is under Catflap too is upgraded: its bytes go through a ring in shared memory, and everything else (names, options, the end
-of the stream, the death of the peer) stays the kernel's.
+Every Catloop socket is a real kernel TCP socket, the spine. A connection that has shown itself worth it and whose
+other end is under Catflap too is upgraded: its bytes go through a ring in shared memory, and everything else (names,
+options, the end of the stream, the death of the peer) stays the kernel's.
 """
 
 from posix import register_at_fork
@@ -46,7 +46,9 @@ class Catloop:
         return queue
 
     def attend(self, queue, may_agree):
-        """The next step of a connection's way to the rings; `may_agree` when no set waits in the kernel. Raises meeting.Refused when it stays on the kernel."""
+        """The next step of a connection's way to the rings; `may_agree` when no set waits in the kernel. Raises
+        meeting.Refused when it stays on the kernel.
+        """
         queue.next_step = NEVER
         if raw.load(queue.end + layout.LEFT):
             return

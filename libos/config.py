@@ -64,7 +64,12 @@ KNOBS = (
         "microseconds that a thread looks at rings before it sleeps; 0: none",
     ),
     Knob(
-        "worth", 16, range(1, 1000001), "CATFLAP_WORTH", "--worth", "reads and writes that earn a connection shared memory"
+        "worth",
+        16,
+        range(1, 1000001),
+        "CATFLAP_WORTH",
+        "--worth",
+        "reads and writes that earn a connection shared memory",
     ),
     Knob("hook", None, None, "CATFLAP_HOOK", "--hook", "Python file whose install(instrument) runs inside the program"),
 )

@@ -1,13 +1,13 @@
 """One end of a TCP connection whose bytes may be in shared memory, beside the kernel connection, the spine.
 
-Everything is kept in raw memory (libos/layout.py), so that any thread works on it without the GIL and a forked child shares
-it. A direction moves to the ring by a pair of stream offsets: the receiver agrees once none of its threads waits in the
-kernel; the sender, holding its lock, publishes how many bytes it has given to the kernel (the mark) and uses the ring from
-then on; the receiver reads the kernel up to the mark, then the ring.
+Everything is kept in raw memory (libos/layout.py), so that any thread works on it without the GIL and a forked child
+shares it. A direction moves to the ring by a pair of stream offsets: the receiver agrees once none of its threads
+waits in the kernel; the sender, holding its lock, publishes how many bytes it has given to the kernel (the mark) and
+uses the ring from then on; the receiver reads the kernel up to the mark, then the ring.
 
-The way back is final for a direction. A sender that leaves the ring says so in the tail and sends through the kernel again;
-the receiver finishes the ring first. A receiver that leaves closes the tail, an atomic step after which no more can be
-published; the sender sends what was not taken once more, through the kernel, and goes on there.
+The way back is final for a direction. A sender that leaves the ring says so in the tail and sends through the kernel
+again; the receiver finishes the ring first. A receiver that leaves closes the tail, an atomic step after which no
+more can be published; the sender sends what was not taken once more, through the kernel, and goes on there.
 
 Results are counts, 0 at the end of the stream, or errors exactly as the kernel gives them.
 """
@@ -105,7 +105,12 @@ def pop_ring(end, address, size, flags):
         return -calls.EFAULT
     if not flags & calls.TRUNC:
         rings.span(
-            raw.load(end + layout.IN_RING), raw.load(end + layout.IN_MASK), raw.load(end + layout.HEAD), address, there, True
+            raw.load(end + layout.IN_RING),
+            raw.load(end + layout.IN_MASK),
+            raw.load(end + layout.HEAD),
+            address,
+            there,
+            True,
         )
     if not flags & calls.PEEK:
         head = raw.load(end + layout.HEAD)
@@ -215,7 +220,9 @@ def push_beside(end, address, size, flags):
 
 
 def replay(end):
-    """Leave the ring: what the receiver has not taken goes through the kernel. 0 when done, else -EAGAIN. Under the lock."""
+    """Leave the ring: what the receiver has not taken goes through the kernel. 0 when done, else -EAGAIN. Under the
+    lock.
+    """
     tail = raw.load(end + layout.TAIL)
     header = raw.load(end + layout.OUT)
     if raw.load(end + layout.OUT_STATE) == layout.RING:
@@ -306,7 +313,7 @@ def unread(end):
 
 
 def leave(end):
-    """Back to the kernel for good, in both directions. True while bytes of the ring are on their way back through it."""
+    """Back to the kernel for good, in both directions. True while bytes are on their way back through it."""
     if not raw.load(end + layout.LEFT):
         raw.store(end + layout.LEFT, 1)
         raw.fetch_add(end + layout.STRANGERS_IN, 1)
@@ -322,7 +329,9 @@ def leave(end):
 
 
 def try_mark(end):
-    """Before a push that may wait: use the ring if the peer has agreed and no thread of ours is in the kernel with one."""
+    """Before a push that may wait: use the ring if the peer has agreed and no thread of ours is in the kernel with
+    one.
+    """
     if raw.load(raw.load(end + layout.OUT) + layout.H_AGREED) == 1:
         lock_out(end)
         if raw.load(end + layout.OUT_STATE) == layout.PLAIN and raw.load(end + layout.STRANGERS_OUT) == 0:
@@ -387,7 +396,9 @@ def reach_mark(end):
 
 
 def stretch(end):
-    """Before a sender sleeps: a peer that has taken nothing since the last time gets as much as the kernel would keep."""
+    """Before a sender sleeps: a peer that has taken nothing since the last time gets as much as the kernel would
+    keep.
+    """
     lock_out(end)
     head = raw.load(raw.load(end + layout.OUT) + layout.H_HEAD)
     if raw.load(end + layout.OUT_STATE) == layout.RING and rings.room(end) == 0:

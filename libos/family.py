@@ -1,13 +1,14 @@
-"""What all connections of one process family (a process and its forks) share: end records, bells, pairs with other processes.
+"""What all connections of one process family (a process and its forks) share: end records, bells, pairs with other
+processes.
 
-A bell is a Unix datagram socket in the abstract name space; a page says which of its owners sleep. The page is a sealed memfd
-that peers map for reading only, so that they can look whether a ring is worth a system call. A bell is a hint, never data.
+A bell is a Unix datagram socket in the abstract name space; a page says which of its owners sleep. The page is a
+sealed memfd that peers map for reading only, so that they can look whether a ring is worth a system call. A bell is a
+hint, never data.
 """
 
+import _socket
 import os
 import struct
-
-import _socket
 from _thread import allocate_lock
 
 from libos import layout, pair, raw, rings

@@ -1,8 +1,9 @@
 """Offsets of what lies in raw memory. Compiled code takes the same numbers from layout.pxd; a test compares the two.
 
-The *record* of an end is ours alone; words of its two directions are on cache lines of their own. The *slot* of a connection
-lies in the memfd that two processes share, a *pair* (libos/pair.py): a header (H_) for each direction, who writes a word of
-it is on lines of its own, and the smallest rings. The *wait* (W_) is struct catflap_wait of csrc/abi.h.
+The *record* of an end is ours alone; words of its two directions are on cache lines of their own. The *slot* of a
+connection lies in the memfd that two processes share, a *pair* (libos/pair.py): a header (H_) for each direction, who
+writes a word of it is on lines of its own, and the smallest rings. The *wait* (W_) is struct catflap_wait of
+csrc/abi.h.
 """
 
 # the record of an end
@@ -54,7 +55,8 @@ LEFT = 368
 SLEEPERS = 376
 RECORD = 384
 
-# the table of records, in an area of its own size's alignment: what the family shares, then what each process has for itself
+# the table of records, in an area of its own size's alignment: what the family shares, then what each process has for
+# itself
 NOTES = 4096
 NOTED = 65536
 FIRST = NOTES + NOTED
@@ -109,7 +111,8 @@ LOOK = 64
 
 # outside of what a small C constant can be
 NEVER = 0x7FFFFFFFFFFFFFFF
-# above a tail: the receiver has closed the ring, the sender has left it; CLOSED above a head: the sender has taken back the rest
+# above a tail: the receiver has closed the ring, the sender has left it; CLOSED above a head: the sender has taken
+# back the rest
 CLOSED = 1 << 63
 ENDED = 1 << 62
 POSITIONS = (1 << 62) - 1

@@ -1,4 +1,6 @@
-"""A queue over a kernel TCP connection that may move to shared memory: libos/endpoint.py by way of the Queue contract."""
+"""A queue over a kernel TCP connection that may move to shared memory: libos/endpoint.py by way of the Queue
+contract.
+"""
 
 from libos import calls, endpoint, layout, raw, rings
 from libos.kernel_queue import KernelQueue
@@ -36,7 +38,9 @@ class LoopQueue(KernelQueue):
         return endpoint.push(self.end, address, size, flags)
 
     def odd(self, message):
-        """Whether a struct msghdr is one that the kernel refuses or that asks for nothing: then the words are its own."""
+        """Whether a struct msghdr is one that the kernel refuses or that asks for nothing: then the words are its
+        own.
+        """
         segment = raw.load(message + 16)
         count = raw.load(message + 24)
         if count == 0 or count > 1024 or segment < 65536:

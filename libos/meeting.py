@@ -1,15 +1,15 @@
 """How the two ends of a local TCP connection meet and get their segment: no daemon, no root, a few system calls.
 
-Each end finds out by socket diagnostics which socket is its peer. The accepting end listens under an abstract Unix name made
-of both cookies; the connecting end, once its connection is worth it too, connects there and says which process it is; the
-accepting end answers with a slot in the pair of the two. Both check the other's credentials against the uid that owns the TCP socket. Nothing waits: every step is tried when the program
-next uses the connection, and the one who comes first tries again a little later.
+Each end finds out by socket diagnostics which socket is its peer. The accepting end listens under an abstract Unix
+name made of both cookies; the connecting end, once its connection is worth it too, connects there and says which
+process it is; the accepting end answers with a slot in the pair of the two. Both check the other's credentials
+against the uid that owns the TCP socket. Nothing waits: every step is tried when the program next uses the
+connection, and the one who comes first tries again a little later.
 """
 
+import _socket
 import os
 import struct
-
-import _socket
 
 from libos import diagnostics, endpoint, layout, raw
 from libos.memory_file import high
@@ -88,7 +88,9 @@ class Meeting:
         return HELLO.pack(MAGIC, VERSION, slot, SIZE, self.family.key, self.family.identity)
 
     def check(self, text):
-        """(slot, family, process) of the sender. Raises Refused for another version and for who isn't the socket's owner."""
+        """(slot, family, process) of the sender. Raises Refused for another version and for who isn't the socket's
+        owner.
+        """
         uid = struct.unpack("=iII", self.sock.getsockopt(diagnostics.SOL_SOCKET, SO_PEERCRED, 12))[1]
         if uid != self.peer.uid or len(text) < HELLO.size:
             raise Refused("PEER_UID" if uid != self.peer.uid else "PEER_UNKNOWN")

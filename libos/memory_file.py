@@ -1,4 +1,6 @@
-"""Files in memory that two processes share: sealed memfds at descriptor numbers out of the program's way (memfd_create(2))."""
+"""Files in memory that two processes share: sealed memfds at descriptor numbers out of the program's way
+(memfd_create(2)).
+"""
 
 import os
 import resource
@@ -45,7 +47,9 @@ def sealed(name, size):
 
 
 def mapped(fd, size, length, offset, writable, place=0):
-    """Address of `length` bytes at `offset` of a memfd, once it has shown to be sealed and of `size` bytes. Raises OSError."""
+    """Address of `length` bytes at `offset` of a memfd, once it has shown to be sealed and of `size` bytes. Raises
+    OSError.
+    """
     flags = MAP_SHARED | (MAP_FIXED if place else 0)
     if os.fstat(fd).st_size != size or fcntl(fd, F_GET_SEALS) & (SHRINK | GROW) != SHRINK | GROW:
         raise OSError(22, "not a segment of ours")

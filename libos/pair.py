@@ -1,9 +1,9 @@
 """The shared memory of two processes: slots for their connections, and which of them have news for whose epoll sets.
 
-One memfd, sealed against shrinking and growing, never written to disk, sparse: a page of dirty bits (libos/rings.py, soil)
-for each side, a page for each connection (two headers and the smallest rings), and for each connection a region of larger
-rings that takes memory only where it is touched. The side that made the pair hands out the odd slots, the other the even
-ones; a slot is free again when both ends have said that they are gone.
+One memfd, sealed against shrinking and growing, never written to disk, sparse: a page of dirty bits (libos/rings.py,
+soil) for each side, a page for each connection (two headers and the smallest rings), and for each connection a region
+of larger rings that takes memory only where it is touched. The side that made the pair hands out the odd slots, the
+other the even ones; a slot is free again when both ends have said that they are gone.
 """
 
 import os
@@ -23,8 +23,8 @@ MADV_REMOVE, SYS_madvise = 9, 28
 class Pair:
     """One process's mapping of a pair. `side` is 1 for who made it.
 
-    `block` is what scanning threads see of it: the address of the control page, the side, the next block, and from 64 on
-    the end that each slot belongs to.
+    `block` is what scanning threads see of it: the address of the control page, the side, the next block, and from 64
+    on the end that each slot belongs to.
     """
 
     def __init__(self, fd, side):

@@ -1,11 +1,11 @@
 """Byte rings in shared memory, and how whoever waits for one hears of it.
 
-A ring has one sender and one receiver. Positions count bytes from the start and never wrap. The record of an end (ours
-alone) holds the authoritative ones; the slot's headers, which the peer maps too, hold what the other side has to know, and
-what is read there is checked before it is used: a peer that scribbles harms its own connection.
+A ring has one sender and one receiver. Positions count bytes from the start and never wrap. The record of an end
+(ours alone) holds the authoritative ones; the slot's headers, which the peer maps too, hold what the other side has
+to know, and what is read there is checked before it is used: a peer that scribbles harms its own connection.
 
-A direction starts in the smallest ring, within the slot's page, and moves to a larger one when it has been full: the sender
-publishes the position from which on bytes lie in the next ring, and the receiver follows when it gets there.
+A direction starts in the smallest ring, within the slot's page, and moves to a larger one when it has been full: the
+sender publishes the position from which on bytes lie in the next ring, and the receiver follows when it gets there.
 """
 
 from libos import calls, layout, raw
@@ -163,7 +163,9 @@ def grow(end):
 
 
 def soil(end):
-    """Set the bit of this connection among those that the peer's sets have to look at. Set before means: not seen yet."""
+    """Set the bit of this connection among those that the peer's sets have to look at. Set before means: not seen
+    yet.
+    """
     mark_dirty(end, raw.load(end + layout.DIRTY))
 
 

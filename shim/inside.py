@@ -10,7 +10,8 @@ from functools import lru_cache
 import psutil
 
 from libos import config, layout
-from libos.family import ENDS, FIRST, MAGIC, NOTED, NOTES
+from libos.family import MAGIC
+from libos.layout import ENDS, FIRST, NOTED, NOTES
 
 PAGE = 4096
 SHOWN = ("FD", "OWNER", "IN_STATE", "OUT_STATE", "HEAD", "TAIL", "IN_LEVEL", "OUT_LEVEL", "SPINS", "SLEEPS", "FULLS",

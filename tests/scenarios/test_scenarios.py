@@ -42,8 +42,8 @@ SAMPLE = {
 }
 
 
-# scenarios without a stream, which auto leaves to the kernel
-DATAGRAMS = {"table_of_udp", "readers_of_one_datagram_socket"}
+# scenarios that auto leaves to the kernel: without a stream, or on the numbers of stdio
+DATAGRAMS = {"table_of_udp", "readers_of_one_datagram_socket", "low_numbers"}
 
 
 # scenarios whose connections are not used before, so that auto leaves them on the kernel: what differs there
@@ -64,7 +64,9 @@ def cells():
             sampled = scenario in SAMPLE.get(family, ())
             combinations = [("catnap", False, False), ("auto", False, False)]
             if flap.FULL:
-                combinations = [(l, p, f) for l in ("catnap", "auto") for p in (False, True) for f in (False, True)]
+                combinations = [
+                    (libos, p, f) for libos in ("catnap", "auto") for p in (False, True) for f in (False, True)
+                ]
             elif sampled:
                 combinations += [("catnap", True, False), ("auto", True, False)]
             for libos, pure, fortified in combinations:
