@@ -9,7 +9,7 @@ import sys
 
 from _catflap_host import ffi, lib
 
-from interpose import abi
+from interpose import abi, sets
 
 EIO = 5
 
@@ -109,7 +109,7 @@ def start(shared):
     wanted = {choice.libos} | {rule.libos for rule in choice.rules}
     if wanted == {"kernel"}:
         return lib.CATFLAP_KERNEL_ASKED
-    from interpose import description, entries, interest
+    from interpose import description, entries
     from libos import factory
     from libos.memory_file import Announce
 
@@ -132,7 +132,7 @@ def start(shared):
     process.grace_passed = lib.services_grace_passed
     if process.watched:
         lib.set_sets(1)
-        interest.begin(process.libos, choice.spin * 1000)
+        sets.begin(process.libos, choice.spin * 1000)
         Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
     native = entries.native()
     if native:

@@ -7,151 +7,34 @@ whoever waits next drains the pairs and sets the bits of all entries of that con
 happened, not what is in the set.
 """
 
-from interpose import blocks, linux
+from interpose import blocks, linux, sets
 from libos import endpoint, layout, raw, rings
 from libos.runtime import wakers
 
 COMPILED = __file__.endswith(".so")
 
 
-class Sets:
-    """What all sets of this process share."""
-
-    def __init__(self):
-        self.table = wakers.reserve(blocks.EPS * 8)  # by epoll descriptor the address of its block
-        self.watch = wakers.reserve(65536 * 8)  # by end record the first of its entries
-        self.lock_at = wakers.reserve(4096)
-        self.plain_at = self.lock_at + 64  # waits of poll(2) that the kernel makes now, on connections of ours
-        self.spare = 0  # blocks without a set
-        self.top = 0  # above every epoll descriptor that has a block
-        self.arena = 0  # of the end records
-        self.pairs = 0  # the first pair's block
-        self.spin = 20000  # ns
-
-
-SETS_HERE = Sets()
-
-
-def sets():
-    """The one Sets, for interpreted rooms."""
-    return SETS_HERE
-
-
-def begin(libos, spin):
-    """Watch a libOS whose data the kernel can't see; `spin` is how many ns a thread looks at it before it sleeps."""
-    SETS_HERE.spin = spin
-    SETS_HERE.arena = libos.family.arena
-    libos.family.on_pair = pair_came
-    libos.survive_forks(forked)
-
-
-def forked():
-    """In a child: the parent goes on draining the pairs it had; what we have of those is looked at at every scan."""
-    SETS_HERE.pairs = 0
-    ep = 0
-    while ep < SETS_HERE.top:
-        block = raw.load(SETS_HERE.table + ep * 8)
-        if block:
-            raw.store(block + blocks.LINEAR, 1)
-            raw.store(block + blocks.ARMED, 0)
-        ep += 1
-
-
-def drained(pair):
-    """Whether this process drains a pair."""
-    other = SETS_HERE.pairs
-    while other and other != pair:
-        other = raw.load(other + 16)
-    return other != 0
-
-
-def pair_came(block, here):
-    """A pair of processes is to be drained from now on, or no more. Called with the GIL."""
-    rings.lock(SETS_HERE.lock_at)
-    if here:
-        raw.store(block + 16, SETS_HERE.pairs)
-        SETS_HERE.pairs = block
-    elif SETS_HERE.pairs == block:
-        SETS_HERE.pairs = raw.load(block + 16)
-    else:
-        other = SETS_HERE.pairs
-        while other and raw.load(other + 16) != block:
-            other = raw.load(other + 16)
-        if other:
-            raw.store(other + 16, raw.load(block + 16))
-    rings.unlock(SETS_HERE.lock_at)
-
-
-def watchers(end):
-    """Address of the word that has the first entry of an end."""
-    return SETS_HERE.watch + (end - SETS_HERE.arena) // layout.RECORD * 8
-
-
-def mark(entry):
-    """An entry has to be looked at."""
-    block = raw.load(entry + blocks.BLOCK)
-    i = (entry - block - blocks.FIRST) // blocks.SIZE
-    raw.fetch_or(block + blocks.READY + (i >> 6) * 8, raw.bit(i & 63))
-    raw.fetch_or(block + blocks.TOP + (i >> 12) * 8, raw.bit((i >> 6) & 63))
-
-
-def mark_all(end):
-    entry = raw.load(watchers(end))
-    while entry:
-        mark(entry)
-        entry = raw.load(entry + blocks.OF_END)
-
-
-def drain():
-    """Hand on what peers have soiled to the sets that wait for it."""
-    rings.lock(SETS_HERE.lock_at)
-    pair = SETS_HERE.pairs
-    while pair:
-        area = raw.load(pair) + layout.SIDE * raw.load(pair + 8)
-        if raw.load(area):
-            drain_pair(pair, area)
-        pair = raw.load(pair + 16)
-    rings.unlock(SETS_HERE.lock_at)
-
-
-def drain_pair(pair, area):
-    summary = raw.exchange(area, 0)
-    while summary:
-        i = raw.ctz(summary)
-        summary &= summary - 1
-        soiled = raw.exchange(area + layout.DIRTY_WORDS + i * 8, 0)
-        while soiled:
-            end = raw.load(pair + 64 + (i * 64 + raw.ctz(soiled)) * 8)
-            soiled &= soiled - 1
-            if end:
-                mark_all(end)
-
-
-def block_of(ep):
-    return raw.load(SETS_HERE.table + ep * 8) if ep < blocks.EPS else 0
-
-
 def control(ep, op, fd, end, event):
     """epoll_ctl(2) on a connection of ours; `event` is the address of its struct epoll_event, or 0. 0 or -errno."""
-    rings.lock(SETS_HERE.lock_at)
+    rings.lock(sets.HERE.lock_at)
     r = control_locked(ep, op, fd, end, event)
-    rings.unlock(SETS_HERE.lock_at)
+    rings.unlock(sets.HERE.lock_at)
     return r
 
 
 def control_locked(ep, op, fd, end, event):
-    block = block_of(ep)
+    block = sets.block_of(ep)
     if not block and op == linux.EPOLL_CTL_ADD and end and ep < blocks.EPS:
-        block = SETS_HERE.spare
+        block = sets.HERE.spare
         if block:
-            SETS_HERE.spare = raw.load(block + blocks.TURN)
+            sets.HERE.spare = raw.load(block + blocks.TURN)
         else:
             block = wakers.reserve(blocks.FIRST + blocks.ENTRIES * blocks.SIZE)
         raw.store(block + blocks.EP, ep)
         raw.store(block + blocks.NUMBERS, 1)
-        raw.store(SETS_HERE.table + ep * 8, block)
-        if ep >= SETS_HERE.top:
-            SETS_HERE.top = ep + 1
+        raw.store(sets.HERE.table + ep * 8, block)
+        if ep >= sets.HERE.top:
+            sets.HERE.top = ep + 1
     entry = find(block, fd, end) if block else 0
     events = raw.load32(event) if event else 0
     asked = events
@@ -164,7 +47,7 @@ def control_locked(ep, op, fd, end, event):
             rings.lock(block + blocks.LOCK)
             raw.store(entry + blocks.EVENTS, events)
             rings.unlock(block + blocks.LOCK)
-            mark(entry)
+            sets.mark(entry)
             return 0
     r = tell_kernel(ep, op, fd, asked, raw.load(event + 4) if event else 0)
     if r or not end:
@@ -185,7 +68,7 @@ def control_locked(ep, op, fd, end, event):
             keep_plain(end)
         else:
             fill(block, entry, events, asked, raw.load(event + 4))
-            mark(entry)
+            sets.mark(entry)
             tell_waiters(block, end)
     rings.unlock(block + blocks.LOCK)
     return 0
@@ -209,10 +92,10 @@ def nested(ep):
     """Somebody waits for the set itself, as a descriptor: only the kernel can tell him, so its connections go back
     there.
     """
-    block = block_of(ep)
+    block = sets.block_of(ep)
     if not block or raw.load(block + blocks.NESTED):
         return
-    rings.lock(SETS_HERE.lock_at)
+    rings.lock(sets.HERE.lock_at)
     raw.store(block + blocks.NESTED, 1)
     i = 0
     while i < raw.load(block + blocks.COUNT):
@@ -220,19 +103,19 @@ def nested(ep):
         if raw.load(entry + blocks.END):
             keep_plain(raw.load(entry + blocks.END))
         i += 1
-    rings.unlock(SETS_HERE.lock_at)
+    rings.unlock(sets.HERE.lock_at)
 
 
 def tell_kernel(ep, op, fd, events, data):
     """epoll_ctl(2) itself, with an event of ours."""
-    at = SETS_HERE.lock_at + 128
+    at = sets.HERE.lock_at + 128
     put(at, events, data)
     return raw.syscall(linux.SYS_epoll_ctl, ep, op, fd, at, 0, 0)
 
 
 def find(block, fd, end):
     """The entry of a descriptor number and its connection in a set; 0 when there is none."""
-    entry = raw.load(watchers(end)) if end else 0
+    entry = raw.load(sets.watchers(end)) if end else 0
     while entry and (raw.load(entry + blocks.BLOCK) != block or raw.load(entry + blocks.FD) != fd):
         entry = raw.load(entry + blocks.OF_END)
     return entry
@@ -252,8 +135,8 @@ def make(block, end, fd):
     raw.store(entry + blocks.BLOCK, block)
     raw.store(entry + blocks.FD, fd)
     raw.store(entry + blocks.END, end)
-    raw.store(entry + blocks.OF_END, raw.load(watchers(end)))
-    raw.store(watchers(end), entry)
+    raw.store(entry + blocks.OF_END, raw.load(sets.watchers(end)))
+    raw.store(sets.watchers(end), entry)
     if raw.load(end + layout.MEETING):
         raw.store(block + blocks.HOPES, raw.load(block + blocks.HOPES) + 1)
     if raw.load(end + layout.IN):
@@ -264,7 +147,7 @@ def make(block, end, fd):
 def watched(block, end):
     """From now on the peer says when there is something, also to a thread that has armed its bell for the whole set."""
     raw.store(raw.load(end + layout.IN) + layout.H_WATCHED, 1)
-    if not drained(raw.load(end + layout.PAIR)):
+    if not sets.drained(raw.load(end + layout.PAIR)):
         raw.store(block + blocks.LINEAR, 1)
     if raw.load(block + blocks.ARMED):
         rings.arm(end, raw.load(block + blocks.ARMED), 1)
@@ -300,7 +183,7 @@ def out_of_bucket(block, entry):
 def remove(block, entry):
     """An entry that is out of its bucket leaves the set."""
     end = raw.load(entry + blocks.END)
-    at = watchers(end)
+    at = sets.watchers(end)
     while raw.load(at) and raw.load(at) != entry:
         at = raw.load(at) + blocks.OF_END
     if raw.load(at):
@@ -314,8 +197,8 @@ def remove(block, entry):
 
 def forget_end(end):
     """A connection is closed: out of every set."""
-    rings.lock(SETS_HERE.lock_at)
-    entry = raw.load(watchers(end))
+    rings.lock(sets.HERE.lock_at)
+    entry = raw.load(sets.watchers(end))
     while entry:
         following = raw.load(entry + blocks.OF_END)
         block = raw.load(entry + blocks.BLOCK)
@@ -324,43 +207,43 @@ def forget_end(end):
         remove(block, entry)
         rings.unlock(block + blocks.LOCK)
         entry = following
-    rings.unlock(SETS_HERE.lock_at)
+    rings.unlock(sets.HERE.lock_at)
 
 
 def copied(ep, to):
     """The number `to` stands for the same set as `ep` (dup(2))."""
-    block = block_of(ep)
+    block = sets.block_of(ep)
     if not block or to >= blocks.EPS:
         return
-    rings.lock(SETS_HERE.lock_at)
-    raw.store(SETS_HERE.table + to * 8, block)
+    rings.lock(sets.HERE.lock_at)
+    raw.store(sets.HERE.table + to * 8, block)
     raw.store(block + blocks.NUMBERS, raw.load(block + blocks.NUMBERS) + 1)
-    if to >= SETS_HERE.top:
-        SETS_HERE.top = to + 1
-    rings.unlock(SETS_HERE.lock_at)
+    if to >= sets.HERE.top:
+        sets.HERE.top = to + 1
+    rings.unlock(sets.HERE.lock_at)
 
 
 def other_number(block):
     """One number that still stands for a set, or 0."""
-    ep = SETS_HERE.top
+    ep = sets.HERE.top
     while ep:
         ep -= 1
-        if raw.load(SETS_HERE.table + ep * 8) == block:
+        if raw.load(sets.HERE.table + ep * 8) == block:
             return ep
     return 0
 
 
 def forget_set(ep):
     """An epoll descriptor is closed, perhaps the last of its set."""
-    block = block_of(ep)
+    block = sets.block_of(ep)
     if not block:
         return
-    rings.lock(SETS_HERE.lock_at)
-    raw.store(SETS_HERE.table + ep * 8, 0)
+    rings.lock(sets.HERE.lock_at)
+    raw.store(sets.HERE.table + ep * 8, 0)
     raw.store(block + blocks.NUMBERS, raw.load(block + blocks.NUMBERS) - 1)
     if raw.load(block + blocks.NUMBERS):
         raw.store(block + blocks.EP, other_number(block))
-        rings.unlock(SETS_HERE.lock_at)
+        rings.unlock(sets.HERE.lock_at)
         return
     rings.lock(block + blocks.LOCK)
     i = 0
@@ -374,44 +257,44 @@ def forget_set(ep):
     raw.store(block + blocks.LINEAR, 0)
     raw.store(block + blocks.NESTED, 0)
     rings.unlock(block + blocks.LOCK)
-    raw.store(block + blocks.TURN, SETS_HERE.spare)  # never given back: somebody may still be looking at it
-    SETS_HERE.spare = block
-    rings.unlock(SETS_HERE.lock_at)
+    raw.store(block + blocks.TURN, sets.HERE.spare)  # never given back: somebody may still be looking at it
+    sets.HERE.spare = block
+    rings.unlock(sets.HERE.lock_at)
 
 
 def hope(end, begun):
     """A connection has begun to meet its peer, or has given up: its sets are waited for on the host while it may
     move.
     """
-    rings.lock(SETS_HERE.lock_at)
+    rings.lock(sets.HERE.lock_at)
     if raw.load(end + layout.MEETING) != begun:
         raw.store(end + layout.MEETING, begun)
-        entry = raw.load(watchers(end))
+        entry = raw.load(sets.watchers(end))
         while entry:
             block = raw.load(entry + blocks.BLOCK)
             rings.lock(block + blocks.LOCK)
             raw.store(block + blocks.HOPES, raw.load(block + blocks.HOPES) + (1 if begun else -1))
             rings.unlock(block + blocks.LOCK)
             entry = raw.load(entry + blocks.OF_END)
-    rings.unlock(SETS_HERE.lock_at)
+    rings.unlock(sets.HERE.lock_at)
 
 
 def attached(end):
     """A connection has its rings: the sets that have it look at them from now on."""
-    rings.lock(SETS_HERE.lock_at)
-    entry = raw.load(watchers(end))
+    rings.lock(sets.HERE.lock_at)
+    entry = raw.load(sets.watchers(end))
     while entry:
         watched(raw.load(entry + blocks.BLOCK), end)
-        mark(entry)
+        sets.mark(entry)
         entry = raw.load(entry + blocks.OF_END)
-    rings.unlock(SETS_HERE.lock_at)
+    rings.unlock(sets.HERE.lock_at)
 
 
 def in_kernel(end):
     """Whether a thread waits in the kernel's own call for a set that has this connection."""
-    if raw.load(SETS_HERE.plain_at):
+    if raw.load(sets.HERE.plain_at):
         return True
-    entry = raw.load(watchers(end))
+    entry = raw.load(sets.watchers(end))
     while entry:
         if raw.load(raw.load(entry + blocks.BLOCK) + blocks.PLAIN):
             return True
@@ -421,7 +304,7 @@ def in_kernel(end):
 
 def disarmed(end):
     """Another thread has armed its bell here: sets that had theirs do it again before they sleep."""
-    entry = raw.load(watchers(end))
+    entry = raw.load(sets.watchers(end))
     turns = 0
     while entry and turns < 64:  # without the lock, so bounded
         raw.store(raw.load(entry + blocks.BLOCK) + blocks.ARMED, 0)

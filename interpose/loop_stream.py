@@ -8,7 +8,7 @@ have done.
 
 from os import close, dup
 
-from interpose import abi, description, interest, linux, watching
+from interpose import abi, description, interest, linux, sets, watching
 from interpose.stream import Stream
 from libos import calls, endpoint, layout, raw, rings
 from libos.memory_file import high
@@ -127,8 +127,11 @@ class LoopStream(Stream):
         if self.misses > 8 and self.misses & 15:
             self.misses += 1
             return False
+        limit = raw.now()
+        if not sets.spinning_pays(limit):
+            return False
         raw.store(self.end + layout.SPINS, raw.load(self.end + layout.SPINS) + 1)
-        limit = raw.now() + interest.SETS_HERE.spin
+        limit += sets.HERE.spin
         turns = 0
         while not raw.load32(raw.load(qt + layout.W_PENDING)):
             if endpoint.ready(self.end, mask):

@@ -1,6 +1,6 @@
 cimport cython
-from interpose cimport blocks, interest, linux
-from libos cimport endpoint, layout, raw, rings
+from interpose cimport blocks, interest, linux, sets
+from libos cimport endpoint, layout, raw, rings, spine
 
 @cython.locals(start="unsigned long long", found="unsigned long long")
 cdef unsigned long long scan(size_t block, size_t events, unsigned long long n) noexcept nogil

@@ -1,14 +1,14 @@
 """One look at an epoll set: events of connections whose data is in a ring, level and edge triggered (epoll(7))."""
 
-from interpose import blocks, interest, linux
-from libos import endpoint, layout, raw, rings
+from interpose import blocks, interest, linux, sets
+from libos import endpoint, layout, raw, rings, spine
 
 COMPILED = __file__.endswith(".so")
 
 
 def scan(block, events, n):
     """Write up to `n` events of rings to `events`; how many. Where one scan ends the next begins."""
-    interest.drain()
+    sets.drain()
     if raw.load(block + blocks.LINEAR):
         mark_every(block)
     rings.lock(block + blocks.LOCK)
@@ -74,7 +74,7 @@ def mark_every(block):
     while i < raw.load(block + blocks.COUNT):
         entry = block + blocks.FIRST + i * blocks.SIZE
         if raw.load(entry + blocks.END):
-            interest.mark(entry)
+            sets.mark(entry)
         i += 1
 
 
@@ -103,7 +103,7 @@ def have_now(block, entry):
         raw.store(entry + blocks.SEEN_TAIL, endpoint.inward(end))
         raw.store(entry + blocks.SEEN_FULLS, raw.load(end + layout.FULLS))
     if wanted & linux.EPOLLOUT and not ready & 2 and not endpoint.sending(end):
-        if endpoint.spine_writable(end):  # that direction is still the kernel's, and one report says all
+        if spine.spine_writable(end):  # that direction is still the kernel's, and one report says all
             ready |= 2
     have = linux.EPOLLIN | (wanted & linux.EPOLLRDNORM) if ready & 1 else 0
     if ready & 2:

@@ -1,5 +1,5 @@
 cimport cython
-from interpose cimport abi, blocks, description, interest, linux, scanning
+from interpose cimport abi, blocks, description, interest, linux, scanning, sets
 from libos cimport endpoint, layout, raw, rings
 
 cdef long long MILLISECOND, QUIET
@@ -20,8 +20,10 @@ cdef long long spin(size_t block, size_t events, unsigned long long n, size_t w,
 cdef long long sleep(size_t block, size_t events, unsigned long long n, size_t w, long long deadline) noexcept nogil
 @cython.locals(alone=bint, i="unsigned long long", end=size_t)
 cdef bint arm_all(size_t block, unsigned long long bell) noexcept nogil
-@cython.locals(deadline="long long", found="long long", now="long long", limit="long long", turns="unsigned long long", left="long long", bell="unsigned long long")
+@cython.locals(deadline="long long", found="long long", now="long long", left="long long", bell="unsigned long long")
 cdef long long poll(size_t fds, size_t handles, size_t copy, unsigned long long n, size_t w) noexcept nogil
+@cython.locals(limit="long long", turns="unsigned long long")
+cdef bint spin_polled(size_t fds, size_t handles, unsigned long long n, size_t w, long long now, long long deadline) noexcept nogil
 @cython.locals(i="unsigned long long")
 cdef bint any_hope(size_t handles, unsigned long long n) noexcept nogil
 @cython.locals(i="unsigned long long")

@@ -4,7 +4,7 @@ A waiting thread scans, asks the kernel for its side on every sixteenth turn whi
 are not, spins while that pays, and sleeps on the kernel's set together with its bell.
 """
 
-from interpose import abi, blocks, description, interest, linux, scanning
+from interpose import abi, blocks, description, interest, linux, scanning, sets
 from libos import endpoint, layout, raw, rings
 
 COMPILED = __file__.endswith(".so")
@@ -50,12 +50,12 @@ def rest(w, left, deadline):
 
 def wait(ep, events, n, w):
     """epoll_wait(2) on a set with connections of ours."""
-    block = interest.block_of(ep)
+    block = sets.block_of(ep)
     deadline = raw.load(w + layout.W_DEADLINE)
     if not block or not raw.load(block + blocks.HOPES):
         if deadline == 1:  # it will not sleep at all
             return abi.CATFLAP_SLEEP
-        return plain(block + blocks.PLAIN if block else interest.SETS_HERE.lock_at + 256, w)
+        return plain(block + blocks.PLAIN if block else sets.HERE.lock_at + 256, w)
     awake(w)
     raw.store(block + blocks.ENDING, 0)
     found = scanning.scan(block, events, n)
@@ -92,10 +92,10 @@ def quiet(block):
 def spin(block, events, n, w, now, deadline):
     """Look again and again while that pays: not after many times in vain."""
     misses = raw.load(block + blocks.MISSES)
-    if not interest.SETS_HERE.pairs or (misses > 8 and misses & 15):
+    if not sets.HERE.pairs or (misses > 8 and misses & 15) or not sets.spinning_pays(now):
         raw.store(block + blocks.MISSES, misses + 1)
         return 0
-    limit = now + interest.SETS_HERE.spin
+    limit = now + sets.HERE.spin
     if deadline < limit:
         limit = deadline
     turns = 0
@@ -153,7 +153,7 @@ def poll(fds, handles, copy, n, w):
     if not any_hope(handles, n):
         if deadline == 1:
             return abi.CATFLAP_SLEEP
-        return plain(interest.SETS_HERE.plain_at, w)
+        return plain(sets.HERE.plain_at, w)
     awake(w)
     found = poll_once(fds, handles, copy, n)
     if found:
@@ -161,15 +161,8 @@ def poll(fds, handles, copy, n, w):
     now = raw.now()
     if deadline <= now:
         return 0
-    limit = now + interest.SETS_HERE.spin
-    if deadline < limit:
-        limit = deadline
-    turns = 0
-    while any_ring(handles, n) and not raw.load32(raw.load(w + layout.W_PENDING)) and (turns & 15 or raw.now() < limit):
-        turns += 1
-        raw.pause()
-        if rings_ready(fds, handles, n):
-            return poll_once(fds, handles, copy, n)
+    if spin_polled(fds, handles, n, w, now, deadline):
+        return poll_once(fds, handles, copy, n)
     left = -1
     bell = raw.load(w + layout.W_BELL)
     if 0 < bell < 64:
@@ -183,6 +176,24 @@ def poll(fds, handles, copy, n, w):
     elif bell:
         left = MILLISECOND
     return rest(w, left, deadline)
+
+
+def spin_polled(fds, handles, n, w, now, deadline):
+    """Look again and again while that pays; whether a ring has what is waited for."""
+    if not any_ring(handles, n) or not sets.spinning_pays(now):
+        return False
+    limit = now + sets.HERE.spin
+    if deadline < limit:
+        limit = deadline
+    turns = 0
+    while not raw.load32(raw.load(w + layout.W_PENDING)):
+        if rings_ready(fds, handles, n):
+            return True
+        turns += 1
+        if turns & 15 == 0 and raw.now() >= limit:
+            break
+        raw.pause()
+    return False
 
 
 def any_hope(handles, n):

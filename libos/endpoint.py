@@ -12,43 +12,10 @@ more can be published; the sender sends what was not taken once more, through th
 Results are counts, 0 at the end of the stream, or errors exactly as the kernel gives them.
 """
 
-from libos import calls, layout, raw, rings
+from libos import calls, layout, raw, rings, spine
 
 COMPILED = __file__.endswith(".so")
 KEEPS = 65536  # bytes that the kernel surely takes from a socket whose sends all went elsewhere
-
-
-def fd_at(end):
-    """Where this process keeps the number of an end's spine: after dup(2) and close(2) each has its own."""
-    place = end & (layout.AREA - 1)
-    return end - place + layout.PRIVATE + (place - layout.FIRST) // layout.RECORD * 8
-
-
-def fd_of(end):
-    return raw.load(fd_at(end))
-
-
-def set_fd(end, fd):
-    raw.store(fd_at(end), fd)
-    raw.store(end + layout.FD, fd)  # for those who look from outside
-
-
-def kernel_pop(end, address, size, flags):
-    return raw.syscall(calls.SYS_recvfrom, fd_of(end), address, size, flags | calls.DONTWAIT, 0, 0)
-
-
-def kernel_push(end, address, size, flags):
-    return raw.syscall(calls.SYS_sendto, fd_of(end), address, size, flags | calls.DONTWAIT, 0, 0)
-
-
-def hung_up(end):
-    """Whether the peer has closed its direction of the spine, or the whole (poll(2), POLLRDHUP)."""
-    return raw.polled(fd_of(end), calls.POLLRDHUP) != 0
-
-
-def spine_writable(end):
-    """Whether the kernel would take bytes now (poll(2), POLLOUT)."""
-    return raw.polled(fd_of(end), calls.POLLOUT) != 0
 
 
 def look_next(end):
@@ -56,24 +23,12 @@ def look_next(end):
     raw.store(end + layout.EMPTY, layout.LOOK - 1)
 
 
-def lock_in(end):
-    if rings.lock(end + layout.IN_LOCK) and raw.load(end + layout.IN):
-        # its owner died between publishing a head and noting it
-        raw.store(end + layout.HEAD, raw.load(raw.load(end + layout.IN) + layout.H_HEAD) & layout.POSITIONS)
-
-
-def lock_out(end):
-    if rings.lock(end + layout.OUT_LOCK) and raw.load(end + layout.OUT):
-        # its owner died between publishing a tail and noting it
-        raw.store(end + layout.TAIL, raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.POSITIONS)
-
-
 def pop(end, address, size, flags):
     """Take at most `size` bytes from the stream, wherever they are now."""
     # urgent data and error queues are the spine's
     if raw.load(end + layout.IN_STATE) == layout.PLAIN or flags & calls.SPINE_ONLY:
-        return kernel_pop(end, address, size, flags)
-    lock_in(end)
+        return spine.kernel_pop(end, address, size, flags)
+    spine.lock_in(end)
     if raw.load(end + layout.IN_STATE) == layout.RING:
         r = pop_ring(end, address, size, flags)
     else:
@@ -87,12 +42,12 @@ def pop_ring(end, address, size, flags):
     header = raw.load(end + layout.IN)
     if raw.load(header + layout.H_HEAD) & layout.CLOSED:
         raw.store(end + layout.IN_STATE, layout.PLAIN)
-        return kernel_pop(end, address, size, flags & calls.KEPT)
+        return spine.kernel_pop(end, address, size, flags & calls.KEPT)
     there = rings.inbound_here(end)
     if there == 0:
         if raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.ENDED and rings.inbound(end) == 0:
             raw.store(end + layout.IN_STATE, layout.PLAIN)
-            return kernel_pop(end, address, size, flags & calls.KEPT)
+            return spine.kernel_pop(end, address, size, flags & calls.KEPT)
         # nobody to ask whether the stream has ended but the spine, and it is asked now and then
         there = raw.load(end + layout.EMPTY) + 1
         raw.store(end + layout.EMPTY, there)
@@ -117,7 +72,7 @@ def pop_ring(end, address, size, flags):
         # the only commit point; it fails when the sender has taken these bytes back
         if not raw.compare_exchange(header + layout.H_HEAD, head, head + there):
             raw.store(end + layout.IN_STATE, layout.PLAIN)
-            return kernel_pop(end, address, size, flags & calls.KEPT)
+            return spine.kernel_pop(end, address, size, flags & calls.KEPT)
         raw.store(end + layout.HEAD, head + there)
         rings.tell_sender(end)
     return there
@@ -128,14 +83,14 @@ def pop_spine(end, address, size, flags):
 
     Whatever the peer did on the spine, it did after its last byte in the ring; so the ring is looked at once more.
     """
-    r = kernel_pop(end, address, size, flags & calls.KEPT | calls.PEEK)
+    r = spine.kernel_pop(end, address, size, flags & calls.KEPT | calls.PEEK)
     if r == -calls.EAGAIN:
         return r
     if rings.inbound(end):
         return pop_ring(end, address, size, flags)
     if r <= 0 or flags & calls.PEEK:
         return r
-    return kernel_pop(end, address, size, flags & calls.KEPT)
+    return spine.kernel_pop(end, address, size, flags & calls.KEPT)
 
 
 def pop_agreed(end, address, size, flags):
@@ -149,7 +104,7 @@ def pop_agreed(end, address, size, flags):
             return pop_ring(end, address, size, flags)
         if left < 0 or left > size:
             left = size
-    r = kernel_pop(end, address, left, flags & calls.KEPT)
+    r = spine.kernel_pop(end, address, left, flags & calls.KEPT)
     if r > 0 and not flags & calls.PEEK:
         raw.store(end + layout.POSITION, raw.load(end + layout.POSITION) + r)
     return r
@@ -158,8 +113,8 @@ def pop_agreed(end, address, size, flags):
 def push(end, address, size, flags):
     """Give at most `size` bytes to the stream, as many as there is room for."""
     if raw.load(end + layout.OUT) == 0:
-        return kernel_push(end, address, size, flags)
-    lock_out(end)
+        return spine.kernel_push(end, address, size, flags)
+    spine.lock_out(end)
     r = push_locked(end, address, size, flags)
     rings.unlock(end + layout.OUT_LOCK)
     return r
@@ -205,9 +160,9 @@ def full(end, address, size, flags):
     """No room. Who said goodbye and does not read is gone, or reads what comes through the kernel after the ring."""
     if raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED:
         return push_beside(end, address, size, flags)
-    if hung_up(end):
+    if spine.hung_up(end):
         finish(end)
-        return kernel_push(end, address, size, flags)
+        return spine.kernel_push(end, address, size, flags)
     rings.owe_edge(end)
     return -calls.EAGAIN
 
@@ -216,7 +171,7 @@ def push_beside(end, address, size, flags):
     """A push of a direction that is not in the ring, or is no more."""
     if sending(end) and replay(end) < 0:
         return -calls.EAGAIN
-    return kernel_push(end, address, size, flags)
+    return spine.kernel_push(end, address, size, flags)
 
 
 def replay(end):
@@ -246,7 +201,7 @@ def replay(end):
         mask = rings.mask_of(level)
         if count > mask + 1 - (at & mask):
             count = mask + 1 - (at & mask)
-        r = kernel_push(end, rings.place(end, level, True) + (at & mask), count, calls.NOSIGNAL)
+        r = spine.kernel_push(end, rings.place(end, level, True) + (at & mask), count, calls.NOSIGNAL)
         if r == -calls.EAGAIN:
             return r
         if r <= 0:
@@ -272,7 +227,7 @@ def settle(end):
     closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
     if not closed and raw.load(end + layout.OUT_STATE) == layout.RING:
         return True
-    lock_out(end)
+    spine.lock_out(end)
     r = replay(end) if sending(end) else 0
     rings.unlock(end + layout.OUT_LOCK)
     return r == 0
@@ -282,7 +237,7 @@ def stop_sending(end, last):
     """Our direction goes back to the kernel, which alone can end it or hand it on; `last` when nothing follows."""
     if not raw.load(end + layout.OUT):
         return
-    lock_out(end)
+    spine.lock_out(end)
     if raw.load(end + layout.OUT_STATE) == layout.RING and last and rings.outbound(end) > KEEPS:
         finish(end)
     elif sending(end):
@@ -297,7 +252,7 @@ def close_inward(end):
     header = raw.load(end + layout.IN)
     if not header:
         return
-    lock_in(end)
+    spine.lock_in(end)
     raw.fetch_or(header + layout.H_TAIL, layout.CLOSED)
     raw.store(end + layout.IN_STATE, layout.PLAIN)
     rings.unlock(end + layout.IN_LOCK)
@@ -333,7 +288,7 @@ def try_mark(end):
     one.
     """
     if raw.load(raw.load(end + layout.OUT) + layout.H_AGREED) == 1:
-        lock_out(end)
+        spine.lock_out(end)
         if raw.load(end + layout.OUT_STATE) == layout.PLAIN and raw.load(end + layout.STRANGERS_OUT) == 0:
             publish_mark(end)
         rings.unlock(end + layout.OUT_LOCK)
@@ -341,7 +296,7 @@ def try_mark(end):
 
 def publish_mark(end):
     """Our direction moves to the ring at the number of bytes that the kernel has had from us (tcp(7), TCP_INFO)."""
-    sent = raw.kernel_sent(fd_of(end))
+    sent = raw.kernel_sent(spine.fd_of(end))
     if sent >= 0:
         raw.store(raw.load(end + layout.OUT) + layout.H_MARK, sent + 1)
         raw.store(end + layout.OUT_STATE, layout.RING)
@@ -386,7 +341,7 @@ def writable(end):
 
 def reach_mark(end):
     """The kernel's bytes may be all read."""
-    lock_in(end)
+    spine.lock_in(end)
     if (
         raw.load(end + layout.IN_STATE) == layout.AGREED
         and raw.load(raw.load(end + layout.IN) + layout.H_MARK) == raw.load(end + layout.POSITION) + 1
@@ -399,7 +354,7 @@ def stretch(end):
     """Before a sender sleeps: a peer that has taken nothing since the last time gets as much as the kernel would
     keep.
     """
-    lock_out(end)
+    spine.lock_out(end)
     head = raw.load(raw.load(end + layout.OUT) + layout.H_HEAD)
     if raw.load(end + layout.OUT_STATE) == layout.RING and rings.room(end) == 0:
         if raw.load(end + layout.FULL_HEAD) == head + 1:

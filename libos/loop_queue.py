@@ -2,7 +2,7 @@
 contract.
 """
 
-from libos import calls, endpoint, layout, raw, rings
+from libos import calls, endpoint, layout, raw, rings, spine
 from libos.kernel_queue import KernelQueue
 
 COMPILED = __file__.endswith(".so")
@@ -20,11 +20,11 @@ class LoopQueue(KernelQueue):
         self.meeting = None
         self.on_free = None
         self.attended = False
-        endpoint.set_fd(end, fd)
+        spine.set_fd(end, fd)
 
     def move(self, fd):
         self.fd = fd
-        endpoint.set_fd(self.end, fd)
+        spine.set_fd(self.end, fd)
 
     def __del__(self):
         """No thread can be inside any more: the record may go."""

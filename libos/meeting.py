@@ -11,7 +11,7 @@ import _socket
 import os
 import struct
 
-from libos import diagnostics, endpoint, layout, raw
+from libos import diagnostics, layout, raw, spine
 from libos.memory_file import high
 from libos.pair import SIZE, Pair
 
@@ -41,7 +41,7 @@ class Meeting:
         self.sock = None
         self.listener = None
         self.tries = 0
-        tcp = _socket.socket(fileno=endpoint.fd_of(end))
+        tcp = _socket.socket(fileno=spine.fd_of(end))
         try:
             self.peer = diagnostics.peer_of(tcp)
             mine = diagnostics.cookie(tcp)
@@ -160,7 +160,7 @@ def agree(end):
         return True
     if raw.load(end + layout.STRANGERS_IN) or not raw.compare_exchange(end + layout.IN_LOCK, 0, 1):
         return False
-    position = raw.kernel_received(endpoint.fd_of(end))
+    position = raw.kernel_received(spine.fd_of(end))
     if position >= 0:
         raw.store(end + layout.POSITION, position)
         raw.store(end + layout.IN_STATE, layout.AGREED)

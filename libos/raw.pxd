@@ -16,6 +16,7 @@ cdef extern from "libos/raw.h" nogil:
     void pause "raw_pause" () noexcept
     long long now "raw_now" () noexcept
     bint ended "raw_ended" (long pid) noexcept
+    int running "raw_running" () noexcept
     int polled "raw_polled" (long fd, int events) noexcept
     long kernel_sent "raw_kernel_sent" (long fd) noexcept
     long kernel_received "raw_kernel_received" (long fd) noexcept

@@ -115,6 +115,14 @@ def ended(pid):
         syscall(3, fd)
 
 
+def running():
+    try:
+        with open("/proc/loadavg") as file:
+            return int(file.read().split()[3].partition("/")[0])
+    except OSError:
+        return 0
+
+
 def polled(fd, events):
     on = (ctypes.c_short * 4)(*struct.unpack("=4h", struct.pack("=ihh", fd, events, 0)))
     return on[3] if syscall(7, ctypes.addressof(on), 1, 0) == 1 else 0

@@ -117,9 +117,8 @@ def test_too_many_descriptors(sides, monkeypatch):
         steps(left, right)
     for side in sides:
         side.queue.meeting.close()
-    for side in sides:
-        left_over = set(os.listdir("/proc/self/fd")) - before
-        assert len(left_over) <= 6  # bells and pages, which stay for the next connection
+    left_over = set(os.listdir("/proc/self/fd")) - before
+    assert len(left_over) <= 6  # bells and pages, which stay for the next connection
 
 
 @pytest.mark.parametrize("size", [0, 4096, SIZE - 4096])

@@ -26,7 +26,7 @@ def oracle():
     """oracle(source, scenario): the transcript on the kernel, without the preload; checked for broken facts."""
     known = {}
 
-    def ask(source, scenario, timeout, fortify, env):
+    def ask(source, scenario, timeout, fortify, env=None):
         if (source, scenario, bool(env)) not in known:
             result = flap.run([flap.compiled(source, fortify=fortify), scenario], "kernel", timeout=timeout, env=env)
             assert not result.timed_out and b"BROKEN" not in result.stdout, f"on the kernel itself:\n{result}"
