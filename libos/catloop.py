@@ -69,7 +69,7 @@ class Catloop:
         if queue.meeting is not None:
             queue.meeting.close()
         end = queue.end
-        if raw.load(end + layout.USERS) == 1 and raw.load(end + layout.IN):
+        if raw.load(end + layout.IN) and self.family.alone(end):
             unread = raw.load(end + layout.IN_STATE) == layout.RING and rings.inbound(end)
             endpoint.close_inward(end)
             endpoint.stop_sending(end, True)
@@ -91,6 +91,8 @@ class Catloop:
         def in_child():
             lock.release()
             self.family.forked()
+            for queue in self.queues:
+                self.family.join(queue.end)
             forked()
 
         register_at_fork(before=self.before_fork, after_in_parent=lock.release, after_in_child=in_child)

@@ -10,12 +10,14 @@ import _socket
 import os
 import struct
 from _thread import allocate_lock
+from time import monotonic
 
 from libos import layout, pair, raw, rings
 from libos.memory_file import high, mapped, private, sealed
 
 BELLS = 64
 IDLE_PAIRS = 16
+USERS_KNOWN = 8
 MAGIC = 0x31646E6566746163  # "catfend1"
 
 
@@ -39,6 +41,8 @@ class Family:
         raw.store(self.table + 8, layout.RECORD)
         self.arena = self.table + layout.FIRST
         self.next_end = 0
+        self.full = False
+        self.sweep_at = 0
         self.page_fd = -1
         self.page = 0
         self.socket = None
@@ -53,13 +57,64 @@ class Family:
 
     def claim(self):
         """Address of a zeroed end record, or 0 when all are taken. Children claim in the same arena."""
+        end = self.find()
+        if not end and monotonic() >= self.sweep_at:
+            self.sweep_at = monotonic() + 1
+            if self.sweep():
+                end = self.find()
+            self.full = not end
+        return end
+
+    def find(self):
+        if self.full and monotonic() < self.sweep_at:
+            return 0
         for step in range(layout.ENDS):
             end = self.arena + (self.next_end + step) % layout.ENDS * layout.RECORD
             if raw.compare_exchange(end + layout.USERS, 0, 1):
                 self.next_end = (self.next_end + step + 1) % layout.ENDS
                 raw.store(end + layout.OWNER, rings.here().pid)
+                raw.store(end + layout.PIDS, rings.here().pid)
                 return end
         return 0
+
+    def users(self, end):
+        """The processes that share a record, as far as it has room for them."""
+        return [pid for i in range(USERS_KNOWN) if (pid := raw.load(end + layout.PIDS + i * 8))]
+
+    def join(self, end):
+        """This process, just forked, shares a record."""
+        for i in range(USERS_KNOWN):
+            if raw.compare_exchange(end + layout.PIDS + i * 8, 0, rings.here().pid):
+                return
+
+    def alone(self, end):
+        """Whether nobody else uses a record: others may have been killed before they could say goodbye."""
+        users = self.users(end)
+        others = [pid for pid in users if pid != rings.here().pid]
+        return raw.load(end + layout.USERS) == 1 or (
+            len(users) == raw.load(end + layout.USERS) and all(raw.ended(pid) for pid in others)
+        )
+
+    def sweep(self):
+        """Free the records of processes that ended without a word; how many. Not cheap: it looks at all of them."""
+        freed = 0
+        for i in range(layout.ENDS):
+            end = self.arena + i * layout.RECORD
+            count = raw.load(end + layout.USERS)
+            users = self.users(end) if count else []
+            if count and len(users) == count and all(raw.ended(pid) for pid in users):
+                self.clear(end)
+                raw.store(end + layout.USERS, 0)
+                freed += 1
+        return freed
+
+    def clear(self, end):
+        block = raw.load(end + layout.PAIR)
+        if raw.load(end + layout.IN) and block in self.by_block:
+            self.by_block[block].detach(end)
+        for offset in range(0, layout.RECORD, 8):
+            if offset != layout.USERS:
+                raw.store(end + offset, 0)
 
     def note(self, fd, reason):
         """Why a descriptor number is the kernel's (0: it isn't), for those who look from outside."""
@@ -70,13 +125,12 @@ class Family:
 
     def give_back(self, end):
         """One process of the family lets go of a record; the last one clears it."""
-        if raw.load(end + layout.USERS) == 1:  # nobody else can come to it
-            block = raw.load(end + layout.PAIR)
-            if raw.load(end + layout.IN) and block in self.by_block:
-                self.by_block[block].detach(end)
-            for offset in range(0, layout.RECORD, 8):
-                if offset != layout.USERS:
-                    raw.store(end + offset, 0)
+        if self.alone(end):  # nobody else can come to it
+            self.clear(end)
+            raw.store(end + layout.USERS, 0)
+            return
+        for i in range(USERS_KNOWN):
+            raw.compare_exchange(end + layout.PIDS + i * 8, rings.here().pid, 0)
         raw.fetch_add(end + layout.USERS, (1 << 64) - 1)
 
     def pair_with(self, identity):

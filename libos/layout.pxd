@@ -47,13 +47,14 @@ cdef extern from * nogil:
         CATFLAP_L_OWNER = 360,
         CATFLAP_L_LEFT = 368,
         CATFLAP_L_SLEEPERS = 376,
-        CATFLAP_L_RECORD = 384,
+        CATFLAP_L_PIDS = 384,
+        CATFLAP_L_RECORD = 448,
         CATFLAP_L_NOTES = 4096,
         CATFLAP_L_NOTED = 65536,
         CATFLAP_L_FIRST = 69632,
-        CATFLAP_L_ENDS = 65536,
-        CATFLAP_L_AREA = 33554432,
-        CATFLAP_L_PRIVATE = 29360128,
+        CATFLAP_L_ENDS = 32768,
+        CATFLAP_L_AREA = 16777216,
+        CATFLAP_L_PRIVATE = 15728640,
         CATFLAP_L_H_TAIL = 0,
         CATFLAP_L_H_HEAD = 64,
         CATFLAP_L_H_MARK = 128,
@@ -137,6 +138,7 @@ cdef extern from * nogil:
     int OWNER "CATFLAP_L_OWNER"
     int LEFT "CATFLAP_L_LEFT"
     int SLEEPERS "CATFLAP_L_SLEEPERS"
+    int PIDS "CATFLAP_L_PIDS"
     int RECORD "CATFLAP_L_RECORD"
     int NOTES "CATFLAP_L_NOTES"
     int NOTED "CATFLAP_L_NOTED"

@@ -53,16 +53,17 @@ FULL_HEAD = 352
 OWNER = 360
 LEFT = 368
 SLEEPERS = 376
-RECORD = 384
+PIDS = 384
+RECORD = 448
 
 # the table of records, in an area of its own size's alignment: what the family shares, then what each process has for
 # itself
 NOTES = 4096
 NOTED = 65536
 FIRST = NOTES + NOTED
-ENDS = 65536
-AREA = 1 << 25
-PRIVATE = 28 << 20
+ENDS = 32768
+AREA = 1 << 24
+PRIVATE = 15 << 20
 
 # the header of a direction: the sender's line, the receiver's, the sender's marks, the receiver's wishes, the sender's
 H_TAIL = 0

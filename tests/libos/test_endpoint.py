@@ -219,3 +219,27 @@ def test_the_layout_is_the_same_in_both_modes():
         rows = dict(re.findall(rf"{prefix}(\w+) = (\d+),", text))
         small = {name: value for name, value in vars(module).items() if name.isupper() and value < 1 << 31}
         assert {name: int(value) for name, value in rows.items()} == small
+
+
+def test_records_of_ended_processes_are_swept(monkeypatch):
+    import os
+    import subprocess
+
+    from libos import family
+
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    catloop = Catloop()
+    kept, left = catloop.family.claim(), catloop.family.claim()
+    for end in (kept, left):
+        raw.store(end + layout.PIDS, gone.pid)
+    raw.store(kept + layout.USERS, 2)
+    raw.store(kept + layout.PIDS + 8, os.getpid())
+    assert not catloop.family.alone(left) or raw.load(left + layout.USERS) == 1
+    assert catloop.family.alone(kept)
+    assert catloop.family.sweep() == 1
+    assert raw.load(left + layout.USERS) == 0 and raw.load(kept + layout.USERS) == 2
+    monkeypatch.setattr(family.layout, "ENDS", 2)
+    catloop.family.next_end = 0
+    assert catloop.family.claim() == left
+    assert catloop.family.claim() == 0 and catloop.family.full
