@@ -38,8 +38,8 @@ def control_locked(ep, op, fd, end, event):
     entry = find(block, fd, end) if block else 0
     events = raw.load32(event) if event else 0
     asked = events
-    if end and op != linux.EPOLL_CTL_DEL and endpoint.sending(end):
-        asked &= ~linux.EPOLLOUT  # the spine can always be written, and would say so for ever
+    if end and op != linux.EPOLL_CTL_DEL:
+        asked = asked_of(end, events)
     if (
         entry and op == linux.EPOLL_CTL_MOD and not events >> 28
     ):  # edges, one shots and wake-ups are re-armed by the kernel
@@ -72,6 +72,16 @@ def control_locked(ep, op, fd, end, event):
             tell_waiters(block, end)
     rings.unlock(block + blocks.LOCK)
     return 0
+
+
+def asked_of(end, wanted):
+    """What the kernel is asked for: EPOLLOUT only while that direction is its own, for the spine can always be written.
+
+    A peer that is gone reads no ring: its goodbye stands for EPOLLOUT then.
+    """
+    if wanted & linux.EPOLLOUT and endpoint.sending(end):
+        return wanted & ~linux.EPOLLOUT | linux.EPOLLRDHUP
+    return wanted
 
 
 def tell_waiters(block, end):

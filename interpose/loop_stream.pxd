@@ -28,7 +28,8 @@ cdef class LoopStream(Stream):
     cdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
     @cython.locals(done="unsigned long long", r="long long")
     cdef long long send(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
-    @cython.locals(r="long long")
+    cdef unsigned long long needed(self, unsigned long long size, int flags) noexcept nogil
+    @cython.locals(need="unsigned long long", done="unsigned long long", r="long long")
     cdef long long recvmsg(self, size_t message, int flags, size_t qt) noexcept nogil
     @cython.locals(size="unsigned long long", done="unsigned long long", r="long long")
     cdef long long sendmsg(self, size_t message, int flags, size_t qt) noexcept nogil

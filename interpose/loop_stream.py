@@ -59,19 +59,18 @@ class LoopStream(Stream):
         """Whether our bytes go to the ring, from this push on if the peer has just agreed."""
         if raw.load(self.end + layout.OUT_STATE) == layout.PLAIN and raw.load(self.end + layout.OUT):
             endpoint.try_mark(self.end)
+        endpoint.settle(
+            self.end
+        )  # a reader that has closed the ring is the kernel's from the first byte of this call on
         return endpoint.sending(self.end)
 
     def recv(self, address, size, flags, qt):
-        if not endpoint.upgraded(self.end):
+        if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
             return abi.CATFLAP_ATTEND if self.due() else Stream.recv(self, address, size, flags, qt)
         flags &= ~calls.LOOK_NOW
         if flags & linux.MSG_ERRQUEUE or flags & linux.MSG_OOB or size == 0:
             return self.queue.pop_into(address, size, flags)
-        need = 1
-        if flags & linux.MSG_WAITALL:
-            need = size
-        elif self.lowat > 1:
-            need = self.lowat if self.lowat < size else size
+        need = self.needed(size, flags)
         watching.awake(qt)
         if raw.load(qt + layout.W_DEADLINE):
             flags |= calls.LOOK_NOW  # woken by bell or spine: find out which
@@ -94,13 +93,19 @@ class LoopStream(Stream):
                 if r:
                     return done if r == -linux.EAGAIN and done else r
 
+    def needed(self, size, flags):
+        """Bytes that a receive of `size` waits for (recv(2), MSG_WAITALL; socket(7), SO_RCVLOWAT)."""
+        if flags & linux.MSG_WAITALL:
+            return size
+        return self.lowat if self.lowat < size else size
+
     def shown(self, address, count):
         if instrument.HOOKS.pop:
             return instrument.popped(self.queue.qd, address, count)
         return count
 
     def send(self, address, size, flags, qt):
-        if not self.ringed():
+        if not self.ringed() and not raw.load(qt + layout.W_DONE):
             return abi.CATFLAP_ATTEND if self.due() else Stream.send(self, address, size, flags, qt)
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
             instrument.pushed(self.queue.qd, address, size)
@@ -176,7 +181,7 @@ class LoopStream(Stream):
             raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP, self.end + layout.SLEEPERS))
         raw.store(qt + layout.W_FD, self.queue.fd)
         events = linux.POLLIN | linux.POLLRDHUP if mask == 1 else linux.POLLRDHUP
-        if raw.load(self.end + layout.OUT_STATE) == layout.REPLAYING:
+        if mask == 2 and raw.load(self.end + layout.OUT_STATE) != layout.RING:
             events |= linux.POLLOUT
         raw.store(qt + layout.W_EVENTS, events)
         return watching.rest(qt, left, layout.NEVER)
@@ -218,26 +223,34 @@ class LoopStream(Stream):
         return description.stale(raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0))
 
     def recvmsg(self, message, flags, qt):
-        if not endpoint.upgraded(self.end):
+        if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
             return abi.CATFLAP_ATTEND if self.due() else Stream.recvmsg(self, message, flags, qt)
         flags &= ~calls.LOOK_NOW
         watching.awake(qt)
         if raw.load(qt + layout.W_DEADLINE):
             flags |= calls.LOOK_NOW
+        if self.loop.odd(message) or flags & calls.SPINE_ONLY:
+            return self.queue.pop_message(message, flags)
+        need = self.needed(self.loop.length(message), flags)
         while True:
-            r = self.queue.pop_message(message, flags)
+            done = raw.load(qt + layout.W_DONE)
+            r = self.loop.pop_rest(message, done, flags)
             if r > 0:
-                return self.observed(message, r)
+                done += r
+                if done >= need or flags & linux.MSG_PEEK:
+                    return self.observed(message, done)
+                raw.store(qt + layout.W_DONE, done)
+                continue
             if r != -linux.EAGAIN or flags & linux.MSG_DONTWAIT or not self.blocks():
-                return r
+                return self.observed(message, done) if done else r
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
                 r = self.doze(1, qt, self.receive_timeout)
                 if r:
-                    return r
+                    return done if r == -linux.EAGAIN and done else r
 
     def sendmsg(self, message, flags, qt):
-        if not self.ringed():
+        if not self.ringed() and not raw.load(qt + layout.W_DONE):
             return abi.CATFLAP_ATTEND if self.due() else Stream.sendmsg(self, message, flags, qt)
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
             description.observe_push(self.queue.qd, message)
@@ -263,7 +276,7 @@ class LoopStream(Stream):
                     return done if r == -linux.EAGAIN and done else r
 
     def sendfile(self, in_fd, offset, size, qt):
-        if not self.ringed() or not size:
+        if (not self.ringed() and not raw.load(qt + layout.W_DONE)) or not size:
             return Stream.sendfile(self, in_fd, offset, size, qt)
         r = self.staged(in_fd, offset, size, qt)
         if r < 0 and r >= -4095 and r != -linux.EAGAIN and r != -linux.EINTR:

@@ -21,6 +21,8 @@ cdef void ask_kernel(size_t block, size_t entry, unsigned long long events) noex
 cdef int wait_for_room(size_t end, int ready) noexcept nogil
 @cython.locals(i="unsigned long long", data="unsigned long long", entry=size_t, end=size_t)
 cdef void spines(size_t block, size_t events, unsigned long long n) noexcept nogil
+@cython.locals(have="unsigned long long", wanted="unsigned long long")
+cdef void translate(size_t entry, size_t event) noexcept nogil
 @cython.locals(kept="unsigned long long", i="unsigned long long", j="unsigned long long")
 cdef unsigned long long merge(size_t events, unsigned long long found, unsigned long long more) noexcept nogil
 cdef bint same(size_t a, size_t b) noexcept nogil

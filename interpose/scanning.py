@@ -116,7 +116,7 @@ def have_now(block, entry):
 
 def masks(block, entry, end, wanted):
     """The kernel is asked for EPOLLOUT exactly while that direction is its own."""
-    asked = wanted & ~linux.EPOLLOUT if endpoint.sending(end) else wanted
+    asked = interest.asked_of(end, wanted)
     if asked != raw.load(entry + blocks.KERNEL) and wanted:
         ask_kernel(block, entry, asked)
 
@@ -156,10 +156,25 @@ def spines(block, events, n):
         entry = raw.load(interest.bucket_of(block, data))
         while entry:
             end = raw.load(entry + blocks.END)
-            if raw.load(entry + blocks.DATA) == data and end and raw.load(end + layout.IN_STATE) == layout.RING:
+            if raw.load(entry + blocks.DATA) == data and end:
                 endpoint.look_next(end)
+                translate(entry, events + i * blocks.EVENT)
+                if raw.load(entry + blocks.EVENTS) & linux.EPOLLONESHOT:
+                    raw.store(entry + blocks.EVENTS, 0)
+                    raw.store(entry + blocks.KERNEL, 0)
             entry = raw.load(entry + blocks.OF_BUCKET)
         i += 1
+
+
+def translate(entry, event):
+    """A goodbye stands for EPOLLOUT too (interest.py, asked_of); who did not ask for it is not told."""
+    have = raw.load32(event)
+    wanted = raw.load(entry + blocks.EVENTS)
+    if have & linux.EPOLLRDHUP and wanted & linux.EPOLLOUT:
+        have |= linux.EPOLLOUT
+        if not wanted & linux.EPOLLRDHUP:
+            have &= ~linux.EPOLLRDHUP
+        raw.store32(event, have)
 
 
 def merge(events, found, more):

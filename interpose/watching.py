@@ -261,6 +261,8 @@ def poll_once(fds, handles, copy, n):
         events = events_of(fds, i)
         end = raw.load(handles + i * 8)
         if end and raw.load(end + layout.OUT_STATE) == layout.RING:
+            if events & (linux.POLLOUT | linux.POLLWRNORM):
+                events |= linux.POLLRDHUP  # who says goodbye reads no ring
             events &= ~(linux.POLLOUT | linux.POLLWRNORM)
         raw.store32(copy + i * 8, raw.load32(fds + i * 8))
         raw.store32(copy + i * 8 + 4, events & 0xFFFF)
@@ -277,6 +279,9 @@ def poll_once(fds, handles, copy, n):
         if end:
             if have & ~linux.POLLOUT:
                 endpoint.look_next(end)
+            if have & linux.POLLRDHUP:
+                have |= events & (linux.POLLOUT | linux.POLLWRNORM)
+                have &= ~linux.POLLRDHUP | events
             ready = endpoint.ready(end, mask_of(events))
             if ready & 1:
                 have |= events & (linux.POLLIN | linux.POLLRDNORM)

@@ -86,6 +86,7 @@ def pop_spine(end, address, size, flags):
     r = spine.kernel_pop(end, address, size, flags & calls.KEPT | calls.PEEK)
     if r == -calls.EAGAIN:
         return r
+    look_next(end)  # it will have this to say again, after what may still be in the ring
     if rings.inbound(end):
         return pop_ring(end, address, size, flags)
     if r <= 0 or flags & calls.PEEK:

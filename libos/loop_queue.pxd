@@ -13,7 +13,8 @@ cdef class LoopQueue(KernelQueue):
     cpdef unsigned long long beside(self, bint outward) noexcept nogil
     @cython.locals(segment=size_t, last=size_t, total="unsigned long long")
     cdef unsigned long long length(self, size_t message) noexcept nogil
-    @cython.locals(segment=size_t, last=size_t, part="unsigned long long", pushed="long long", r="long long")
     cdef long long push_rest(self, size_t message, unsigned long long done, int flags) noexcept nogil
-    @cython.locals(segment=size_t, last=size_t, done="long long", part="unsigned long long", r="long long")
-    cdef long long over_segments(self, size_t message, int flags, bint inward) noexcept nogil
+    @cython.locals(r="long long")
+    cdef long long pop_rest(self, size_t message, unsigned long long done, int flags) noexcept nogil
+    @cython.locals(segment=size_t, last=size_t, part="unsigned long long", moved="long long", r="long long")
+    cdef long long move_rest(self, size_t message, unsigned long long done, int flags, bint inward) noexcept nogil

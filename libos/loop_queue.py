@@ -61,39 +61,14 @@ class LoopQueue(KernelQueue):
             return KernelQueue.pop_message(self, message, flags)
         if self.odd(message) or flags & calls.SPINE_ONLY:
             return KernelQueue.pop_message(self, message, flags)
-        return self.over_segments(message, flags, True)
+        return self.pop_rest(message, 0, flags)
 
     def push_message(self, message, flags):
         if raw.load(self.end + layout.OUT) == 0:
             return KernelQueue.push_message(self, message, flags)
         if self.odd(message) or flags & calls.SPINE_ONLY:
             return KernelQueue.push_message(self, message, flags)
-        return self.over_segments(message, flags, False)
-
-    def over_segments(self, message, flags, inward):
-        """recvmsg(2) and sendmsg(2) on a stream: segment by segment until one falls short."""
-        segment = raw.load(message + 16)
-        last = segment + 16 * raw.load(message + 24)
-        done = 0
-        r = 0
-        while segment < last:
-            part = raw.load(segment + 8)
-            if part:
-                if inward:
-                    r = endpoint.pop(self.end, raw.load(segment), part, flags)
-                else:
-                    r = endpoint.push(self.end, raw.load(segment), part, flags)
-                if r < 0:
-                    break
-                done += r
-                if r < part or flags & calls.PEEK:
-                    break
-            segment += 16
-        if inward and (done or r == 0):
-            raw.store(message + 40, 0)  # msg_controllen: a stream has none
-            raw.store32(message + 48, 0)
-            raw.store32(message + 8, 0)  # and no name
-        return done if done else r
+        return self.push_rest(message, 0, flags)
 
     def beside(self, outward):
         """Bytes in the ring towards us, or `outward` towards the peer."""
@@ -115,24 +90,42 @@ class LoopQueue(KernelQueue):
 
     def push_rest(self, message, done, flags):
         """As push_message, without the first `done` bytes of its segments."""
+        return self.move_rest(message, done, flags, False)
+
+    def pop_rest(self, message, done, flags):
+        """As pop_message, behind the first `done` bytes of its segments."""
+        r = self.move_rest(message, done, flags, True)
+        if r >= 0:
+            raw.store(message + 40, 0)  # msg_controllen: a stream has none
+            raw.store32(message + 48, 0)
+            raw.store32(message + 8, 0)  # and no name
+        return r
+
+    def move_rest(self, message, done, flags, inward):
         segment = raw.load(message + 16)
         last = segment + 16 * raw.load(message + 24)
-        pushed = 0
+        moved = 0
         r = 0
         while segment < last:
             part = raw.load(segment + 8)
             if done >= part:
                 done -= part
             else:
-                r = endpoint.push(self.end, raw.load(segment) + done, part - done, flags)
+                if inward:
+                    r = endpoint.pop(self.end, raw.load(segment) + done, part - done, flags)
+                else:
+                    # a signal belongs to a call that has sent nothing
+                    r = endpoint.push(
+                        self.end, raw.load(segment) + done, part - done, flags | calls.NOSIGNAL if moved else flags
+                    )
                 if r < 0:
                     break
-                pushed += r
-                if r < part - done:
+                moved += r
+                if r < part - done or flags & calls.PEEK:
                     break
                 done = 0
             segment += 16
-        return pushed if pushed else r
+        return moved if moved else r
 
     def upgraded(self):
         return endpoint.upgraded(self.end)

@@ -184,8 +184,8 @@ def owe_edge(end):
     if raw.load(raw.load(end + layout.IN) + layout.H_WATCHED):
         raw.store(raw.load(end + layout.OUT) + layout.H_ROOM_WATCHED, 1)
         raw.fence()
-        if room(end):  # it came meanwhile, and nobody has told us
-            mark_dirty(end, raw.load(end + layout.DIRTY) ^ layout.SIDE)
+        # our next scan looks at it: room may have come meanwhile, and the kernel is to tell should the peer go
+        mark_dirty(end, raw.load(end + layout.DIRTY) ^ layout.SIDE)
 
 
 def ring_bell(end, word):
