@@ -91,12 +91,12 @@ def number(value):
 
 
 def show(rows, title):
-    """A table on the terminal."""
+    """A table on the terminal; points of curves are left to plots.py."""
     table = Table(title=title)
     for column, justify in (("figure", "left"), ("median", "right"), ("minimum", "right"), ("unit", "left"),
                             ("kernel", "right"), ("ratio", "right"), ("bar", "left"), ("", "left")):  # fmt: skip
         table.add_column(column, justify=justify)
-    for r in rows:
+    for r in (r for r in rows if "chart" not in r):
         verdict = "" if "met" not in r else "[green]met[/green]" if r["met"] else "[yellow]missed[/yellow]"
         ratio = f"{r['ratio']:.3g}" if "ratio" in r else ""
         table.add_row(r["name"], number(r["median"]), number(r["minimum"]), r["unit"], number(r.get("kernel_median")),
