@@ -14,14 +14,17 @@ def command(run, title, names=(), draw=None):
     @click.option("--pairs", "count", default=pairs.PAIRS, show_default=True, type=click.IntRange(1))
     @click.option("--json", "path", type=click.Path(), help="Write the figures to a file.")
     @click.option("--quick", is_flag=True, help="Few and short runs: shows that it works, not how fast it is.")
-    @click.option("--plots", type=click.Path(file_okay=False, exists=True), help="Draw pictures into this folder.")
-    def main(parts, count, path, quick, plots):
+    @click.option(
+        "--plots", "folder", type=click.Path(file_okay=False, exists=True), help="Draw pictures into this folder."
+    )
+    def main(parts, count, path, quick, folder):
         with Console(stderr=True).status("starting") as status:
             rows = run(quick, lambda what: status.update(what), count, parts or names)
         report.show(rows, f"{title}, {report.mode()}" + (", quick: not to be quoted" if quick else ""))
         if draw:
-            draw(rows, plots)
+            draw(rows, folder)
         if path:
             report.write(path, rows)
+        raise SystemExit(any("failure" in r for r in rows))
 
     return main

@@ -1,14 +1,12 @@
 """`python -m benchmarks.latency`: Catloop against the kernel, and both against what two cores can do at best."""
 
 import functools
-import os
-import subprocess
-import tempfile
 
 from benchmarks import plots
 from benchmarks.command import command
-from benchmarks.pairs import PAIRS, awake, compared, interleaved, limited, percentiles
-from benchmarks.programs import CLIENT_CORE, Server, compiled, free_port, pinned, served
+from benchmarks.conversation import conversation, lines
+from benchmarks.pairs import PAIRS, compared, gathered, interleaved, kept_awake, limited, percentiles
+from benchmarks.programs import compiled
 from benchmarks.report import row
 
 PARTS = ("echo", "sizes", "streams")
@@ -19,45 +17,15 @@ SPINNING, AWAKE, FOUND = "kernel, spinning", "kernel, blocking, cores awake", "k
 CURVES = {OURS: "catloop", FOUND: "kernel", UNIX: "unix"}  # Unix sockets are the kernel's
 
 
-def lines(argv, libos="kernel"):
-    """The numbers a C program prints."""
-    with served(libos) as env:
-        done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, text=True, timeout=300, check=True)
-    return [float(word) for word in done.stdout.split()]
-
-
-def conversation(name, kind, *words):
-    """What the client of benchmarks/c/`name`.c prints, its server on the other core; `kind`: a libOS, or unix."""
-    program = compiled(name, name)
-    libos = "kernel" if kind == "unix" else kind
-    with tempfile.TemporaryDirectory() as folder:
-        where = os.path.join(folder, "socket") if kind == "unix" else free_port()
-        # one server at a time: a spinning one would have the core
-        with Server([program, "server", str(where)], libos, where):
-            argv = [program, "client", str(where), *(str(w) for w in words)]
-            return lines(pinned(CLIENT_CORE, argv), libos)
-
-
-def kept_awake(measure):
-    with awake():
-        return measure()
-
-
 def run(quick, progress, pairs=PAIRS, parts=PARTS):
     pairs = min(pairs, 2) if quick else pairs
-    rows = []
-    if "echo" in parts:
-        progress("echo of 64 B")
-        rows += echo(300 if quick else 20_000, pairs)
-    if "sizes" in parts:
-        rows += sizes(SIZES[::7] if quick else SIZES, quick, progress, pairs)
-    if "streams" in parts:
-        rows += streams(quick, progress, pairs)
-    return rows
+    return gathered({part: functools.partial(RUNS[part], quick, progress, pairs) for part in parts})
 
 
-def echo(count, pairs):
+def echo(quick, progress, pairs):
     """64 B there and back: percentiles of every side, and what the bars are about."""
+    progress("echo of 64 B")
+    count = 300 if quick else 20_000
     limits = compiled("limits", "limits")
     block = functools.partial(conversation, "echo", "kernel", 64, count, "block")
     measures = {
@@ -90,10 +58,10 @@ def point(chart, series, x, name, unit, values):
     return row(name, unit, values) | {"chart": chart, "series": series, "x": x}
 
 
-def sizes(which, quick, progress, pairs):
+def sizes(quick, progress, pairs):
     """p50 of a round trip against its size."""
     rows = []
-    for size in which:
+    for size in SIZES[::7] if quick else SIZES:
         progress(f"echo of {size:,} B")
         count = 50 if quick else max(200, min(8_000, (64 << 20) // size))
         found = interleaved(
@@ -131,6 +99,7 @@ def streams(quick, progress, pairs):
     return rows
 
 
+RUNS = {"echo": echo, "sizes": sizes, "streams": streams}
 main = command(run, "Latency and throughput", PARTS, plots.draw)
 
 if __name__ == "__main__":

@@ -41,6 +41,23 @@ def awake():
             spinner.wait()
 
 
+def kept_awake(measure):
+    """What `measure()` answers while the cores are kept awake."""
+    with awake():
+        return measure()
+
+
+def gathered(parts):
+    """The rows of every part; of one that failed, a row that says so, and the others go on."""
+    rows = []
+    for name, measure in parts.items():
+        try:
+            rows += measure()
+        except (SystemExit, subprocess.SubprocessError, OSError) as error:
+            rows.append({"name": name, "failure": str(error)})
+    return rows
+
+
 def interleaved(measures, pairs):
     """{side: [what `measures[side]()` answered, one per round]}, in the order A B C, C B A, A B C ..."""
     found = {side: [] for side in measures}

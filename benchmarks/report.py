@@ -96,9 +96,13 @@ def show(rows, title):
     for column, justify in (("figure", "left"), ("median", "right"), ("minimum", "right"), ("unit", "left"),
                             ("kernel", "right"), ("ratio", "right"), ("bar", "left"), ("", "left")):  # fmt: skip
         table.add_column(column, justify=justify)
-    for r in (r for r in rows if "chart" not in r):
+    for r in (r for r in rows if "chart" not in r and "failure" not in r):
         verdict = "" if "met" not in r else "[green]met[/green]" if r["met"] else "[yellow]missed[/yellow]"
         ratio = f"{r['ratio']:.3g}" if "ratio" in r else ""
         table.add_row(r["name"], number(r["median"]), number(r["minimum"]), r["unit"], number(r.get("kernel_median")),
                       ratio, r.get("bar", ""), verdict)  # fmt: skip
-    Console(width=None if Console().is_terminal else 140).print(table)
+    console = Console(width=None if Console().is_terminal else 140)
+    console.print(table)
+    for r in rows:
+        if "failure" in r:
+            console.print(f"[red]{r['name']} failed:[/red] {r['failure']}")

@@ -1,14 +1,14 @@
-/* `ready N COUNT`: N connections of this process with itself, all in one epoll set; COUNT times, one of them in turn gets
- * 64 B and epoll_wait finds it. Prints the nanoseconds of each of these epoll_wait. */
+/* `ready N COUNT TRIPS`: N connections of this process with itself, all in one epoll set, each used TRIPS times; then
+ * COUNT times, one of them in turn gets 64 B and epoll_wait finds it. Prints the nanoseconds of each of these epoll_wait. */
 #include "net.h"
 
-enum { SIZE = 64, TRIPS = 64 };
+enum { SIZE = 64 };
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
+    if (argc != 4)
         return 2;
-    long n = atol(argv[1]), count = atol(argv[2]);
+    long n = atol(argv[1]), count = atol(argv[2]), trips = atol(argv[3]);
     char buf[SIZE] = {0}, port[8];
     int *near = malloc(sizeof *near * (size_t)n), *far = malloc(sizeof *far * (size_t)n), ep = epoll_create1(0);
     uint64_t *took = calloc((size_t)count, sizeof *took);
@@ -24,7 +24,7 @@ int main(int argc, char **argv)
         near[i] = accept(listener, NULL, NULL);
         no_delay(far[i], true);
         no_delay(near[i], true);
-        for (int k = 0; k < TRIPS; k++) /* both ends see that the connection is worth something */
+        for (long k = 0; k < trips; k++) /* both ends see that the connection is worth something */
             if (!all(far[i], buf, SIZE, true) || !all(near[i], buf, SIZE, false) || !all(near[i], buf, SIZE, true) ||
                 !all(far[i], buf, SIZE, false))
                 return 1;
