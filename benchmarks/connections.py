@@ -84,7 +84,7 @@ def ready(quick, progress, pairs):
     """epoll_wait with one of many connections ready."""
     program = compiled("ready", "ready")
     few, many = 10, 200 if quick else 10_000
-    room_for(2 * many + 1000)
+    room_for(many + 1000)
     progress(f"epoll_wait over {many:,} connections")
 
     def wait(libos, n):
@@ -106,7 +106,7 @@ def idle(quick, progress, pairs):
     """Memory and processor time of connections that nobody uses, both ends together."""
     program = compiled("idle", "idle")
     n = 100 if quick else 10_000
-    room_for(2 * n + 1000)
+    room_for(n + 1000)
     progress(f"{n:,} idle connections")
 
     def measure(libos):

@@ -1,45 +1,62 @@
-/* `ready N COUNT TRIPS`: N connections of this process with itself, all in one epoll set, each used TRIPS times; then
- * COUNT times, one of them in turn gets 64 B and epoll_wait finds it. Prints the nanoseconds of each of these epoll_wait. */
+/* `ready N COUNT TRIPS`: N connections between this process and its child, all of this end's in one epoll set, each used
+ * TRIPS times; then COUNT times the child sends 64 B on one of them, says so through a pipe, and epoll_wait finds it.
+ * Prints the nanoseconds of each of these epoll_wait. */
+#include <signal.h>
+#include <sys/prctl.h>
+
 #include "net.h"
 
 enum { SIZE = 64 };
+static char buf[SIZE];
 
-int main(int argc, char **argv)
+static int far(long n, long trips, int orders, int answers)
 {
-    if (argc != 4)
-        return 2;
-    long n = atol(argv[1]), count = atol(argv[2]), trips = atol(argv[3]);
-    char buf[SIZE] = {0}, port[8];
-    int *near = malloc(sizeof *near * (size_t)n), *far = malloc(sizeof *far * (size_t)n), ep = epoll_create1(0);
+    int *fds = malloc(sizeof *fds * (size_t)n);
+    char port[8];
+    if (!fds || !all(orders, port, sizeof port, false))
+        return 1;
+    for (long i = 0; i < n; i++) {
+        fds[i] = connected(port);
+        no_delay(fds[i], true);
+        for (long k = 0; k < trips; k++)
+            if (!all(fds[i], buf, SIZE, true) || !all(fds[i], buf, SIZE, false))
+                return 1;
+    }
+    for (long at; all(orders, (char *)&at, sizeof at, false);)
+        if (!all(fds[at], buf, SIZE, true) || !all(answers, buf, 1, true))
+            return 1;
+    return 0;
+}
+
+static int near(long n, long trips, long count, int orders, int answers)
+{
+    int *fds = malloc(sizeof *fds * (size_t)n), ep = epoll_create1(0), listener = listening("0");
     uint64_t *took = calloc((size_t)count, sizeof *took);
-    int listener = listening("0");
+    char port[8] = "";
     union address a;
     socklen_t length = sizeof a;
     getsockname(listener, &a.any, &length);
     snprintf(port, sizeof port, "%d", ntohs(a.tcp.sin_port));
-    if (!near || !far || !took || n < 1)
+    if (!fds || !took || !all(orders, port, sizeof port, true))
         return 1;
     for (long i = 0; i < n; i++) {
-        far[i] = connected(port);
-        near[i] = accept(listener, NULL, NULL);
-        no_delay(far[i], true);
-        no_delay(near[i], true);
+        fds[i] = accept(listener, NULL, NULL);
+        no_delay(fds[i], true);
         for (long k = 0; k < trips; k++) /* both ends see that the connection is worth something */
-            if (!all(far[i], buf, SIZE, true) || !all(near[i], buf, SIZE, false) || !all(near[i], buf, SIZE, true) ||
-                !all(far[i], buf, SIZE, false))
+            if (!all(fds[i], buf, SIZE, false) || !all(fds[i], buf, SIZE, true))
                 return 1;
-        if (epoll_ctl(ep, EPOLL_CTL_ADD, near[i], &(struct epoll_event){.events = EPOLLIN, .data.u64 = (uint64_t)i}))
+        if (epoll_ctl(ep, EPOLL_CTL_ADD, fds[i], &(struct epoll_event){.events = EPOLLIN, .data.u64 = (uint64_t)i}))
             return 1;
     }
     for (long i = -count / 10; i < count; i++) { /* the first tenth warms up */
         struct epoll_event ready[8];
         long at = (i + count) * 7919 % n;
-        if (!all(far[at], buf, SIZE, true))
+        if (!all(orders, (char *)&at, sizeof at, true) || !all(answers, buf, 1, false))
             return 1;
         uint64_t before = now();
         int found = epoll_wait(ep, ready, 8, -1);
         uint64_t after = now();
-        if (found != 1 || ready[0].data.u64 != (uint64_t)at || !all(near[at], buf, SIZE, false)) {
+        if (found != 1 || ready[0].data.u64 != (uint64_t)at || !all(fds[at], buf, SIZE, false)) {
             fprintf(stderr, "ready: epoll_wait found %d, not the one that is ready\n", found);
             return 1;
         }
@@ -49,4 +66,24 @@ int main(int argc, char **argv)
     for (long i = 0; i < count; i++)
         printf("%lu\n", (unsigned long)took[i]);
     return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int orders[2], answers[2];
+    if (argc != 4 || atol(argv[1]) < 1 || pipe(orders) || pipe(answers))
+        return 2;
+    long n = atol(argv[1]), count = atol(argv[2]), trips = atol(argv[3]);
+    pid_t parent = getpid(), child = fork();
+    if (child < 0)
+        return 1;
+    if (child) {
+        close(orders[0]);
+        close(answers[1]);
+        return near(n, trips, count, orders[1], answers[0]);
+    }
+    close(orders[1]);
+    close(answers[0]);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return getppid() != parent || far(n, trips, orders[0], answers[1]);
 }

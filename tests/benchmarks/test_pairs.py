@@ -73,7 +73,7 @@ def test_cores_are_kept_awake_and_left():
 
     with pairs.awake():
         cores = [tuple(os.sched_getaffinity(p.pid)) for p in spinners()]
-        assert sorted(cores) == [(0,), (1,)]
+        assert sorted(cores) == [(0,), (1,)][: os.cpu_count()]
     assert not spinners()
 
 
