@@ -57,6 +57,10 @@ enum {
     CATFLAP_KERNEL_PEER_PLAIN = 10,  /* the other end's program is not under Catflap */
     CATFLAP_KERNEL_PEER_UID = 11,    /* the other end belongs to another user */
     CATFLAP_KERNEL_OTHER_VERSION = 12, /* the other end's Catflap has another ABI */
+    CATFLAP_KERNEL_NO_MEMORY = 13,   /* no address space, descriptor or shared memory for the rings */
+    CATFLAP_KERNEL_IO_URING = 14,    /* the process has made an io_uring, whose operations we can't see */
+    CATFLAP_KERNEL_LEFT = 15,        /* it was upgraded, and something came that only the kernel can serve */
+    CATFLAP_OWN = 255,               /* not the program's at all: the host's own descriptor */
 };
 
 /* Every function answers as described above. `d` is a description, `qt` where a blocked qtoken is written. */
@@ -71,6 +75,12 @@ struct catflap_ops {
     int64_t (*ready)(int ep, uintptr_t events, int n, uintptr_t qt);
     int64_t (*ready_poll)(uintptr_t fds, uintptr_t handles, uintptr_t copy, uint64_t n, uintptr_t qt);
     int64_t (*handle)(void *d);
+    int64_t (*interest)(void *d, int ep, int op, int fd, uintptr_t event);
+    int64_t (*set_closed)(int ep);
+    int64_t (*nested)(int ep);
+    int64_t (*set_copied)(int ep, int to);
+    int64_t (*leave)(void *d);
+    int64_t (*pending)(void *d, int outward);
     int64_t (*woke)(uint64_t qtoken, int op, uintptr_t data, int64_t result);
     int64_t (*dropped)(uint64_t qtoken);
     int64_t (*probe)(void *d, int64_t x);
@@ -79,9 +89,6 @@ struct catflap_ops {
     int64_t (*attend)(void *d);
     int64_t (*new_bell)(uintptr_t fd);
     int64_t (*free_bell)(int bell);
-    int64_t (*interest)(void *d, int ep, int op, int fd, uintptr_t event);
-    int64_t (*set_closed)(int ep);
-    int64_t (*pending)(void *d, int outward);
     int64_t (*bind)(void *d, uintptr_t addr, uint32_t len);
     int64_t (*listen)(void *d, int backlog);
     int64_t (*shutdown)(void *d, int how);
@@ -91,6 +98,7 @@ struct catflap_ops {
     int64_t (*status)(void *d, int nonblock);
     int64_t (*dup)(void *d, int fd);
     int64_t (*close)(void *d, int fd);
+    int64_t (*slept)(void *d);
     int64_t (*probe_gil)(void *d, int64_t x);
     int sets; /* 1: epoll sets are watched by the host */
     uint32_t forks;  /* how often this process has forked or been forked */

@@ -12,6 +12,7 @@
 
 _Atomic int host_state = STATE_OFF;
 _Atomic int kernel_reason = CATFLAP_KERNEL_AUTO;
+bool streams_only; /* no datagram socket can be the host's: not worth starting it for one */
 struct catflap_ops ops;
 
 static struct {
@@ -123,7 +124,9 @@ __attribute__((constructor(102))) static void read_environment(void)
     verbose = level ? atoi(level) : 0;
     if (libos && strcmp(libos, "kernel") == 0) {
         atomic_store(&kernel_reason, CATFLAP_KERNEL_ASKED);
-    } else if ((libos && *libos && strcmp(libos, "auto") != 0) || is_set("CATFLAP_CONFIG")) {
+    } else {
+        bool streams = !libos || !*libos || strcmp(libos, "auto") == 0 || strcmp(libos, "catloop") == 0;
+        streams_only = streams && !is_set("CATFLAP_CONFIG");
         atomic_store(&kernel_reason, 0);
         atomic_store(&host_state, STATE_COLD);
     }

@@ -62,7 +62,7 @@ void *descriptor_forget(int fd)
     return e & 1 ? NULL : (void *)e;
 }
 
-int descriptor_next(unsigned *fd, unsigned last)
+static int next_of(unsigned *fd, unsigned last, bool own)
 {
     unsigned top = atomic_load(&page_top) << PAGE_BITS;
     for (; *fd <= last && *fd < top; ++*fd) {
@@ -70,8 +70,18 @@ int descriptor_next(unsigned *fd, unsigned last)
             *fd |= (1u << PAGE_BITS) - 1;
             continue;
         }
-        if (lookup((int)*fd))
+        if (own ? descriptor_reason((int)*fd) == CATFLAP_OWN : lookup((int)*fd) != NULL)
             return 1;
     }
     return 0;
+}
+
+int descriptor_next(unsigned *fd, unsigned last)
+{
+    return next_of(fd, last, false);
+}
+
+int descriptor_own_next(unsigned *fd, unsigned last)
+{
+    return next_of(fd, last, true);
 }

@@ -26,6 +26,12 @@ static pthread_once_t end_once = PTHREAD_ONCE_INIT;
 int64_t host_thread_begin(void);
 void host_thread_end(void);
 
+static void bell_close(struct thread *t)
+{
+    descriptor_bind(t->bell_fd, NULL, 0);
+    syscall(SYS_close, t->bell_fd);
+}
+
 static void thread_end(void *record)
 {
     struct thread *t = record;
@@ -34,7 +40,7 @@ static void thread_end(void *record)
     t->qtoken = 0;
     if (t->bell > 0 && atomic_load(&host_state) == STATE_UP) {
         SLOW(t, free_bell, t->bell, 0, 0, 0, 0);
-        syscall(SYS_close, t->bell_fd);
+        bell_close(t);
     }
     t->bell = 0;
     if (t->has_state == 2 && atomic_load(&host_state) == STATE_UP)
@@ -104,7 +110,7 @@ void thread_forked(void)
     for (int i = 0; i < top; i++) {
         struct thread *t = &records[i];
         if (t->bell > 0) /* our copy: the parent's thread goes on using its own */
-            syscall(SYS_close, t->bell_fd);
+            bell_close(t);
         t->bell = 0;
         if (t == self)
             continue;

@@ -20,7 +20,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <aio.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -70,6 +72,7 @@ int descriptor_bind(int fd, void *description, int reason);
 int descriptor_reason(int fd);
 void *descriptor_forget(int fd);          /* the description the number stood for, or NULL */
 int descriptor_next(unsigned *fd, unsigned last); /* next of our numbers in [*fd, last]; 0 when none */
+int descriptor_own_next(unsigned *fd, unsigned last); /* next number of the host's own */
 
 /* --- threads (thread.c) --- */
 struct thread {
@@ -115,6 +118,7 @@ int64_t slow_call(struct thread *t, void *function, int64_t a, int64_t b, int64_
 enum state { STATE_OFF, STATE_COLD, STATE_BOOTING, STATE_UP, STATE_DEAD };
 extern _Atomic int host_state;
 extern struct catflap_ops ops;
+extern bool streams_only;
 extern _Atomic int kernel_reason; /* why sockets are the kernel's when no host is asked */
 bool host_ready(void);            /* boots at the first call; false: stay on the kernel */
 void log_line(const char *what, int a, int b);
@@ -165,6 +169,17 @@ static inline bool bypass(void)
     return unlikely(t->guard | t->outsider);
 }
 
+/* The same of calls that compiled code serves without the interpreter: rings go on working until the very end. */
+static inline bool bypass_hot(void)
+{
+    struct thread *t = self;
+    int state = atomic_load_explicit(&host_state, memory_order_relaxed);
+    return unlikely(state != STATE_UP && (state != STATE_DEAD || !ops.sets || ops.guarded)) || unlikely(t && t->guard);
+}
+
+/* Before a call that we don't serve: this descriptor's connection goes back to the kernel for good. */
+void go_plain(int fd);
+
 /* Addresses that no mapping can have: the kernel says EFAULT where we would fault. */
 static inline bool unmapped_at(uintptr_t address)
 {
@@ -196,6 +211,12 @@ static inline int64_t result(int64_t r)
 #define HOT_ready(a, b, c, d, e) ops.ready((int)(a), (uintptr_t)(b), (int)(c), (uintptr_t)(d))
 #define HOT_ready_poll(a, b, c, d, e) ops.ready_poll((uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c), (uint64_t)(d), (uintptr_t)(e))
 #define HOT_handle(a, b, c, d, e) ops.handle((void *)(a))
+#define HOT_interest(a, b, c, d, e) ops.interest((void *)(a), (int)(b), (int)(c), (int)(d), (uintptr_t)(e))
+#define HOT_set_closed(a, b, c, d, e) ops.set_closed((int)(a))
+#define HOT_nested(a, b, c, d, e) ops.nested((int)(a))
+#define HOT_set_copied(a, b, c, d, e) ops.set_copied((int)(a), (int)(b))
+#define HOT_leave(a, b, c, d, e) ops.leave((void *)(a))
+#define HOT_pending(a, b, c, d, e) ops.pending((void *)(a), (int)(b))
 #define HOT_woke(a, b, c, d, e) ops.woke((uint64_t)(a), (int)(b), (uintptr_t)(c), (int64_t)(d))
 #define HOT_dropped(a, b, c, d, e) ops.dropped((uint64_t)(a))
 #define SLOW(t, op, a, b, c, d, e)                                                                                     \
@@ -236,21 +257,26 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
  * sleeps, and instead of it when the number turns out not to be ours any more. */
 #define WALK(type, number, data, kind, op_call, call)                                                                      \
     do {                                                                                                               \
-        if (likely(!lookup(number)) || bypass())                                                                           \
+        if (likely(!lookup(number)) || bypass_hot())                                                                       \
             return call;                                                                                               \
         pthread_testcancel();                                                                                          \
         struct thread *t = enter();                                                                                    \
         struct catflap_wait wait = wait_begin(t);                                                                      \
-        void *d;                                                                                                       \
+        void *d = NULL;                                                                                                \
         int64_t r;                                                                                                     \
         for (;;) {                                                                                                     \
-            d = lookup(number); /* again: only what is looked up inside can't be retired under us */                       \
+            if (!wait.qtoken) /* only what is looked up inside can't be retired under us; nor what we sleep on */      \
+                d = lookup(number);                                                                                    \
             r = d ? op_call : CATFLAP_STALE;                                                                           \
             if (likely(r >= -4095 || (r != CATFLAP_WAIT && r != CATFLAP_ATTEND)))                                      \
                 break;                                                                                                 \
             if (r == CATFLAP_ATTEND) {                                                                                 \
-                SLOW(t, attend, d, 0, 0, 0, 0);                                                                        \
-                continue;                                                                                              \
+                if (atomic_load(&host_state) == STATE_UP) {                                                            \
+                    SLOW(t, attend, d, 0, 0, 0, 0);                                                                    \
+                    continue;                                                                                          \
+                }                                                                                                      \
+                leave(t);                                                                                              \
+                return call;                                                                                              \
             }                                                                                                          \
             struct pollfd on[2] = {{.fd = (int)wait.fd, .events = (short)wait.events}};                                \
             r = wait_sleep(t, &wait, on, 1, NULL, wait.deadline == 0 || wait.deadline == INT64_MAX);                                                 \
@@ -260,8 +286,11 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
             }                                                                                                          \
         }                                                                                                              \
         if (likely(r >= -4095)) {                                                                                      \
-            if (unlikely(wait.qtoken))                                                                                 \
+            if (unlikely(wait.qtoken)) {                                                                               \
                 HOT(t, woke, wait.qtoken, 0, 0, 0, 0);                                                                 \
+                if (lookup(number) != d && atomic_load(&host_state) == STATE_UP)                                       \
+                    SLOW(t, slept, d, 0, 0, 0, 0);                                                                     \
+            }                                                                                                          \
             leave(t);                                                                                                  \
             return (type)result(r);                                                                                    \
         }                                                                                                              \
@@ -271,7 +300,7 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
             return (type)result(sleep_end(t, outer, wait.qtoken, kind, data, s));                                      \
         }                                                                                                              \
         leave(t);                                                                                                      \
-        if (d)                                                                                                         \
+        if (d && lookup(number) == d)                                                                                  \
             descriptor_bind(number, NULL, CATFLAP_KERNEL_STALE);                                                           \
         return call;                                                                                                   \
     } while (0)

@@ -9,6 +9,7 @@
 bool in_vfork_child(void);
 void epoll_set_closed(int ep);
 bool epoll_set_is_marked(int ep);
+void epoll_set_copied(int ep, int to);
 
 /* The number is about to leave its description. */
 void forget(int fd)
@@ -36,8 +37,12 @@ void forget(int fd)
 /* `to` is a copy of a descriptor of ours. */
 static int copied(int fd, int to)
 {
+    if (!in_vfork_child())
+        epoll_set_copied(fd, to);
     if (unlikely(to >= 0 && to != fd && lookup(to)))
         forget(to); /* the kernel gives this number away: it was closed behind our back */
+    if (to >= 0 && (to <= 2 || in_vfork_child()))
+        go_plain(fd); /* for stdio, and for the image that follows */
     if (to < 0 || !lookup(fd) || bypass() || in_vfork_child())
         return to;
     int error = errno;
@@ -55,6 +60,13 @@ EXPORT int close(int fd)
     struct thread *t = self;
     if (unlikely(t && t->guard && lookup(fd))) /* our own Python never closes a program's descriptor by number */
         return next.close(fd);
+    if (unlikely(descriptor_reason(fd) == CATFLAP_OWN)) {
+        if (!t || !t->guard) {
+            errno = EBADF;
+            return -1;
+        }
+        descriptor_bind(fd, NULL, 0);
+    }
     forget(fd);
     return next.close(fd);
 }
@@ -74,7 +86,7 @@ EXPORT int dup(int fd)
 
 static bool concerns_us(int fd, int to)
 {
-    return lookup(fd) || lookup(to) || epoll_set_is_marked(to);
+    return lookup(fd) || lookup(to) || epoll_set_is_marked(fd) || epoll_set_is_marked(to);
 }
 
 EXPORT int dup2(int fd, int to)
@@ -113,10 +125,13 @@ EXPORT int fcntl(int fd, int cmd, ...)
     long arg = va_arg(ap, long);
     va_end(ap);
     int r = next.fcntl(fd, cmd, arg);
-    if (likely(r < 0 || !lookup(fd)))
+    if (likely(r < 0 || (!lookup(fd) && !epoll_set_is_marked(fd))))
         return r;
-    if (cmd == F_SETFL)
+    if (cmd == F_SETFL) {
+        if (arg & O_ASYNC)
+            go_plain(fd); /* only the kernel sends signals */
         status(fd, arg & O_NONBLOCK);
+    }
     else if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
         copied(fd, r);
     return r;
@@ -134,30 +149,41 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
         struct thread *t = enter();
         void *d = lookup(fd);
         if (d) /* bytes that the kernel does not know of */
-            *(int *)arg += (int)SLOW(t, pending, d, (int)request == SIOCOUTQ, 0, 0, 0);
+            *(int *)arg += (int)HOT(t, pending, d, (int)request == SIOCOUTQ, 0, 0, 0);
         leave(t);
     }
+    if (r == 0 && (int)request == FIOASYNC && *(int *)arg)
+        go_plain(fd);
     if (r == 0 && (int)request == FIONBIO && lookup(fd))
         status(fd, *(int *)arg != 0);
     return r;
 }
 
-static void forget_range(unsigned first, unsigned last)
+/* Forget what a sweep closes, and make it in parts that leave the host's own descriptors out. */
+static int sweep(unsigned first, unsigned last, int flags)
 {
+    int r = 0;
     for (unsigned fd = first; descriptor_next(&fd, last); fd++)
         forget((int)fd);
+    for (unsigned own = first; r == 0 && first <= last; first = own + 1, own = first) {
+        if (!descriptor_own_next(&own, last))
+            return next.close_range(first, last, flags);
+        if (own > first)
+            r = next.close_range(first, own - 1, flags);
+    }
+    return r;
 }
 
 EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
     enum { UNSHARE = 2, CLOEXEC = 4 };
     if (first <= last && !(flags & ~(UNSHARE | CLOEXEC)) && !(flags & CLOEXEC))
-        forget_range(first, last);
+        return sweep(first, last, flags);
     return next.close_range(first, last, flags);
 }
 
 EXPORT void closefrom(int first)
 {
-    forget_range(first < 0 ? 0 : (unsigned)first, ~0u);
-    next.closefrom(first);
+    if (sweep(first < 0 ? 0 : (unsigned)first, ~0u, 0) != 0)
+        next.closefrom(first); /* a kernel without close_range */
 }

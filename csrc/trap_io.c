@@ -4,6 +4,8 @@
 
 #include <limits.h>
 
+void passed_go_plain(const struct msghdr *msg);
+
 #define RECV(fd, buf, n, flags, call)                                                                                  \
     WALK(ssize_t, fd, buf, CATFLAP_POP, HOT(t, recv, d, buf, n, flags, &wait), call)
 #define SEND(fd, buf, n, flags, call)                                                                                  \
@@ -74,6 +76,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
+    passed_go_plain(msg);
     SENDMSG(fd, msg, flags, next.sendmsg(fd, msg, flags));
 }
 

@@ -3,7 +3,9 @@
  * of its own it answers for both, and the thread sleeps on the set and its bell. */
 #include "trap.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #define FOREVER (-1)
@@ -19,10 +21,16 @@ static int64_t deadline_of(int64_t timeout)
     return now.tv_sec * 1000000000ll + now.tv_nsec + timeout;
 }
 
+/* A time that the kernel refuses. */
+static bool odd_time(const struct timespec *t)
+{
+    return t && (unmapped(t) || t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999);
+}
+
 static int64_t timeout_of(const struct timespec *t)
 {
-    if (unmapped(t) || t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999)
-        return FOREVER; /* a bad one is the kernel's to refuse, when the set turns out to be its own */
+    if (!t)
+        return FOREVER;
     return t->tv_sec > 9000000000ll ? FOREVER : t->tv_sec * 1000000000ll + t->tv_nsec;
 }
 
@@ -50,15 +58,59 @@ static int64_t timeout_of(const struct timespec *t)
         return (int)result(sleep_end(t, outer, wait.qtoken, CATFLAP_READY, NULL, s));                                  \
     } while (0)
 
+/* An epoll set that holds a descriptor of ours is marked; the kernel's set stays the truth about membership. */
+static _Atomic uint64_t marked_sets[1024];
+
+bool epoll_set_is_marked(int ep)
+{
+    return (unsigned)ep < 65536 && (atomic_load_explicit(&marked_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1);
+}
+
+void epoll_set_copied(int ep, int to)
+{
+    if (likely(to < 0 || !epoll_set_is_marked(ep)) || (unsigned)to >= 65536)
+        return;
+    atomic_fetch_or(&marked_sets[to >> 6], 1ull << (to & 63));
+    if (ops.sets && !bypass_hot()) {
+        struct thread *t = enter();
+        HOT(t, set_copied, ep, to, 0, 0, 0);
+        leave(t);
+    }
+}
+
+void epoll_set_closed(int ep)
+{
+    if (!epoll_set_is_marked(ep))
+        return;
+    atomic_fetch_and(&marked_sets[ep >> 6], ~(1ull << (ep & 63)));
+    if (ops.sets && !bypass_hot()) {
+        struct thread *t = enter();
+        HOT(t, set_closed, ep, 0, 0, 0, 0);
+        leave(t);
+    }
+}
+
+/* Only the kernel can tell who waits for a set as for a descriptor: connections in it go back there. */
+static void nest(int ep)
+{
+    if (likely(!ops.sets || !epoll_set_is_marked(ep)) || bypass_hot())
+        return;
+    struct thread *t = enter();
+    HOT(t, nested, ep, 0, 0, 0, 0);
+    leave(t);
+}
+
 static bool any_of_ours(const struct pollfd *fds, nfds_t n)
 {
     struct rlimit limit;
     if (unmapped(fds) || (n > 1024 && (getrlimit(RLIMIT_NOFILE, &limit) != 0 || n > limit.rlim_cur)))
         return false; /* a count that no process can have is refused before anything is read */
-    for (nfds_t i = 0; i < n; i++)
-        if (lookup(fds[i].fd))
-            return !bypass();
-    return false;
+    bool any = false;
+    for (nfds_t i = 0; i < n; i++) {
+        nest(fds[i].fd);
+        any |= lookup(fds[i].fd) != NULL;
+    }
+    return any && !bypass_hot();
 }
 
 /* Room for a copy of the set, the handles of its descriptors and the bell: the unused end of this thread's private stack. */
@@ -125,7 +177,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-    if (!any_of_ours(fds, n))
+    if (!any_of_ours(fds, n) || odd_time(timeout))
         return next.ppoll(fds, n, timeout, mask);
     struct poll_arguments a = {fds, n, 0, timeout, mask};
     return poll_walk(fds, n, timeout_of(timeout), mask, kernel_ppoll, &a);
@@ -155,7 +207,7 @@ static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e
         for (int i = 0; !unmapped(bits) && i < words; i++)
             for (unsigned long word = bits[i]; word; word &= word - 1)
                 if (lookup(i * 64 + __builtin_ctzl(word)))
-                    return !bypass();
+                    return !bypass_hot();
     }
     return false;
 }
@@ -177,11 +229,29 @@ static bool in_set(const fd_set *set, int fd)
     return set && ((const unsigned long *)set)[fd / 64] >> (fd % 64) & 1;
 }
 
+/* How far the kernel reads sets that long: to the end of the process's descriptor table (proc(5), FDSize). */
+static int table_size(int n)
+{
+    char text[4096];
+    if (n <= FD_SETSIZE)
+        return n;
+    int file = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t got = file < 0 ? 0 : syscall(SYS_read, file, text, sizeof text - 1);
+    syscall(SYS_close, file);
+    text[got > 0 ? got : 0] = 0;
+    const char *line = strstr(text, "FDSize:");
+    int size = line ? atoi(line + 7) : FD_SETSIZE;
+    return size < n ? size : n;
+}
+
 /* Whether the host has data of its own on a descriptor of the sets: only then are they made a poll set. */
 static bool host_needed(int n, const fd_set *r, const fd_set *w, const fd_set *e)
 {
     struct thread *t = enter();
     bool needed = false;
+    int top = atomic_load_explicit(&descriptor_top, memory_order_relaxed);
+    if (n > top)
+        n = top;
     for (int fd = 0; fd < n && !needed; fd++) {
         void *d = in_set(r, fd) || in_set(w, fd) || in_set(e, fd) ? lookup(fd) : NULL;
         needed = d && HOT(t, handle, d, 0, 0, 0, 0);
@@ -195,6 +265,7 @@ static int select_by_poll(int n, fd_set *r, fd_set *w, fd_set *e, const struct t
 {
     struct pollfd fds[1024];
     nfds_t count = 0;
+    n = table_size(n);
     for (int fd = 0; fd < n && count < 1024; fd++) {
         int events = (in_set(r, fd) ? POLLIN | POLLRDNORM : 0) | (in_set(w, fd) ? POLLOUT | POLLWRNORM : 0) |
                      (in_set(e, fd) ? POLLPRI : 0);
@@ -231,7 +302,9 @@ EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeou
     struct timespec left, before, after;
     if (!timeout)
         return select_by_poll(n, r, w, e, NULL, NULL);
-    left = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
+    if (unmapped(timeout) || timeout->tv_sec < 0 || timeout->tv_usec < 0)
+        return next.select(n, r, w, e, timeout);
+    left = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
     clock_gettime(CLOCK_MONOTONIC, &before);
     int found = select_by_poll(n, r, w, e, &left, NULL), error = errno;
     clock_gettime(CLOCK_MONOTONIC, &after);
@@ -247,52 +320,36 @@ EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec
 {
     if (!any_in_sets(n, r, w, e))
         return next.pselect(n, r, w, e, timeout, mask);
+    if (odd_time(timeout))
+        return next.pselect(n, r, w, e, timeout, mask);
     if (!host_needed(n, r, w, e))
         return pselect_on_kernel(n, r, w, e, timeout, mask);
     return select_by_poll(n, r, w, e, timeout, mask);
 }
 
-/* An epoll set that holds a descriptor of ours is marked; the kernel's set stays the truth about membership. */
-static _Atomic uint64_t marked_sets[1024];
-
-bool epoll_set_is_marked(int ep)
-{
-    return (unsigned)ep < 65536 && (atomic_load_explicit(&marked_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1);
-}
-
-void epoll_set_closed(int ep)
-{
-    if (!epoll_set_is_marked(ep))
-        return;
-    atomic_fetch_and(&marked_sets[ep >> 6], ~(1ull << (ep & 63)));
-    if (ops.sets && !bypass()) {
-        struct thread *t = enter();
-        SLOW(t, set_closed, ep, 0, 0, 0, 0);
-        leave(t);
-    }
-}
-
 EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
 {
-    int r = next.epoll_ctl(ep, op, fd, event);
-    if (likely(r != 0 || !lookup(fd)))
+    if (likely(!lookup(fd))) {
+        int r = next.epoll_ctl(ep, op, fd, event);
+        if (r == 0)
+            nest(fd);
         return r;
+    }
     if (op == EPOLL_CTL_ADD && (unsigned)ep < 65536 && !epoll_set_is_marked(ep))
         atomic_fetch_or(&marked_sets[ep >> 6], 1ull << (ep & 63));
-    if (ops.sets && !bypass()) {
-        struct thread *t = enter();
-        void *d = lookup(fd);
-        if (d)
-            SLOW(t, interest, d, ep, op, fd, op == EPOLL_CTL_DEL ? NULL : event);
-        leave(t);
-    }
-    return r;
+    if (!ops.sets || bypass_hot() || (op != EPOLL_CTL_DEL && unmapped(event)))
+        return next.epoll_ctl(ep, op, fd, event);
+    struct thread *t = enter();
+    void *d = lookup(fd);
+    int64_t r = d ? HOT(t, interest, d, ep, op, fd, op == EPOLL_CTL_DEL ? NULL : event) : CATFLAP_STALE;
+    leave(t);
+    return r == CATFLAP_STALE ? next.epoll_ctl(ep, op, fd, event) : (int)result(r);
 }
 
 /* The common way of the three epoll waits. */
 #define EPOLL_WAIT(timeout_ns, mask, call)                                                                             \
     do {                                                                                                               \
-        if (likely(!epoll_set_is_marked(ep)) || bypass() || unmapped(events) || n <= 0)                                \
+        if (likely(!epoll_set_is_marked(ep)) || bypass_hot() || unmapped(events) || n <= 0)                                \
             return call;                                                                                               \
         struct pollfd on[2] = {{.fd = ep, .events = POLLIN}};                                                          \
         WAIT(HOT(t, ready, ep, events, n, &wait, 0), on, 1, timeout_ns, mask, call);                                   \
@@ -310,5 +367,7 @@ EXPORT int epoll_pwait(int ep, struct epoll_event *events, int n, int timeout, c
 
 EXPORT int epoll_pwait2(int ep, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask)
 {
+    if (unlikely(odd_time(timeout)))
+        return next.epoll_pwait2(ep, events, n, timeout, mask);
     EPOLL_WAIT(timeout_of(timeout), mask, next.epoll_pwait2(ep, events, n, timeout, mask));
 }

@@ -17,6 +17,8 @@ static int offer(int fd, int domain, int type)
 {
     if (fd < 0)
         return fd;
+    if (unlikely(fd <= 2) && streams_only)
+        return left(fd, CATFLAP_KERNEL_LEFT); /* stdio uses these numbers by itself */
     if (!host_ready()) {
         int reason = atomic_load(&kernel_reason);
         return reason && !in_vfork_child() ? left(fd, reason) : fd;
@@ -45,6 +47,8 @@ EXPORT int socket(int domain, int type, int protocol)
     if (fd < 0 || !concerns_us(domain, type) || (self && self->guard))
         return fd;
     int reason = atomic_load_explicit(&kernel_reason, memory_order_relaxed);
+    if (!reason && streams_only && (type & 0xf) == SOCK_DGRAM)
+        reason = CATFLAP_KERNEL_AUTO;
     if (reason)
         return left(fd, reason);
     return offer(fd, domain, type);

@@ -12,7 +12,9 @@ static const uint64_t ALL = ~(3ull << 31); /* but glibc's own two */
 
 static void make_bell(struct thread *t)
 {
-    int64_t fd = -1, bell = SLOW(t, new_bell, &fd, 0, 0, 0, 0);
+    int64_t fd = -1, bell = 0;
+    if (atomic_load(&host_state) == STATE_UP)
+        bell = SLOW(t, new_bell, &fd, 0, 0, 0, 0);
     t->bell = bell > 0 ? (int)bell : NO_BELL;
     t->bell_fd = (int)fd;
 }

@@ -1,15 +1,14 @@
 """Connections on their way to a ring, and the bells that wake threads who wait for one: slow path only."""
 
+import _socket
 import struct
 
-import _socket
-
 from interpose import abi, description, interest
-from libos import raw
+from libos import layout, raw
 
 AGAIN = 64  # uses until a connection that could not be asked about is asked again
-HOPE = 64  # beside Sets.plain_at: connections that have begun to meet
 SOL_SOCKET, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO = 1, 18, 20, 21
+SO_SNDBUF, SO_RCVBUF, SO_BUF_LOCK = 7, 8, 72
 
 
 def attend(d):
@@ -27,25 +26,26 @@ def attend_alone(d):
     d.queue.next_step = (1 << 63) - 1  # whatever goes wrong here is not tried at every call
     from libos.meeting import Refused
 
-    libos = description.process().libos
-    plain_at = interest.sets().plain_at
-    begun = d.queue.meeting is not None
-    if not begun:
-        raw.fetch_add(plain_at + HOPE, 1)
+    process = description.process()
+    end = d.queue.end
     try:
-        libos.attend(d.queue, raw.load(plain_at) == 0)
-        if not description.process().bells:
-            description.process().bells = libos.family.page
-        learn(d)
+        interest.hope(end, 1)
+        had = raw.load(end + layout.IN)
+        process.libos.attend(d.queue, not interest.in_kernel(end))
+        process.bells = process.libos.family.page
+        if not had and raw.load(end + layout.IN):
+            interest.attached(end)
+            learn(d)
     except OSError:
         # not connected yet, or closed meanwhile: the kernel will say so where the program can hear it
-        raw.fetch_add(plain_at + HOPE, (1 << 64) - 1 if d.queue.meeting is None else 0)
+        interest.hope(end, 0)
         d.queue.next_step = d.queue.uses + AGAIN
     except Refused as refusal:
-        raw.fetch_add(plain_at + HOPE, (1 << 64) - 1)
+        interest.hope(end, 0)
         reason = getattr(abi, "CATFLAP_KERNEL_" + refusal.reason)
         for number in list(d.numbers):
-            description.process().bind_number(number, 0, reason)
+            process.bind_number(number, 0, reason)
+            process.libos.family.note(number, reason)
             d.close_number(number)
 
 
@@ -57,8 +57,34 @@ def learn(d):
         for name, option in (("receive_timeout", SO_RCVTIMEO), ("send_timeout", SO_SNDTIMEO)):
             seconds, micros = struct.unpack("=qq", sock.getsockopt(SOL_SOCKET, option, 16))
             setattr(d, name, min(seconds * 1000000000 + micros * 1000, 1 << 62))
+        limits(d, sock)
     finally:
         sock.detach()
+
+
+def bounds(d):
+    """An option of an upgraded connection has changed."""
+    sock = _socket.socket(fileno=d.queue.fd)
+    try:
+        limits(d, sock)
+    finally:
+        sock.detach()
+
+
+def limits(d, sock):
+    """Buffers whose sizes the program has set itself bound what may be in flight (socket(7), SO_BUF_LOCK)."""
+    end = d.queue.end
+    raw.store(end + layout.LOWAT, max(d.lowat - 1, 0))
+    if not raw.load(end + layout.IN):
+        return
+    try:
+        locked = sock.getsockopt(SOL_SOCKET, SO_BUF_LOCK)
+    except OSError:  # Linux < 5.15 can't say
+        return
+    if locked & 2:
+        raw.store(raw.load(end + layout.IN) + layout.H_WINDOW, sock.getsockopt(SOL_SOCKET, SO_RCVBUF))
+    if locked & 1:
+        raw.store(end + layout.LIMIT, sock.getsockopt(SOL_SOCKET, SO_SNDBUF))
 
 
 def new_bell(fd):

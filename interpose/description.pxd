@@ -12,7 +12,7 @@ cdef class Process:
     cdef public unsigned long long stage
     cdef public Qtokens qtokens
     cdef public Heap heap
-    cdef public object libos, log, choose, graveyard, waiting
+    cdef public object libos, default, log, choose, graveyard, waiting
     cdef public object bind_number, grace_begin, grace_passed
 
 cdef Process PROCESS
@@ -24,6 +24,8 @@ cdef class Description:
     cdef public int lowat
     cdef public unsigned int epoch
     cdef bint sleeps(self) noexcept nogil
+    cdef long long shutdown(self, int how) noexcept nogil
+    cdef long long leave(self) noexcept nogil
     cdef size_t handle(self) noexcept nogil
     cdef long long observed(self, size_t message, long long count) noexcept nogil
     cdef long long block(self, int kind, size_t qt) noexcept nogil

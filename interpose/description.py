@@ -26,6 +26,7 @@ class Process:
         self.log = None
         self.choose = None  # (host bytes, port) -> libOS name or None, when there are address rules
         self.ruled = False
+        self.default = ""  # the libOS where no rule decides
         self.watched = False  # some queues have data that the kernel can't see
         self.shared = False  # the interpreter is the program's own
         self.graveyard = []
@@ -136,6 +137,17 @@ class Description:
             return self.block(abi.CATFLAP_CONNECT, qt)
         return stale(self.queue.connect_to(address, length))
 
+    def leave(self):
+        """This connection goes where we can't follow. 1 while bytes are on their way back through the kernel."""
+        return 0
+
+    def bounds(self):
+        """An option that bounds what is read or in flight has changed."""
+
+    def shutdown(self, how):
+        """shutdown(2)."""
+        return stale(raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0))
+
     def handle(self):
         """Address by which readiness finds this description's data beside the kernel; 0 when there is none."""
         return 0
@@ -149,7 +161,7 @@ class Description:
             return False
         if self.queue.fd != number:
             return False
-        self.queue.fd = next(iter(self.numbers))
+        self.queue.move(next(iter(self.numbers)))
         return True
 
     def become(self, other):
@@ -169,7 +181,12 @@ def left_by_rule(d, address, length):
         from interpose import sockaddr
 
         where = sockaddr.read(address, length)
-        if where is None or PROCESS.choose(*where) == "catnap":
+        if where is None:
+            return False
+        choice = PROCESS.choose(*where)
+        if choice == "catnap":
+            d.leave()
+        if choice != "kernel":
             return False
         for number in list(d.numbers):
             PROCESS.bind_number(number, 0, abi.CATFLAP_KERNEL_ADDRESS)

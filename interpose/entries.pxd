@@ -1,6 +1,6 @@
 from interpose cimport abi, description, linux
 from interpose.description cimport Description
-from interpose cimport interest, readiness
+from interpose cimport interest, readiness, watching
 from libos cimport raw
 
 cdef long long recv(Description d, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
@@ -20,8 +20,11 @@ cdef long long adopt(int fd, int domain, int kind) noexcept with gil
 cdef long long attend(Description d) noexcept with gil
 cdef long long new_bell(size_t fd) noexcept with gil
 cdef long long free_bell(int bell) noexcept with gil
-cdef long long watch_interest(Description d, int ep, int op, int fd, size_t event) noexcept with gil
-cdef long long set_closed(int ep) noexcept with gil
+cdef long long watch_interest(Description d, int ep, int op, int fd, size_t event) noexcept nogil
+cdef long long nested(int ep) noexcept nogil
+cdef long long set_copied(int ep, int to) noexcept nogil
+cdef long long leave(Description d) noexcept nogil
+cdef long long set_closed(int ep) noexcept nogil
 cdef long long pending(Description d, int outward) noexcept with gil
 cdef long long bind(Description d, size_t address, unsigned int length) noexcept with gil
 cdef long long listen(Description d, int backlog) noexcept with gil
@@ -32,4 +35,5 @@ cdef long long setsockopt(Description d, int level, int option, size_t value, un
 cdef long long status(Description d, int nonblock) noexcept with gil
 cdef long long dup(Description d, int fd) noexcept with gil
 cdef long long close(Description d, int fd) noexcept with gil
+cdef long long slept(Description d) noexcept with gil
 cdef long long probe_gil(Description d, long long x) noexcept with gil

@@ -4,7 +4,7 @@
 addresses; interpreted, the host calls the same functions through cffi. No exception leaves here.
 """
 
-from interpose import abi, description, interest, linux, readiness
+from interpose import abi, description, interest, linux, readiness, watching
 from interpose.datagram import Datagram
 from interpose.listener import Listener
 from interpose.stream import Stream
@@ -47,7 +47,7 @@ def begin_ready(ep, events, n, qt):
 
 
 def begin_ready_poll(fds, handles, copy, n, qt):
-    return interest.poll(fds, handles, copy, n, qt)
+    return watching.poll(fds, handles, copy, n, qt)
 
 
 def handle(d):
@@ -96,6 +96,8 @@ def adopt(fd, domain, kind):
 
             queue.accepting = domain == 0
             taken = LoopStream(queue, fd, nonblock)
+            if domain == 0 and description.PROCESS.default in ("catnap", "kernel"):
+                taken.leave()
         else:
             taken = (Stream if kind & 0xF == linux.SOCK_STREAM else Datagram)(queue, fd, nonblock)
         return 0 if description.register(taken) else abi.CATFLAP_KERNEL_TABLE
@@ -105,7 +107,9 @@ def adopt(fd, domain, kind):
 
 
 def attend(d):
-    """The next step of a connection on its way to a device of its own; where there is none, back to the kernel for good."""
+    """The next step of a connection on its way to a device of its own; where there is none, back to the kernel for
+    good.
+    """
     try:
         from interpose import attention
 
@@ -134,10 +138,26 @@ def free_bell(bell):
 
 
 def watch_interest(d, ep, op, fd, event):
-    """epoll_ctl(2) has succeeded on a descriptor of ours."""
-    if isinstance(d.queue, LoopQueue):
-        interest.change(ep, op, fd, d.queue.end, event)
+    """epoll_ctl(2) on a descriptor of ours."""
+    return interest.control(ep, op, fd, d.handle(), event)
+
+
+def nested(ep):
+    """Somebody waits for an epoll set as for a descriptor."""
+    interest.nested(ep)
     return 0
+
+
+def set_copied(ep, to):
+    interest.copied(ep, to)
+    return 0
+
+
+def leave(d):
+    """This descriptor goes where we can't follow: its bytes go through the kernel from now on. 1 while some are on
+    their way.
+    """
+    return d.leave()
 
 
 def set_closed(ep):
@@ -170,7 +190,7 @@ def listen(d, backlog):
 
 
 def shutdown(d, how):
-    return description.stale(raw.syscall(linux.SYS_shutdown, d.queue.fd, how, 0, 0, 0, 0))
+    return d.shutdown(how)
 
 
 def name(d, peer, address, length):
@@ -219,6 +239,16 @@ def close(d, fd):
         return failed("close", error)
 
 
+def slept(d):
+    """A call that slept is over, and its number stands for something else by now."""
+    try:
+        if isinstance(d.queue, LoopQueue):
+            d.slept()
+        return 0
+    except BaseException as error:
+        return failed("slept", error)
+
+
 def probe_gil(d, x):
     """As probe, with the GIL."""
     return x
@@ -247,6 +277,9 @@ def native():
         "new_bell": raw.address_of(new_bell),
         "free_bell": raw.address_of(free_bell),
         "interest": raw.address_of(watch_interest),
+        "nested": raw.address_of(nested),
+        "set_copied": raw.address_of(set_copied),
+        "leave": raw.address_of(leave),
         "set_closed": raw.address_of(set_closed),
         "pending": raw.address_of(pending),
         "bind": raw.address_of(bind),
@@ -258,6 +291,7 @@ def native():
         "status": raw.address_of(status),
         "dup": raw.address_of(dup),
         "close": raw.address_of(close),
+        "slept": raw.address_of(slept),
         "probe_gil": raw.address_of(probe_gil),
     }
 
@@ -283,6 +317,9 @@ def interpreted():
         "new_bell": (new_bell, False),
         "free_bell": (free_bell, False),
         "interest": (watch_interest, True),
+        "nested": (nested, False),
+        "set_copied": (set_copied, False),
+        "leave": (leave, True),
         "set_closed": (set_closed, False),
         "pending": (pending, True),
         "bind": (bind, True),
@@ -294,5 +331,6 @@ def interpreted():
         "status": (status, True),
         "dup": (dup, True),
         "close": (close, True),
+        "slept": (slept, True),
         "probe_gil": (probe_gil, True),
     }

@@ -9,7 +9,7 @@ import sys
 
 from _catflap_host import ffi, lib
 
-from interpose import abi
+from interpose import abi, sets
 
 EIO = 5
 
@@ -107,16 +107,18 @@ def start(shared):
     choice = settings.for_program(program())
     abi.fill(lib)
     wanted = {choice.libos} | {rule.libos for rule in choice.rules}
-    if "catloop" in wanted:
-        wanted.add("catnap")
-    if "catnap" not in wanted:
-        return lib.CATFLAP_KERNEL_ASKED if choice.libos == "kernel" else lib.CATFLAP_KERNEL_AUTO
+    if wanted == {"kernel"}:
+        return lib.CATFLAP_KERNEL_ASKED
     from interpose import description, entries
     from libos import factory
+    from libos.memory_file import Announce
 
     process = description.process()
-    process.libos = factory.make("catloop", worth=int(environ.get("CATFLAP_WORTH") or 16)) if choice.libos == "catloop" else factory.make("catnap")
-    process.watched = choice.libos == "catloop"
+    # a connection that a rule gives to Catnap is one of Catloop's that never leaves the kernel
+    upgrades = bool(wanted & {"auto", "catloop"})
+    process.libos = factory.make("catloop", worth=choice.worth) if upgrades else factory.make("catnap")
+    process.default = choice.libos
+    process.watched = upgrades
     process.qtokens = process.libos.qtokens
     process.heap = process.libos.heap
     if choice.rules:
@@ -130,7 +132,8 @@ def start(shared):
     process.grace_passed = lib.services_grace_passed
     if process.watched:
         lib.set_sets(1)
-        process.libos.survive_forks()
+        sets.begin(process.libos, choice.spin * 1000)
+        Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
     native = entries.native()
     if native:
         for operation, address in native.items():

@@ -6,16 +6,19 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef extern from "<sys/socket.h>" nogil:
     int MSG_OOB
-    int PLAIN_SET "1"
+    int SHUT_RD
 
 cdef extern from "<sys/epoll.h>" nogil:
     unsigned int EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, EPOLLONESHOT "(1u<<30)", EPOLLET "(1u<<31)"
     int EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD
 
+cdef extern from "<fcntl.h>" nogil:
+    int O_NONBLOCK, F_GETFL
+
 cdef extern from "<poll.h>" nogil:
     unsigned int POLLIN, POLLOUT, POLLRDNORM "0x40", POLLWRNORM "0x100", POLLRDHUP "0x2000"
 
 cdef extern from "<sys/syscall.h>" nogil:
-    long SYS_poll, SYS_epoll_wait, SYS_epoll_ctl
+    long SYS_fcntl, SYS_poll, SYS_epoll_wait, SYS_epoll_ctl
     long SYS_pread64, SYS_read, SYS_lseek, SYS_bind, SYS_listen, SYS_shutdown, SYS_getsockname, SYS_getpeername
     long SYS_getsockopt, SYS_setsockopt, SYS_sendfile

@@ -1,22 +1,28 @@
 cimport cython
-from interpose cimport abi, description, interest, linux
+from interpose cimport abi, description, interest, linux, sets, watching
 from interpose.stream cimport Stream
-from libos cimport calls, endpoint, layout, raw
+from libos cimport calls, endpoint, layout, raw, rings
 from libos.loop_queue cimport LoopQueue
 from libos.runtime cimport instrument
 
 cdef class LoopStream(Stream):
     cdef public size_t end
     cdef public LoopQueue loop
+    cdef public bint orphaned
     cdef public long long receive_timeout, send_timeout
     cdef public unsigned long long misses
     cdef long long connect(self, size_t address, unsigned int length, size_t qt) noexcept nogil
+    @cython.locals(count=size_t)
+    cdef long long block(self, int kind, size_t qt) noexcept nogil
+    cdef long long shutdown(self, int how) noexcept nogil
+    cdef long long leave(self) noexcept nogil
+    cdef bint blocks(self) noexcept nogil
     cdef bint due(self) noexcept nogil
     cdef bint ringed(self) noexcept nogil
     cdef long long shown(self, size_t address, long long count) noexcept nogil
     @cython.locals(limit="long long", turns="unsigned long long")
     cdef bint spun(self, int mask, size_t qt) noexcept nogil
-    @cython.locals(deadline="long long", left="long long", bell="unsigned long long")
+    @cython.locals(deadline="long long", left="long long", bell="unsigned long long", events="unsigned long long")
     cdef long long doze(self, int mask, size_t qt, long long timeout) noexcept nogil
     @cython.locals(need="unsigned long long", done="unsigned long long", r="long long")
     cdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil

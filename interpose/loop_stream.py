@@ -1,13 +1,17 @@
-"""Stream sockets whose bytes may be in a ring: as stream.py, with waits of our own once the connection has left the kernel.
+"""Stream sockets whose bytes may be in a ring: as stream.py, with waits of our own once the connection has left the
+kernel.
 
-An operation that has to wait spins while that pays, then arms this thread's bell and answers CATFLAP_WAIT; the trap sleeps
-on bell and spine from bare C and asks again. struct catflap_wait keeps what earlier turns of the same call have done.
+An operation that has to wait spins while that pays, then arms this thread's bell and answers CATFLAP_WAIT; the trap
+sleeps on bell and spine from bare C and asks again. struct catflap_wait keeps what earlier turns of the same call
+have done.
 """
 
-from interpose import abi, description, interest, linux
+from os import close, dup
+
+from interpose import abi, description, interest, linux, sets, watching
 from interpose.stream import Stream
-from libos import calls, endpoint, layout, raw
-from libos.loop_queue import LoopQueue
+from libos import calls, endpoint, layout, raw, rings
+from libos.memory_file import high
 from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
@@ -22,15 +26,23 @@ class LoopStream(Stream):
         self.loop = queue
         self.receive_timeout = 0
         self.send_timeout = 0
+        self.orphaned = False  # closed under a sleeping call
         self.misses = 0  # spins in a row that found nothing
 
     def handle(self):
-        return self.end if endpoint.upgraded(self.end) else 0
+        return self.end
+
+    def blocks(self):
+        """As sleeps(), exactly: after a fork another process may have changed the mode; the kernel knows."""
+        if self.epoch == raw.load32(description.PROCESS.forks_at):
+            return not self.nonblock
+        return not raw.syscall(linux.SYS_fcntl, self.queue.fd, linux.F_GETFL, 0, 0, 0, 0) & linux.O_NONBLOCK
 
     def block(self, kind, qt):
-        """Leave a wait to the kernel's own call, counted: nothing moves to a ring behind the back of who waits there."""
-        raw.fetch_add(self.end + (layout.STRANGERS_OUT if kind == abi.CATFLAP_PUSH else layout.STRANGERS_IN), 1)
-        raw.store(qt, description.PROCESS.qtokens.block(kind, self.end))
+        """Leave a wait to the kernel's own call, counted: nothing moves to a ring behind who waits there."""
+        count = self.end + (layout.STRANGERS_OUT if kind == abi.CATFLAP_PUSH else layout.STRANGERS_IN)
+        raw.fetch_add(count, 1)
+        raw.store(qt, description.PROCESS.qtokens.block(kind, count))
         return abi.CATFLAP_SLEEP
 
     def connect(self, address, length, qt):
@@ -47,7 +59,7 @@ class LoopStream(Stream):
         """Whether our bytes go to the ring, from this push on if the peer has just agreed."""
         if raw.load(self.end + layout.OUT_STATE) == layout.PLAIN and raw.load(self.end + layout.OUT):
             endpoint.try_mark(self.end)
-        return raw.load(self.end + layout.OUT_STATE) == layout.RING
+        return endpoint.sending(self.end)
 
     def recv(self, address, size, flags, qt):
         if not endpoint.upgraded(self.end):
@@ -60,7 +72,7 @@ class LoopStream(Stream):
             need = size
         elif self.lowat > 1:
             need = self.lowat if self.lowat < size else size
-        interest.awake(qt)
+        watching.awake(qt)
         if raw.load(qt + layout.W_DEADLINE):
             flags |= calls.LOOK_NOW  # woken by bell or spine: find out which
         while True:
@@ -74,7 +86,7 @@ class LoopStream(Stream):
                 continue
             if r != -linux.EAGAIN:
                 return self.shown(address, done) if done else r
-            if flags & linux.MSG_DONTWAIT or not self.sleeps():
+            if flags & linux.MSG_DONTWAIT or not self.blocks():
                 return self.shown(address, done) if done else r
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
@@ -92,7 +104,7 @@ class LoopStream(Stream):
             return abi.CATFLAP_ATTEND if self.due() else Stream.send(self, address, size, flags, qt)
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
             instrument.pushed(self.queue.qd, address, size)
-        interest.awake(qt)
+        watching.awake(qt)
         while True:
             done = raw.load(qt + layout.W_DONE)
             r = self.queue.push_from(address + done, size - done, flags)
@@ -103,7 +115,7 @@ class LoopStream(Stream):
                     return done
             elif r != -linux.EAGAIN:
                 return done if done else r
-            if flags & linux.MSG_DONTWAIT or not self.sleeps():
+            if flags & linux.MSG_DONTWAIT or not self.blocks():
                 return done if done else -linux.EAGAIN
             if not self.spun(2, qt):
                 r = self.doze(2, qt, self.send_timeout)
@@ -115,7 +127,11 @@ class LoopStream(Stream):
         if self.misses > 8 and self.misses & 15:
             self.misses += 1
             return False
-        limit = raw.now() + interest.SETS_HERE.spin
+        limit = raw.now()
+        if not sets.spinning_pays(limit):
+            return False
+        raw.store(self.end + layout.SPINS, raw.load(self.end + layout.SPINS) + 1)
+        limit += sets.HERE.spin
         turns = 0
         while not raw.load32(raw.load(qt + layout.W_PENDING)):
             if endpoint.ready(self.end, mask):
@@ -139,36 +155,80 @@ class LoopStream(Stream):
             left = deadline - raw.now()
             if left <= 0:
                 return -linux.EAGAIN
+        endpoint.settle(self.end)
+        if mask == 2:
+            endpoint.stretch(self.end)
         bell = raw.load(qt + layout.W_BELL)
         if 0 < bell < 64:
-            raw.store(description.PROCESS.bells + bell * 64, 1)
-            if not endpoint.arm(self.end, bell, mask):
-                left = 1000000
+            watching.asleep(bell)
+            if not rings.arm(self.end, bell, mask):
+                left = watching.MILLISECOND
+            interest.disarmed(self.end)
             raw.fence()
             if endpoint.ready(self.end, mask):
-                interest.awake(qt)
+                watching.awake(qt)
                 return 0
         elif bell:
-            left = 1000000
-        if raw.load(qt) == 0:
-            raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP if mask == 1 else abi.CATFLAP_PUSH, 0))
+            left = watching.MILLISECOND
+        raw.store(self.end + layout.SLEEPS, raw.load(self.end + layout.SLEEPS) + 1)
+        if raw.load(qt) == 0:  # who closes the last number meanwhile leaves the connection to us
+            raw.fetch_add(self.end + layout.SLEEPERS, 1)
+            raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP, self.end + layout.SLEEPERS))
         raw.store(qt + layout.W_FD, self.queue.fd)
-        raw.store(qt + layout.W_EVENTS, linux.POLLIN | linux.POLLRDHUP if mask == 1 else linux.POLLRDHUP)
-        raw.store(qt + layout.W_TIMEOUT, left)
-        return abi.CATFLAP_WAIT
+        events = linux.POLLIN | linux.POLLRDHUP if mask == 1 else linux.POLLRDHUP
+        if raw.load(self.end + layout.OUT_STATE) == layout.REPLAYING:
+            events |= linux.POLLOUT
+        raw.store(qt + layout.W_EVENTS, events)
+        return watching.rest(qt, left, layout.NEVER)
+
+    def close_number(self, number):
+        """As Description's; a call that sleeps on the connection keeps it alive, as the kernel does (close(2),
+        notes).
+        """
+        if self.numbers == {number} and raw.load(self.end + layout.SLEEPERS):
+            try:
+                self.queue.move(high(dup(number)))
+                self.orphaned = True
+                self.numbers.clear()
+                return False
+            except OSError:
+                pass  # no descriptor left: it is cut short
+        return Stream.close_number(self, number)
+
+    def bounds(self):
+        from interpose import attention
+
+        attention.bounds(self)
+
+    def slept(self):
+        """A call that slept on a number that is not ours any more is over."""
+        if self.orphaned and not raw.load(self.end + layout.SLEEPERS):
+            self.orphaned = False
+            description.PROCESS.libos.release(self.queue)
+            close(self.queue.fd)
+            description.retire(self)
+
+    def leave(self):
+        return 1 if endpoint.leave(self.end) else 0
+
+    def shutdown(self, how):
+        """shutdown(2): the end of what we send is the kernel's to tell, after the ring."""
+        if how != linux.SHUT_RD:
+            endpoint.stop_sending(self.end, True)
+        return description.stale(raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0))
 
     def recvmsg(self, message, flags, qt):
         if not endpoint.upgraded(self.end):
             return abi.CATFLAP_ATTEND if self.due() else Stream.recvmsg(self, message, flags, qt)
         flags &= ~calls.LOOK_NOW
-        interest.awake(qt)
+        watching.awake(qt)
         if raw.load(qt + layout.W_DEADLINE):
             flags |= calls.LOOK_NOW
         while True:
             r = self.queue.pop_message(message, flags)
             if r > 0:
                 return self.observed(message, r)
-            if r != -linux.EAGAIN or flags & linux.MSG_DONTWAIT or not self.sleeps():
+            if r != -linux.EAGAIN or flags & linux.MSG_DONTWAIT or not self.blocks():
                 return r
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
@@ -181,7 +241,7 @@ class LoopStream(Stream):
             return abi.CATFLAP_ATTEND if self.due() else Stream.sendmsg(self, message, flags, qt)
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
             description.observe_push(self.queue.qd, message)
-        interest.awake(qt)
+        watching.awake(qt)
         if self.loop.odd(message):
             return self.queue.push_message(message, flags)
         size = self.loop.length(message)
@@ -195,7 +255,7 @@ class LoopStream(Stream):
                     return done
             elif r != -linux.EAGAIN:
                 return done if done else r
-            if flags & linux.MSG_DONTWAIT or not self.sleeps():
+            if flags & linux.MSG_DONTWAIT or not self.blocks():
                 return done if done else -linux.EAGAIN
             if not self.spun(2, qt):
                 r = self.doze(2, qt, self.send_timeout)
@@ -203,20 +263,29 @@ class LoopStream(Stream):
                     return done if r == -linux.EAGAIN and done else r
 
     def sendfile(self, in_fd, offset, size, qt):
-        if not self.ringed():
+        if not self.ringed() or not size:
             return Stream.sendfile(self, in_fd, offset, size, qt)
-        return self.staged(in_fd, offset, size, qt)
+        r = self.staged(in_fd, offset, size, qt)
+        if r < 0 and r >= -4095 and r != -linux.EAGAIN and r != -linux.EINTR:
+            # not a file that can be read at a place: the kernel knows what it is
+            endpoint.leave(self.end)
+            if not endpoint.sending(self.end):
+                return self.block(abi.CATFLAP_PUSH, qt)
+        return r
 
     def staged(self, in_fd, offset, size, qt):
         """File pages by way of a heap buffer; what was not pushed is not read (sendfile(2))."""
         staged = description.PROCESS.heap.alloc(description.PROCESS.stage)
         if not staged:
             return -linux.ENOMEM
-        interest.awake(qt)
+        watching.awake(qt)
         done = raw.load(qt + layout.W_DONE)
         r = 0
         while done < size:
             at = raw.load(offset) if offset else raw.syscall(linux.SYS_lseek, in_fd, 0, 1, 0, 0, 0)
+            if not offset and at < 0:
+                r = at
+                break
             part = size - done if size - done < description.PROCESS.stage else description.PROCESS.stage
             r = raw.syscall(linux.SYS_pread64, in_fd, staged, part, at, 0, 0)
             if r <= 0:
@@ -229,7 +298,7 @@ class LoopStream(Stream):
                     raw.store(offset, at + r)
                 else:
                     raw.syscall(linux.SYS_lseek, in_fd, at + r, 0, 0, 0, 0)
-            elif r != -linux.EAGAIN or not self.sleeps():
+            elif r != -linux.EAGAIN or not self.blocks():
                 break
             elif not self.spun(2, qt):
                 r = self.doze(2, qt, self.send_timeout)

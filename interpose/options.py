@@ -6,12 +6,18 @@ Each row: (level, option) -> (size in bytes, what to do with the new value of a 
 from libos import raw
 
 SOL_SOCKET = 1
-SO_RCVLOWAT = 18
+SO_SNDBUF, SO_RCVBUF, SO_RCVLOWAT = 7, 8, 18
 SO_RCVTIMEO, SO_SNDTIMEO = 20, 21
 
 
 def low_water(description, value):
     description.lowat = value if value > 0 else 1
+    description.bounds()
+
+
+def buffers(description, value):
+    """The kernel doubles and bounds the value: it is asked for the outcome."""
+    description.bounds()
 
 
 def timeout_of(name):
@@ -26,6 +32,8 @@ def timeout_of(name):
 
 WATCHED = {
     (SOL_SOCKET, SO_RCVLOWAT): (4, low_water),
+    (SOL_SOCKET, SO_SNDBUF): (4, buffers),
+    (SOL_SOCKET, SO_RCVBUF): (4, buffers),
     (SOL_SOCKET, SO_RCVTIMEO): (16, timeout_of("receive_timeout")),
     (SOL_SOCKET, SO_SNDTIMEO): (16, timeout_of("send_timeout")),
 }

@@ -1,4 +1,4 @@
-from interpose cimport abi, description, interest
+from interpose cimport abi, description, watching
 from libos cimport layout, raw
 from libos.runtime cimport instrument
 

@@ -4,7 +4,7 @@ A thread that has to wait holds one blocked qtoken. While it sleeps in its own k
 stack; when the call returns, the completion sets the qtoken's bit in its waker block and the thread takes it.
 """
 
-from interpose import abi, description, interest
+from interpose import abi, description, watching
 from libos import layout, raw
 from libos.runtime import instrument
 
@@ -17,7 +17,8 @@ def ready(ep, events, n, qt):
     Where all devices of this process are kernel objects, the kernel's own set call sees every source at once.
     """
     if description.PROCESS.watched:
-        return interest.wait(ep, events, n, qt) if ep >= 0 else interest.plain(abi.CATFLAP_READY, qt)
+        if ep >= 0:
+            return watching.wait(ep, events, n, qt)
     if raw.load(qt + layout.W_DEADLINE) == 1:
         return abi.CATFLAP_SLEEP  # it will not sleep at all
     raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_READY, 0))
@@ -27,7 +28,7 @@ def ready(ep, events, n, qt):
 def woke(qtoken, op, data, result):
     """The kernel call that a blocked qtoken stood for has returned `result` (or -errno): complete it and take it."""
     if description.PROCESS.watched:
-        interest.ended(description.PROCESS.qtokens.about(qtoken))
+        watching.ended(description.PROCESS.qtokens.about(qtoken))
     description.PROCESS.qtokens.complete(qtoken)
     description.PROCESS.qtokens.take(qtoken)
     if result > 0 and instrument.HOOKS.pop:
@@ -41,6 +42,6 @@ def woke(qtoken, op, data, result):
 def dropped(qtoken):
     """A thread jumped out of its wait or was cancelled: nobody will take this qtoken."""
     if description.PROCESS.watched:
-        interest.ended(description.PROCESS.qtokens.about(qtoken))
+        watching.ended(description.PROCESS.qtokens.about(qtoken))
     description.PROCESS.qtokens.drop(qtoken)
     return 0

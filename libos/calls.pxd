@@ -5,6 +5,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int DONTWAIT "MSG_DONTWAIT"
     int POLLOUT "0x4"
     int POLLRDHUP "0x2000"
+    int NOSIGNAL "MSG_NOSIGNAL"
     int PEEK "MSG_PEEK"
     int TRUNC "MSG_TRUNC"
     int WAITALL "MSG_WAITALL"

@@ -5,6 +5,7 @@ from errno import EOPNOTSUPP as UNSUPPORTED  # noqa: F401
 
 POLLOUT = 0x4
 POLLRDHUP = 0x2000
+NOSIGNAL = 0x4000
 PEEK = 0x2
 TRUNC = 0x20
 DONTWAIT = 0x40  # MSG_DONTWAIT: an inline attempt never sleeps, whatever the descriptor's mode

@@ -1,13 +1,14 @@
 """Catloop: same-host TCP through shared memory, under an unmodified program's kernel sockets.
 
-Every Catloop socket is a real kernel TCP socket, the spine. A connection that has shown itself worth it and whose other end
-is under Catflap too is upgraded: its bytes go through a ring in shared memory, and everything else (names, options, the end
-of the stream, the death of the peer) stays the kernel's.
+Every Catloop socket is a real kernel TCP socket, the spine. A connection that has shown itself worth it and whose
+other end is under Catflap too is upgraded: its bytes go through a ring in shared memory, and everything else (names,
+options, the end of the stream, the death of the peer) stays the kernel's.
 """
 
 from posix import register_at_fork
+from time import sleep
 
-from libos import endpoint, layout, meeting, raw
+from libos import endpoint, layout, meeting, raw, rings
 from libos.family import Family
 from libos.loop_queue import LoopQueue
 from libos.runtime.memory import Heap
@@ -15,8 +16,9 @@ from libos.runtime.qtokens import Qtokens
 
 FIRST_QD = 500
 STREAM = 1
+PATIENCE = 100  # milliseconds
 NEVER = (1 << 63) - 1
-FIRST_GAP, LAST_GAP = 1, 512  # uses of a connection between two steps of its meeting
+FIRST_GAP, LAST_GAP = 2, 512  # uses of a connection between two steps of its meeting
 
 
 class Catloop:
@@ -31,6 +33,7 @@ class Catloop:
         self.queues = set()
 
     def adopt(self, fd, kind):
+        self.family.note(fd, 0)
         if kind != STREAM:
             return None
         end = self.family.claim()
@@ -43,8 +46,12 @@ class Catloop:
         return queue
 
     def attend(self, queue, may_agree):
-        """The next step of a connection's way to the rings; `may_agree` when no set waits in the kernel. Raises meeting.Refused when it stays on the kernel."""
+        """The next step of a connection's way to the rings; `may_agree` when no set waits in the kernel. Raises
+        meeting.Refused when it stays on the kernel.
+        """
         queue.next_step = NEVER
+        if raw.load(queue.end + layout.LEFT):
+            return
         if queue.meeting is None:
             queue.meeting = meeting.Meeting(self.family, queue.end, queue.accepting)
         attached = raw.load(queue.end + layout.IN)
@@ -52,6 +59,8 @@ class Catloop:
             attached = queue.meeting.step()
         if attached and may_agree and meeting.agree(queue.end):
             return
+        if attached:
+            queue.meeting.tries += 1
         queue.next_step = queue.uses + min(FIRST_GAP << queue.meeting.tries, LAST_GAP)
 
     def release(self, queue):
@@ -59,22 +68,32 @@ class Catloop:
         self.queues.discard(queue)
         if queue.meeting is not None:
             queue.meeting.close()
-        if raw.load(queue.end + layout.USERS) == 1 and raw.load(queue.end + layout.IN):
-            raw.store(raw.load(queue.end + layout.IN) + layout.H_CLOSED, 1)
-            endpoint.ring_bell(queue.end, raw.load(queue.end + layout.IN) + layout.H_ROOM_BELL)
-            if raw.load(queue.end + layout.IN_STATE) == layout.RING and meeting.unread(queue.end):
+        end = queue.end
+        if raw.load(end + layout.USERS) == 1 and raw.load(end + layout.IN):
+            unread = raw.load(end + layout.IN_STATE) == layout.RING and rings.inbound(end)
+            endpoint.close_inward(end)
+            endpoint.stop_sending(end, True)
+            for _ in range(PATIENCE):
+                if endpoint.settle(end):
+                    break
+                sleep(0.001)  # the kernel is slow to take what the peer had not read
+            if unread:
                 meeting.reset_at_close(queue.fd)
 
     def freed(self, queue):
         """Nobody can be inside the queue any more."""
-        if raw.load(queue.end + layout.USERS) == 1:
-            meeting.detach(queue.end)
         self.family.give_back(queue.end)
 
-    def survive_forks(self):
-        """Have every fork leave records and locks in order, in parent and child."""
+    def survive_forks(self, forked):
+        """Have every fork leave records and locks in order, in parent and child; `forked` is called in the child."""
         lock = self.family.lock
-        register_at_fork(before=self.before_fork, after_in_parent=lock.release, after_in_child=lock.release)
+
+        def in_child():
+            lock.release()
+            self.family.forked()
+            forked()
+
+        register_at_fork(before=self.before_fork, after_in_parent=lock.release, after_in_child=in_child)
 
     def before_fork(self):
         """The child will share every record. A meeting is between two processes: those not over yet are called off."""

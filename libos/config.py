@@ -55,6 +55,22 @@ KNOBS = (
     Knob(
         "verbose", 0, range(-1, 3), "CATFLAP_VERBOSE", "-v, -q", "-1 says nothing, 0 what fails, 1 and 2 more and more"
     ),
+    Knob(
+        "spin",
+        20,
+        range(0, 100001),
+        "CATFLAP_SPIN",
+        "--spin",
+        "microseconds that a thread looks at rings before it sleeps; 0: none",
+    ),
+    Knob(
+        "worth",
+        16,
+        range(1, 1000001),
+        "CATFLAP_WORTH",
+        "--worth",
+        "reads and writes that earn a connection shared memory",
+    ),
     Knob("hook", None, None, "CATFLAP_HOOK", "--hook", "Python file whose install(instrument) runs inside the program"),
 )
 RULE_KEYS = ("address", "libos", "program")
@@ -170,6 +186,14 @@ class Config:
     @property
     def hook(self):
         return self.values["hook"]
+
+    @property
+    def spin(self):
+        return self.values["spin"]
+
+    @property
+    def worth(self):
+        return self.values["worth"]
 
     def set(self, name, value, source):
         self.values[name] = value

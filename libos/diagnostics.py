@@ -1,12 +1,11 @@
 """Who is at the other end of a local TCP connection: socket diagnostics for an exact 4-tuple (sock_diag(7)).
 
-Works without privilege. A 4-tuple alone is no identity (reuse, address translation, squatting); the answer's cookie names one
-live socket of this network namespace, and its uid says whose it is.
+Works without privilege. A 4-tuple alone is no identity (reuse, address translation, squatting); the answer's cookie
+names one live socket of this network namespace, and its uid says whose it is.
 """
 
-import struct
-
 import _socket
+import struct
 
 SOL_SOCKET, SO_COOKIE = 1, 57
 AF_INET, AF_INET6, AF_NETLINK, NETLINK_SOCK_DIAG = 2, 10, 16, 4
@@ -44,7 +43,9 @@ def peer_of(sock):
     family, here, here_port = numbers(sock.getsockname())
     _, there, there_port = numbers(sock.getpeername())
     # inet_diag_req_v2: the socket we look for has our peer's address as its own
-    identity = struct.pack("!HH16s16s", there_port, here_port, there, here) + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
+    identity = struct.pack("!HH16s16s", there_port, here_port, there, here) + struct.pack(
+        "=III", 0, 0xFFFFFFFF, 0xFFFFFFFF
+    )
     request = struct.pack("=BBBBI", family, IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
     message = struct.pack("=IHHII", 16 + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0) + request
     netlink = _socket.socket(AF_NETLINK, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG)

@@ -1,39 +1,42 @@
 cimport cython
-from libos cimport calls, layout, raw
+from libos cimport calls, layout, raw, rings, spine
 
-@cython.locals(turns="unsigned long long")
-cpdef void lock(size_t at) noexcept nogil
-cpdef void unlock(size_t at) noexcept nogil
-@cython.locals(offset="unsigned long long", first="unsigned long long")
-cdef void span(size_t ring, unsigned long long mask, unsigned long long at, size_t address, unsigned long long count, bint outward) noexcept nogil
-@cython.locals(used="unsigned long long")
-cdef unsigned long long inbound(size_t end) noexcept nogil
-@cython.locals(used="unsigned long long")
-cdef unsigned long long outbound(size_t end) noexcept nogil
-@cython.locals(bell="unsigned long long", name=size_t)
-cpdef void ring_bell(size_t end, size_t word) noexcept nogil
-cdef bint hung_up(size_t end) noexcept nogil
-cdef bint spine_writable(size_t end) noexcept nogil
+cdef unsigned long long KEEPS
+
 cdef void look_next(size_t end) noexcept nogil
-cpdef void leave(size_t end) noexcept nogil
 @cython.locals(r="long long")
-cdef long long pop(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
-@cython.locals(there="unsigned long long")
+cpdef long long pop(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
+@cython.locals(there="unsigned long long", header=size_t, head="unsigned long long")
 cdef long long pop_ring(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(r="long long")
 cdef long long pop_spine(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
-@cython.locals(r="long long", left="unsigned long long", mark="unsigned long long")
+@cython.locals(r="long long", left="long long", mark="unsigned long long")
 cdef long long pop_agreed(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(r="long long")
-cdef long long push(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
-@cython.locals(header=size_t, used="unsigned long long")
+cpdef long long push(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
+@cython.locals(header=size_t, free="unsigned long long", used="unsigned long long", tail="unsigned long long")
 cdef long long push_locked(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
-cdef void try_mark(size_t end) noexcept nogil
+cdef long long full(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
+cdef long long push_beside(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
+@cython.locals(header=size_t, head="unsigned long long", tail="unsigned long long", at="unsigned long long", level="unsigned long long", count="unsigned long long", mask="unsigned long long", r="long long")
+cdef long long replay(size_t end) noexcept nogil
+cdef void finish(size_t end) noexcept nogil
+@cython.locals(r="long long", closed="unsigned long long")
+cpdef bint settle(size_t end) noexcept nogil
+cpdef void stop_sending(size_t end, bint last) noexcept nogil
+@cython.locals(header=size_t)
+cpdef void close_inward(size_t end) noexcept nogil
+cdef bint unread(size_t end) noexcept nogil
+cpdef bint leave(size_t end) noexcept nogil
+cpdef void try_mark(size_t end) noexcept nogil
 @cython.locals(sent="long long")
 cdef void publish_mark(size_t end) noexcept nogil
-cdef unsigned long long inward(size_t end) noexcept nogil
+cpdef unsigned long long inward(size_t end) noexcept nogil
+cdef bint sending(size_t end) noexcept nogil
 cpdef bint upgraded(size_t end) noexcept nogil
 @cython.locals(r=int)
-cdef int ready(size_t end, int mask) noexcept nogil
-@cython.locals(word=size_t, other="unsigned long long")
-cdef bint arm(size_t end, unsigned long long bell, int mask) noexcept nogil
+cpdef int ready(size_t end, int mask) noexcept nogil
+cdef bint writable(size_t end) noexcept nogil
+cdef void reach_mark(size_t end) noexcept nogil
+@cython.locals(head="unsigned long long")
+cpdef void stretch(size_t end) noexcept nogil

@@ -1,91 +1,21 @@
-"""One end of an upgraded TCP connection: a byte ring in each direction beside the kernel connection, the spine.
+"""One end of a TCP connection whose bytes may be in shared memory, beside the kernel connection, the spine.
 
-Everything is kept in raw memory (libos/layout.py), so that any thread works on it without the GIL and a forked child shares
-it. The record is ours alone and holds the authoritative positions; the headers of the two directions are mapped by the peer
-too, and what is read there is checked before it is used.
+Everything is kept in raw memory (libos/layout.py), so that any thread works on it without the GIL and a forked child
+shares it. A direction moves to the ring by a pair of stream offsets: the receiver agrees once none of its threads
+waits in the kernel; the sender, holding its lock, publishes how many bytes it has given to the kernel (the mark) and
+uses the ring from then on; the receiver reads the kernel up to the mark, then the ring.
 
-A direction moves to the ring by a pair of stream offsets. The receiver agrees once none of its threads waits in the kernel;
-the sender, holding its lock, publishes how many bytes it has given to the kernel (the mark) and uses the ring from then on;
-the receiver reads the kernel up to the mark, then the ring. The way back needs no hand-shake: a sender that stops using
-the ring for good sends through the kernel again, and a receiver that finds its ring empty looks at the spine.
+The way back is final for a direction. A sender that leaves the ring says so in the tail and sends through the kernel
+again; the receiver finishes the ring first. A receiver that leaves closes the tail, an atomic step after which no
+more can be published; the sender sends what was not taken once more, through the kernel, and goes on there.
 
 Results are counts, 0 at the end of the stream, or errors exactly as the kernel gives them.
 """
 
-from libos import calls, layout, raw
+from libos import calls, layout, raw, rings, spine
 
 COMPILED = __file__.endswith(".so")
-
-
-def lock(at):
-    """Take the lock word at `at`. Holders never sleep; signal handlers are put off while one is held."""
-    turns = 0
-    while not raw.compare_exchange(at, 0, 1):
-        raw.pause()
-        turns += 1
-        if turns & 1023 == 0:
-            raw.syscall(calls.SYS_sched_yield, 0, 0, 0, 0, 0, 0)
-
-
-def unlock(at):
-    raw.store(at, 0)
-
-
-def span(ring, mask, at, address, count, outward):
-    """Copy `count` bytes between position `at` of a ring and `address`; `outward` from the ring."""
-    offset = at & mask
-    first = mask + 1 - offset
-    if first > count:
-        first = count
-    if outward:
-        raw.copy(address, ring + offset, first)
-        if count > first:
-            raw.copy(address + first, ring, count - first)
-    else:
-        raw.copy(ring + offset, address, first)
-        if count > first:
-            raw.copy(ring, address + first, count - first)
-
-
-def inbound(end):
-    """Bytes in the ring towards us. A tail that can't be is a hostile peer's, and its own loss: nothing is there."""
-    used = raw.load(raw.load(end + layout.IN) + layout.H_TAIL) - raw.load(end + layout.HEAD)
-    if used < 0 or used > raw.load(end + layout.MASK) + 1:
-        return 0
-    return used
-
-
-def outbound(end):
-    """Bytes in the ring towards the peer that it has not taken."""
-    used = raw.load(end + layout.TAIL) - raw.load(raw.load(end + layout.OUT) + layout.H_HEAD)
-    if used < 0 or used > raw.load(end + layout.MASK) + 1:
-        return raw.load(end + layout.MASK) + 1
-    return used
-
-
-def ring_bell(end, word):
-    """Wake whoever sleeps on the direction word at `word`: publish, fence, look, and its mirror image on the other side."""
-    raw.fence()
-    bell = raw.load(word)
-    if bell == 0 or bell > 63 or raw.load(raw.load(end + layout.PEER_BELLS) + bell * 64) == 0:
-        return
-    # EAGAIN means that it is ringing already; a peer that is gone needs no bell
-    name = raw.load(end + layout.PEER_NAMES) + bell * 64
-    raw.syscall(calls.SYS_sendto, raw.load(end + layout.BELL_SOCKET), name, 1, calls.DONTWAIT, name + 8, raw.load(name))
-
-
-def hung_up(end):
-    """Whether the peer has closed its direction of the spine, or the whole (poll(2), POLLRDHUP)."""
-    raw.store32(end + layout.SCRATCH, raw.load(end + layout.FD))
-    raw.store32(end + layout.SCRATCH + 4, calls.POLLRDHUP)
-    return raw.syscall(calls.SYS_poll, end + layout.SCRATCH, 1, 0, 0, 0, 0) > 0
-
-
-def spine_writable(end):
-    """Whether the kernel would take bytes now (poll(2), POLLOUT)."""
-    raw.store32(end + layout.SCRATCH, raw.load(end + layout.FD))
-    raw.store32(end + layout.SCRATCH + 4, calls.POLLOUT)
-    return raw.syscall(calls.SYS_poll, end + layout.SCRATCH, 1, 0, 0, 0, 0) > 0
+KEEPS = 65536  # bytes that the kernel surely takes from a socket whose sends all went elsewhere
 
 
 def look_next(end):
@@ -93,36 +23,31 @@ def look_next(end):
     raw.store(end + layout.EMPTY, layout.LOOK - 1)
 
 
-def leave(end):
-    """Back to the kernel for good, in both directions: the connection that the rings belonged to is no more."""
-    raw.store(raw.load(end + layout.IN) + layout.H_CLOSED, 1)
-    raw.store(end + layout.OUT_STATE, layout.KERNEL)
-    raw.store(end + layout.IN_STATE, layout.PLAIN)
-
-
 def pop(end, address, size, flags):
     """Take at most `size` bytes from the stream, wherever they are now."""
-    if raw.load(end + layout.IN_STATE) == layout.PLAIN:
-        return raw.syscall(
-            calls.SYS_recvfrom, raw.load(end + layout.FD), address, size, flags | calls.DONTWAIT, 0, 0
-        )
-    if flags & calls.SPINE_ONLY:  # urgent data, error queues: the spine's
-        return raw.syscall(
-            calls.SYS_recvfrom, raw.load(end + layout.FD), address, size, flags | calls.DONTWAIT, 0, 0
-        )
-    lock(end + layout.IN_LOCK)
+    # urgent data and error queues are the spine's
+    if raw.load(end + layout.IN_STATE) == layout.PLAIN or flags & calls.SPINE_ONLY:
+        return spine.kernel_pop(end, address, size, flags)
+    spine.lock_in(end)
     if raw.load(end + layout.IN_STATE) == layout.RING:
         r = pop_ring(end, address, size, flags)
     else:
         r = pop_agreed(end, address, size, flags)
-    unlock(end + layout.IN_LOCK)
+    rings.unlock(end + layout.IN_LOCK)
     return r
 
 
 def pop_ring(end, address, size, flags):
     """The hot path: nothing but the ring while there is something in it."""
-    there = inbound(end)
+    header = raw.load(end + layout.IN)
+    if raw.load(header + layout.H_HEAD) & layout.CLOSED:
+        raw.store(end + layout.IN_STATE, layout.PLAIN)
+        return spine.kernel_pop(end, address, size, flags & calls.KEPT)
+    there = rings.inbound_here(end)
     if there == 0:
+        if raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.ENDED and rings.inbound(end) == 0:
+            raw.store(end + layout.IN_STATE, layout.PLAIN)
+            return spine.kernel_pop(end, address, size, flags & calls.KEPT)
         # nobody to ask whether the stream has ended but the spine, and it is asked now and then
         there = raw.load(end + layout.EMPTY) + 1
         raw.store(end + layout.EMPTY, there)
@@ -134,11 +59,22 @@ def pop_ring(end, address, size, flags):
     if address < 65536:
         return -calls.EFAULT
     if not flags & calls.TRUNC:
-        span(raw.load(end + layout.IN_RING), raw.load(end + layout.MASK), raw.load(end + layout.HEAD), address, there, True)
+        rings.span(
+            raw.load(end + layout.IN_RING),
+            raw.load(end + layout.IN_MASK),
+            raw.load(end + layout.HEAD),
+            address,
+            there,
+            True,
+        )
     if not flags & calls.PEEK:
-        raw.store(end + layout.HEAD, raw.load(end + layout.HEAD) + there)
-        raw.store(raw.load(end + layout.IN) + layout.H_HEAD, raw.load(end + layout.HEAD))
-        ring_bell(end, raw.load(end + layout.IN) + layout.H_ROOM_BELL)
+        head = raw.load(end + layout.HEAD)
+        # the only commit point; it fails when the sender has taken these bytes back
+        if not raw.compare_exchange(header + layout.H_HEAD, head, head + there):
+            raw.store(end + layout.IN_STATE, layout.PLAIN)
+            return spine.kernel_pop(end, address, size, flags & calls.KEPT)
+        raw.store(end + layout.HEAD, head + there)
+        rings.tell_sender(end)
     return there
 
 
@@ -147,18 +83,14 @@ def pop_spine(end, address, size, flags):
 
     Whatever the peer did on the spine, it did after its last byte in the ring; so the ring is looked at once more.
     """
-    r = raw.syscall(
-        calls.SYS_recvfrom, raw.load(end + layout.FD), address, size, flags & calls.KEPT | calls.DONTWAIT | calls.PEEK, 0, 0
-    )
+    r = spine.kernel_pop(end, address, size, flags & calls.KEPT | calls.PEEK)
     if r == -calls.EAGAIN:
         return r
-    if inbound(end):
+    if rings.inbound(end):
         return pop_ring(end, address, size, flags)
     if r <= 0 or flags & calls.PEEK:
         return r
-    return raw.syscall(
-        calls.SYS_recvfrom, raw.load(end + layout.FD), address, size, flags & calls.KEPT | calls.DONTWAIT, 0, 0
-    )
+    return spine.kernel_pop(end, address, size, flags & calls.KEPT)
 
 
 def pop_agreed(end, address, size, flags):
@@ -172,9 +104,7 @@ def pop_agreed(end, address, size, flags):
             return pop_ring(end, address, size, flags)
         if left < 0 or left > size:
             left = size
-    r = raw.syscall(
-        calls.SYS_recvfrom, raw.load(end + layout.FD), address, left, flags & calls.KEPT | calls.DONTWAIT, 0, 0
-    )
+    r = spine.kernel_pop(end, address, left, flags & calls.KEPT)
     if r > 0 and not flags & calls.PEEK:
         raw.store(end + layout.POSITION, raw.load(end + layout.POSITION) + r)
     return r
@@ -183,10 +113,10 @@ def pop_agreed(end, address, size, flags):
 def push(end, address, size, flags):
     """Give at most `size` bytes to the stream, as many as there is room for."""
     if raw.load(end + layout.OUT) == 0:
-        return raw.syscall(calls.SYS_sendto, raw.load(end + layout.FD), address, size, flags | calls.DONTWAIT, 0, 0)
-    lock(end + layout.OUT_LOCK)
+        return spine.kernel_push(end, address, size, flags)
+    spine.lock_out(end)
     r = push_locked(end, address, size, flags)
-    unlock(end + layout.OUT_LOCK)
+    rings.unlock(end + layout.OUT_LOCK)
     return r
 
 
@@ -195,45 +125,178 @@ def push_locked(end, address, size, flags):
     if raw.load(end + layout.OUT_STATE) == layout.PLAIN:
         if raw.load(header + layout.H_AGREED) == 1 and raw.load(end + layout.STRANGERS_OUT) == 0:
             publish_mark(end)
-    if raw.load(end + layout.OUT_STATE) == layout.RING and (raw.load(header + layout.H_CLOSED) or flags & calls.SPINE_ONLY):
-        raw.store(end + layout.OUT_STATE, layout.KERNEL)  # for good: the kernel knows what a closed peer means
+    if raw.load(end + layout.OUT_STATE) == layout.RING and flags & calls.SPINE_ONLY:
+        return push_beside(end, address, size, flags)
     if raw.load(end + layout.OUT_STATE) != layout.RING:
-        return raw.syscall(calls.SYS_sendto, raw.load(end + layout.FD), address, size, flags | calls.DONTWAIT, 0, 0)
-    used = raw.load(end + layout.MASK) + 1 - (raw.load(end + layout.TAIL) - raw.load(end + layout.SEEN_HEAD))
-    if used < size:
+        return push_beside(end, address, size, flags)
+    free = rings.capacity(end)
+    used = raw.load(end + layout.TAIL) - raw.load(end + layout.SEEN_HEAD)
+    free = free - used if used < free else 0
+    if free < size:
         # the peer's line is only fetched when what we remember of it is not enough
-        used = raw.load(end + layout.MASK) + 1 - outbound(end)
-        raw.store(end + layout.SEEN_HEAD, raw.load(end + layout.TAIL) - (raw.load(end + layout.MASK) + 1 - used))
-    if used == 0 and size and hung_up(end):
-        # who said goodbye and does not read is gone, or reads what comes through the kernel after the ring
-        raw.store(end + layout.OUT_STATE, layout.KERNEL)
-        return raw.syscall(calls.SYS_sendto, raw.load(end + layout.FD), address, size, flags | calls.DONTWAIT, 0, 0)
-    if used == 0:
-        raw.store(end + layout.FULLS, raw.load(end + layout.FULLS) + 1)
-        return -calls.EAGAIN if size else 0
-    if size < used:
-        used = size
-    if address < 65536:
+        raw.store(end + layout.SEEN_HEAD, raw.load(end + layout.TAIL) - rings.outbound(end))
+        if raw.load(end + layout.OUT_LEVEL) == 0 and rings.room(end) < size:
+            rings.grow(end)
+        free = rings.room(end)
+        if free == 0 and size:
+            return full(end, address, size, flags)
+        if free < size:
+            rings.owe_edge(end)
+    if size < free:
+        free = size
+    if address < 65536 and free:
         return -calls.EFAULT
-    span(raw.load(end + layout.OUT_RING), raw.load(end + layout.MASK), raw.load(end + layout.TAIL), address, used, False)
-    raw.store(end + layout.TAIL, raw.load(end + layout.TAIL) + used)
-    raw.store(header + layout.H_TAIL, raw.load(end + layout.TAIL))
-    ring_bell(end, header + layout.H_BELL)
-    return used
+    tail = raw.load(end + layout.TAIL)
+    rings.span(raw.load(end + layout.OUT_RING), raw.load(end + layout.OUT_MASK), tail, address, free, False)
+    # the only commit point; it fails when the receiver has closed the ring
+    if not raw.compare_exchange(header + layout.H_TAIL, tail, tail + free):
+        return push_beside(end, address, size, flags)
+    raw.store(end + layout.TAIL, tail + free)
+    rings.tell_receiver(end)
+    return free
+
+
+def full(end, address, size, flags):
+    """No room. Who said goodbye and does not read is gone, or reads what comes through the kernel after the ring."""
+    if raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED:
+        return push_beside(end, address, size, flags)
+    if spine.hung_up(end):
+        finish(end)
+        return spine.kernel_push(end, address, size, flags)
+    rings.owe_edge(end)
+    return -calls.EAGAIN
+
+
+def push_beside(end, address, size, flags):
+    """A push of a direction that is not in the ring, or is no more."""
+    if sending(end) and replay(end) < 0:
+        return -calls.EAGAIN
+    return spine.kernel_push(end, address, size, flags)
+
+
+def replay(end):
+    """Leave the ring: what the receiver has not taken goes through the kernel. 0 when done, else -EAGAIN. Under the
+    lock.
+    """
+    tail = raw.load(end + layout.TAIL)
+    header = raw.load(end + layout.OUT)
+    if raw.load(end + layout.OUT_STATE) == layout.RING:
+        head = raw.fetch_or(header + layout.H_HEAD, layout.CLOSED) & layout.POSITIONS
+        raw.store(end + layout.REPLAY, head if 0 <= tail - head <= layout.BIG else tail)
+        raw.store(end + layout.OUT_STATE, layout.REPLAYING)
+        raw.fetch_or(header + layout.H_TAIL, layout.ENDED)
+        rings.tell_receiver(end)
+    at = raw.load(end + layout.REPLAY)
+    r = 0
+    while at < tail:
+        level = 0
+        count = tail - at
+        while level < raw.load(end + layout.OUT_LEVEL):
+            r = raw.load(header + layout.H_GROWN + level * 8) - 1
+            if at < r:
+                if count > r - at:
+                    count = r - at
+                break
+            level += 1
+        mask = rings.mask_of(level)
+        if count > mask + 1 - (at & mask):
+            count = mask + 1 - (at & mask)
+        r = spine.kernel_push(end, rings.place(end, level, True) + (at & mask), count, calls.NOSIGNAL)
+        if r == -calls.EAGAIN:
+            return r
+        if r <= 0:
+            break  # the connection is gone, and the next push hears why
+        at += r
+        raw.store(end + layout.REPLAY, at)
+    raw.store(end + layout.OUT_STATE, layout.KERNEL)
+    raw.store(header + layout.H_RETURNED, 1)
+    return 0
+
+
+def finish(end):
+    """We leave the ring for good, and the receiver finishes it: for what the kernel could not keep. Under the lock."""
+    raw.store(end + layout.OUT_STATE, layout.KERNEL)
+    raw.fetch_or(raw.load(end + layout.OUT) + layout.H_TAIL, layout.ENDED)
+    rings.tell_receiver(end)
+
+
+def settle(end):
+    """Do our part of a receiver's leaving, if it has left. False while bytes are still to be sent once more."""
+    if not raw.load(end + layout.OUT) or not sending(end):
+        return True
+    closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
+    if not closed and raw.load(end + layout.OUT_STATE) == layout.RING:
+        return True
+    spine.lock_out(end)
+    r = replay(end) if sending(end) else 0
+    rings.unlock(end + layout.OUT_LOCK)
+    return r == 0
+
+
+def stop_sending(end, last):
+    """Our direction goes back to the kernel, which alone can end it or hand it on; `last` when nothing follows."""
+    if not raw.load(end + layout.OUT):
+        return
+    spine.lock_out(end)
+    if raw.load(end + layout.OUT_STATE) == layout.RING and last and rings.outbound(end) > KEEPS:
+        finish(end)
+    elif sending(end):
+        replay(end)
+    elif raw.load(end + layout.OUT_STATE) == layout.PLAIN:
+        raw.store(end + layout.OUT_STATE, layout.KERNEL)
+    rings.unlock(end + layout.OUT_LOCK)
+
+
+def close_inward(end):
+    """We read no more from the ring: no more can be published there. What is unread the sender sends once more."""
+    header = raw.load(end + layout.IN)
+    if not header:
+        return
+    spine.lock_in(end)
+    raw.fetch_or(header + layout.H_TAIL, layout.CLOSED)
+    raw.store(end + layout.IN_STATE, layout.PLAIN)
+    rings.unlock(end + layout.IN_LOCK)
+    # whoever of the peer's threads sleeps on this connection has something to do
+    rings.soil(end)
+    rings.ring_bell(end, header + layout.H_ROOM_BELL)
+    rings.ring_bell(end, raw.load(end + layout.OUT) + layout.H_BELL)
+
+
+def unread(end):
+    """Whether the peer had pushed more than we took when the ring was closed."""
+    return raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.POSITIONS != raw.load(end + layout.HEAD)
+
+
+def leave(end):
+    """Back to the kernel for good, in both directions. True while bytes are on their way back through it."""
+    if not raw.load(end + layout.LEFT):
+        raw.store(end + layout.LEFT, 1)
+        raw.fetch_add(end + layout.STRANGERS_IN, 1)
+        raw.fetch_add(end + layout.STRANGERS_OUT, 1)
+    if not raw.load(end + layout.IN):
+        return False
+    if not raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.CLOSED:
+        close_inward(end)
+        stop_sending(end, False)
+    if not settle(end):
+        return True
+    return unread(end) and not raw.load(raw.load(end + layout.IN) + layout.H_RETURNED)
 
 
 def try_mark(end):
-    """Before a push that may wait: use the ring if the peer has agreed and no thread of ours is in the kernel with one."""
+    """Before a push that may wait: use the ring if the peer has agreed and no thread of ours is in the kernel with
+    one.
+    """
     if raw.load(raw.load(end + layout.OUT) + layout.H_AGREED) == 1:
-        lock(end + layout.OUT_LOCK)
+        spine.lock_out(end)
         if raw.load(end + layout.OUT_STATE) == layout.PLAIN and raw.load(end + layout.STRANGERS_OUT) == 0:
             publish_mark(end)
-        unlock(end + layout.OUT_LOCK)
+        rings.unlock(end + layout.OUT_LOCK)
 
 
 def publish_mark(end):
     """Our direction moves to the ring at the number of bytes that the kernel has had from us (tcp(7), TCP_INFO)."""
-    sent = raw.kernel_sent(raw.load(end + layout.FD))
+    sent = raw.kernel_sent(spine.fd_of(end))
     if sent >= 0:
         raw.store(raw.load(end + layout.OUT) + layout.H_MARK, sent + 1)
         raw.store(end + layout.OUT_STATE, layout.RING)
@@ -241,12 +304,17 @@ def publish_mark(end):
 
 def inward(end):
     """The position after the last byte that the peer has put into the ring towards us."""
-    return raw.load(raw.load(end + layout.IN) + layout.H_TAIL)
+    return raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.POSITIONS
+
+
+def sending(end):
+    """Whether what we send goes to the ring, or still has to follow what did."""
+    return raw.load(end + layout.OUT_STATE) == layout.RING or raw.load(end + layout.OUT_STATE) == layout.REPLAYING
 
 
 def upgraded(end):
     """Whether any direction has left the kernel: then a wait has to look at the rings too."""
-    return raw.load(end + layout.IN_STATE) != layout.PLAIN or raw.load(end + layout.OUT_STATE) == layout.RING
+    return raw.load(end + layout.IN_STATE) != layout.PLAIN or sending(end)
 
 
 def ready(end, mask):
@@ -254,30 +322,42 @@ def ready(end, mask):
     r = 0
     if mask & 1 and raw.load(end + layout.IN_STATE) != layout.PLAIN:
         if raw.load(end + layout.IN_STATE) == layout.AGREED:
-            lock(end + layout.IN_LOCK)
-            if (
-                raw.load(end + layout.IN_STATE) == layout.AGREED
-                and raw.load(raw.load(end + layout.IN) + layout.H_MARK) == raw.load(end + layout.POSITION) + 1
-            ):
-                raw.store(end + layout.IN_STATE, layout.RING)
-            unlock(end + layout.IN_LOCK)
-        if raw.load(end + layout.IN_STATE) == layout.RING and inbound(end):
+            reach_mark(end)
+        if raw.load(end + layout.IN_STATE) == layout.RING and rings.inbound(end) > raw.load(end + layout.LOWAT):
             r = 1
-    if mask & 2 and raw.load(end + layout.OUT_STATE) == layout.RING:
-        if outbound(end) <= raw.load(end + layout.MASK) or raw.load(raw.load(end + layout.OUT) + layout.H_CLOSED):
-            r |= 2
+    if mask & 2 and raw.load(end + layout.OUT_STATE) == layout.RING and writable(end):
+        r |= 2
     return r
 
 
-def arm(end, bell, mask):
-    """Have the peer ring our `bell` for what `mask` waits. False when another thread sleeps on this end already."""
-    word = raw.load(end + layout.IN) + layout.H_BELL
-    if mask & 2:
-        word = raw.load(end + layout.OUT) + layout.H_ROOM_BELL
-    other = raw.load(word)
-    if other == bell:
+def writable(end):
+    """Room worth waking up for: a quarter of the ring, or a larger ring to grow into, or nobody who reads it."""
+    if raw.load(end + layout.OUT_LEVEL) == 0 and not raw.load(end + layout.LIMIT):
         return True
-    if 0 < other < 64 and raw.load(raw.load(end + layout.OUR_BELLS) + other * 64):
-        return False
-    raw.store(word, bell)
-    return True
+    if rings.room(end) * 4 >= rings.capacity(end):
+        return True
+    return raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED != 0
+
+
+def reach_mark(end):
+    """The kernel's bytes may be all read."""
+    spine.lock_in(end)
+    if (
+        raw.load(end + layout.IN_STATE) == layout.AGREED
+        and raw.load(raw.load(end + layout.IN) + layout.H_MARK) == raw.load(end + layout.POSITION) + 1
+    ):
+        raw.store(end + layout.IN_STATE, layout.RING)
+    rings.unlock(end + layout.IN_LOCK)
+
+
+def stretch(end):
+    """Before a sender sleeps: a peer that has taken nothing since the last time gets as much as the kernel would
+    keep.
+    """
+    spine.lock_out(end)
+    head = raw.load(raw.load(end + layout.OUT) + layout.H_HEAD)
+    if raw.load(end + layout.OUT_STATE) == layout.RING and rings.room(end) == 0:
+        if raw.load(end + layout.FULL_HEAD) == head + 1:
+            rings.grow(end)
+        raw.store(end + layout.FULL_HEAD, head + 1)
+    rings.unlock(end + layout.OUT_LOCK)

@@ -1,62 +1,22 @@
-"""What all connections of one process family (a process and its forks) share: the arena of end records and the bells.
+"""What all connections of one process family (a process and its forks) share: end records, bells, pairs with other
+processes.
 
-A bell is a Unix datagram socket in the abstract name space; a page says which of its owners sleep. The page is a sealed memfd
-that peers map for reading only, so that they can look whether a ring is worth a system call. A bell is a hint, never data.
+A bell is a Unix datagram socket in the abstract name space; a page says which of its owners sleep. The page is a
+sealed memfd that peers map for reading only, so that they can look whether a ring is worth a system call. A bell is a
+hint, never data.
 """
 
-import mmap
+import _socket
 import os
 import struct
-
-import _socket
 from _thread import allocate_lock
 
-from libos import layout, raw
+from libos import layout, pair, raw, rings
+from libos.memory_file import high, mapped, private, sealed
 
-ENDS = 1 << 16
 BELLS = 64
-F_ADD_SEALS, F_GET_SEALS, F_DUPFD_CLOEXEC = 1033, 1034, 1030
-SHRINK, GROW, FUTURE_WRITE, SEAL = 2, 4, 16, 1
-SHARED = 0x4021  # MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE
-SYS_mmap, SYS_munmap = 9, 11
-
-
-def high(fd):
-    """Move a descriptor of ours out of the way of the numbers that the program will get."""
-    import resource
-    from fcntl import fcntl
-
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    for base in (min(limit, 1 << 20) - 256, limit // 2):
-        try:
-            moved = fcntl(fd, F_DUPFD_CLOEXEC, max(base, 3))
-        except OSError:
-            continue
-        os.close(fd)
-        return moved
-    return fd
-
-
-def sealed(name, size, seals):
-    """A memfd of `size` zero bytes that nobody can shrink or grow, at a high number."""
-    from fcntl import fcntl
-
-    fd = high(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
-    os.ftruncate(fd, size)
-    fcntl(fd, F_ADD_SEALS, seals)
-    return fd
-
-
-def mapped(fd, size, writable):
-    """Address of the first `size` bytes of a memfd; checked against what it says of itself. Raises OSError."""
-    from fcntl import fcntl
-
-    if os.fstat(fd).st_size != size or fcntl(fd, F_GET_SEALS) & (SHRINK | GROW) != SHRINK | GROW:
-        raise OSError(22, "not a segment of ours")
-    address = raw.syscall(SYS_mmap, 0, size, mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0), 1, fd, 0)
-    if address <= 0:
-        raise OSError(-address, "mmap")
-    return address
+IDLE_PAIRS = 16
+MAGIC = 0x31646E6566746163  # "catfend1"
 
 
 def bell_name(key, bell):
@@ -69,9 +29,15 @@ class Family:
 
     def __init__(self):
         self.key = os.urandom(8).hex().encode()
-        self.arena = raw.syscall(SYS_mmap, 0, ENDS * layout.RECORD, 3, SHARED, -1, 0)
-        if self.arena <= 0:
-            raise MemoryError("no address space for connection records")
+        self.identity = self.key  # of this process, for pairs: a child takes a new one
+        size = layout.FIRST + layout.ENDS * layout.RECORD
+        table = sealed("catflap-ends", size)
+        area = private(2 * layout.AREA)  # it ends up aligned; what is too much of it costs nothing
+        self.table = mapped(table, size, size, 0, True, area + -area % layout.AREA)
+        os.close(table)  # who looks from outside finds it by its name among the mappings
+        raw.store(self.table, MAGIC)
+        raw.store(self.table + 8, layout.RECORD)
+        self.arena = self.table + layout.FIRST
         self.next_end = 0
         self.page_fd = -1
         self.page = 0
@@ -79,23 +45,66 @@ class Family:
         self.rung = []
         self.lock = allocate_lock()
         self.peers = {}
+        self.pages = {}
+        self.pairs = {}
+        self.by_block = {}
+        self.on_pair = None
+        rings.here().pid = os.getpid()
 
     def claim(self):
         """Address of a zeroed end record, or 0 when all are taken. Children claim in the same arena."""
-        for step in range(ENDS):
-            end = self.arena + (self.next_end + step) % ENDS * layout.RECORD
+        for step in range(layout.ENDS):
+            end = self.arena + (self.next_end + step) % layout.ENDS * layout.RECORD
             if raw.compare_exchange(end + layout.USERS, 0, 1):
-                self.next_end = (self.next_end + step + 1) % ENDS
+                self.next_end = (self.next_end + step + 1) % layout.ENDS
+                raw.store(end + layout.OWNER, rings.here().pid)
                 return end
         return 0
+
+    def note(self, fd, reason):
+        """Why a descriptor number is the kernel's (0: it isn't), for those who look from outside."""
+        if fd < layout.NOTED:
+            word = self.table + layout.NOTES + (fd & ~7)
+            shift = (fd & 7) * 8
+            raw.store(word, raw.load(word) & ~(255 << shift) & 0xFFFFFFFFFFFFFFFF | reason << shift)
 
     def give_back(self, end):
         """One process of the family lets go of a record; the last one clears it."""
         if raw.load(end + layout.USERS) == 1:  # nobody else can come to it
+            block = raw.load(end + layout.PAIR)
+            if raw.load(end + layout.IN) and block in self.by_block:
+                self.by_block[block].detach(end)
             for offset in range(0, layout.RECORD, 8):
                 if offset != layout.USERS:
                     raw.store(end + offset, 0)
         raw.fetch_add(end + layout.USERS, (1 << 64) - 1)
+
+    def pair_with(self, identity):
+        """(pair, slot) for one more connection to a process; made when there is none or it is full."""
+        known = self.pairs.get(identity)
+        slot = known.take_slot() if known else -1
+        if slot >= 0:
+            return known, slot
+        made = self.keep(identity, pair.make())
+        return made, made.take_slot()
+
+    def keep(self, identity, made):
+        """A pair to be found by its peer's identity from now on."""
+        self.pairs[identity] = made
+        self.by_block[made.block] = made
+        if self.on_pair:
+            self.on_pair(made.block, True)
+        self.forget_idle()
+        return made
+
+    def forget_idle(self):
+        """Pairs without a connection are kept for the next one, but not many of them."""
+        idle = [(identity, known) for identity, known in self.pairs.items() if not known.live]
+        for identity, known in idle[:-IDLE_PAIRS]:
+            del self.pairs[identity], self.by_block[known.block]
+            if self.on_pair:
+                self.on_pair(known.block, False)
+            known.close()
 
     def start_bells(self):
         """The page, the socket that rings others, and bell 0, which is there as long as any of us lives."""
@@ -104,11 +113,11 @@ class Family:
                 self.make_page()
 
     def make_page(self):
-        self.page_fd = sealed("catflap-bells", 4096, SHRINK | GROW | SEAL)
+        self.page_fd = sealed("catflap-bells", 4096)
         sender = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
         self.socket = _socket.socket(fileno=high(sender.detach()))
         self.rung.append(self.bind_bell(0))
-        self.page = mapped(self.page_fd, 4096, True)
+        self.page = mapped(self.page_fd, 4096, 4096, 0, True)
 
     def bind_bell(self, bell):
         sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
@@ -118,8 +127,13 @@ class Family:
     def new_bell(self):
         """(bell, descriptor) for the calling thread; bell 0 when there are no more: that thread looks now and then."""
         self.start_bells()
+        me = rings.here().pid
+        for bell in range(1, BELLS):  # children claim in the same page
+            if raw.compare_exchange(self.page + bell * 64 + 8, 0, me):
+                return bell, self.bind_bell(bell).detach()
         for bell in range(1, BELLS):
-            if raw.compare_exchange(self.page + bell * 64 + 8, 0, 1):  # children claim in the same page
+            owner = raw.load(self.page + bell * 64 + 8)
+            if owner != me and raw.ended(owner) and raw.compare_exchange(self.page + bell * 64 + 8, owner, me):
                 return bell, self.bind_bell(bell).detach()
         return 0, -1
 
@@ -128,10 +142,20 @@ class Family:
         raw.store(self.page + bell * 64, 0)
         raw.store(self.page + bell * 64 + 8, 0)
 
+    def hear(self, end, key, page):
+        """Fill in whom to wake at the other end: the family of `key`, whose page is the memfd `page`."""
+        if key not in self.pages:
+            self.pages[key] = mapped(page, 4096, 4096, 0, False)
+        raw.store(end + layout.PEER_BELLS, self.pages[key])
+        raw.store(end + layout.OUR_BELLS, self.page)
+        raw.store(end + layout.PEER_NAMES, self.names_of(key))
+        raw.store(end + layout.OWN_NAMES, self.names_of(self.key))
+        raw.store(end + layout.BELL_SOCKET, self.socket.fileno())
+
     def names_of(self, key):
         """Address of the table of a peer family's bell addresses: per bell its sockaddr's length and the sockaddr."""
         if key not in self.peers:
-            table = raw.syscall(SYS_mmap, 0, 4096, 3, 0x22, -1, 0)
+            table = private(4096)
             for bell in range(BELLS):
                 name = struct.pack("=H", _socket.AF_UNIX) + bell_name(key, bell)
                 entry = struct.pack("=Q", len(name)) + name
@@ -140,3 +164,11 @@ class Family:
                     raw.store(table + bell * 64 + at, int.from_bytes(word, "little"))
             self.peers[key] = table
         return self.peers[key]
+
+    def forked(self):
+        """In a child: connections stay shared, meetings of its own are under a name of its own."""
+        rings.here().pid = os.getpid()
+        self.identity = os.urandom(8).hex().encode()
+        if not self.page:
+            self.key = self.identity  # nobody knows a bell of ours yet
+        self.pairs = {}

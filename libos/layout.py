@@ -1,53 +1,118 @@
 """Offsets of what lies in raw memory. Compiled code takes the same numbers from layout.pxd; a test compares the two.
 
-The *record* of an end is ours alone. The *header* (H_) of a direction lies in the segment that the peer maps too; who
-writes a word of it is on cache lines of its own. The *wait* (W_) is struct catflap_wait of csrc/abi.h.
+The *record* of an end is ours alone; words of its two directions are on cache lines of their own. The *slot* of a
+connection lies in the memfd that two processes share, a *pair* (libos/pair.py): a header (H_) for each direction, who
+writes a word of it is on lines of its own, and the smallest rings. The *wait* (W_) is struct catflap_wait of
+csrc/abi.h.
 """
 
+# the record of an end
 FD = 0
-MASK = 8
-PEER_BELLS = 16
-OUR_BELLS = 24
-PEER_NAMES = 32
-BELL_SOCKET = 40
-USERS = 48
-BASE = 56
+USERS = 8
+BASE = 16
+PAIR = 24
+SLOT = 32
+PEER_BELLS = 40
+PEER_NAMES = 48
+BELL_SOCKET = 56
 IN = 64
 IN_RING = 72
-IN_LOCK = 80
+IN_MASK = 80
 HEAD = 88
+IN_LOCK = 96
 IN_STATE = 104
 POSITION = 112
 EMPTY = 120
 OUT = 128
 OUT_RING = 136
-OUT_LOCK = 144
+OUT_MASK = 144
 TAIL = 152
 SEEN_HEAD = 160
-OUT_STATE = 168
-STRANGERS_IN = 176
-STRANGERS_OUT = 184
-FULLS = 192
-SCRATCH = 200
+OUT_LOCK = 168
+OUT_STATE = 176
+FULLS = 184
+OUR_BELLS = 192
+DIRTY = 200
+MEETING = 208
+STRANGERS_IN = 216
+STRANGERS_OUT = 224
+SCRATCH = 232
+SET_SCRATCH = 248
+IN_LEVEL = 264
+OUT_LEVEL = 272
+REGION_IN = 280
+REGION_OUT = 288
+PAIR_FD = 296
+LIMIT = 304
+SPINS = 312
+SLEEPS = 320
+OWN_NAMES = 328
+LOWAT = 336
+REPLAY = 344
+FULL_HEAD = 352
+OWNER = 360
+LEFT = 368
+SLEEPERS = 376
+RECORD = 384
+
+# the table of records, in an area of its own size's alignment: what the family shares, then what each process has for
+# itself
+NOTES = 4096
+NOTED = 65536
+FIRST = NOTES + NOTED
+ENDS = 65536
+AREA = 1 << 25
+PRIVATE = 28 << 20
+
+# the header of a direction: the sender's line, the receiver's, the sender's marks, the receiver's wishes, the sender's
 H_TAIL = 0
 H_HEAD = 64
 H_MARK = 128
+H_GROWN = 136
+H_RETURNED = 152
 H_AGREED = 192
 H_BELL = 200
-H_CLOSED = 208
+H_WATCHED = 208
+H_WINDOW = 216
 H_ROOM_BELL = 256
+H_ROOM_WATCHED = 264
+H_GONE = 320
+HEADER = 512
+
+# of a slot and a pair
+SLOT_SIZE = 4096
+SMALL_RINGS = 1024
+SMALL = 1024
+MIDDLE = 1 << 18
+BIG = 1 << 22
+LEVELS = 3
+SIDE = 2048
+DIRTY_WORDS = 64
+SLOTS = 4096
+
+# states of a direction
 PLAIN = 0
 AGREED = 1
 RING = 2
 KERNEL = 3
+REPLAYING = 4
+
+# struct catflap_wait
 W_DONE = 8
 W_DEADLINE = 16
 W_PENDING = 24
 W_BELL = 32
 W_FD = 40
 W_EVENTS = 48
-W_ATTEND = 56
 W_TIMEOUT = 64
-NEVER = 0x7FFFFFFFFFFFFFFF
-RECORD = 256
+
+# an end's spine is asked at every LOOK-th look into an empty ring
 LOOK = 64
+
+# outside of what a small C constant can be
+NEVER = 0x7FFFFFFFFFFFFFFF
+# above a tail: the receiver has closed the ring, the sender has left it; CLOSED above a head: the sender has taken
+# back the rest
+CLOSED = 1 << 63
+ENDED = 1 << 62
+POSITIONS = (1 << 62) - 1

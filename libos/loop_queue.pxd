@@ -1,5 +1,5 @@
 cimport cython
-from libos cimport calls, endpoint, layout, raw
+from libos cimport calls, endpoint, layout, raw, rings, spine
 from libos.kernel_queue cimport KernelQueue
 
 @cython.final

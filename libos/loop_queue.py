@@ -1,6 +1,8 @@
-"""A queue over a kernel TCP connection that may move to shared memory: libos/endpoint.py by way of the Queue contract."""
+"""A queue over a kernel TCP connection that may move to shared memory: libos/endpoint.py by way of the Queue
+contract.
+"""
 
-from libos import calls, endpoint, layout, raw
+from libos import calls, endpoint, layout, raw, rings, spine
 from libos.kernel_queue import KernelQueue
 
 COMPILED = __file__.endswith(".so")
@@ -18,7 +20,11 @@ class LoopQueue(KernelQueue):
         self.meeting = None
         self.on_free = None
         self.attended = False
-        raw.store(end + layout.FD, fd)
+        spine.set_fd(end, fd)
+
+    def move(self, fd):
+        self.fd = fd
+        spine.set_fd(self.end, fd)
 
     def __del__(self):
         """No thread can be inside any more: the record may go."""
@@ -32,7 +38,9 @@ class LoopQueue(KernelQueue):
         return endpoint.push(self.end, address, size, flags)
 
     def odd(self, message):
-        """Whether a struct msghdr is one that the kernel refuses or that asks for nothing: then the words are its own."""
+        """Whether a struct msghdr is one that the kernel refuses or that asks for nothing: then the words are its
+        own.
+        """
         segment = raw.load(message + 16)
         count = raw.load(message + 24)
         if count == 0 or count > 1024 or segment < 65536:
@@ -92,8 +100,8 @@ class LoopQueue(KernelQueue):
         if not endpoint.upgraded(self.end):
             return 0
         if outward:
-            return endpoint.outbound(self.end) if raw.load(self.end + layout.OUT_STATE) == layout.RING else 0
-        return endpoint.inbound(self.end)
+            return rings.outbound(self.end) if endpoint.sending(self.end) else 0
+        return rings.inbound(self.end) if raw.load(self.end + layout.IN_STATE) != layout.PLAIN else 0
 
     def length(self, message):
         """Bytes that the segments of a struct msghdr hold."""
@@ -133,4 +141,4 @@ class LoopQueue(KernelQueue):
         return endpoint.ready(self.end, mask)
 
     def arm(self, bell, mask):
-        return endpoint.arm(self.end, bell, mask)
+        return rings.arm(self.end, bell, mask)

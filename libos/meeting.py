@@ -1,26 +1,26 @@
 """How the two ends of a local TCP connection meet and get their segment: no daemon, no root, a few system calls.
 
-Each end finds out by socket diagnostics which socket is its peer. The accepting end listens under an abstract Unix name made
-of both cookies; the connecting end, once its connection is worth it too, connects there and passes a sealed memfd. Both
-check the other's credentials against the uid that owns the TCP socket. Nothing waits: every step is tried when the program
-next uses the connection, and the one who comes first tries again a little later.
+Each end finds out by socket diagnostics which socket is its peer. The accepting end listens under an abstract Unix
+name made of both cookies; the connecting end, once its connection is worth it too, connects there and says which
+process it is; the accepting end answers with a slot in the pair of the two. Both check the other's credentials
+against the uid that owns the TCP socket. Nothing waits: every step is tried when the program next uses the
+connection, and the one who comes first tries again a little later.
 """
 
+import _socket
 import os
 import struct
 
-import _socket
+from libos import diagnostics, layout, raw, spine
+from libos.memory_file import high
+from libos.pair import SIZE, Pair
 
-from libos import diagnostics, layout, raw
-from libos.family import GROW, SEAL, SHRINK, SYS_munmap, high, mapped, sealed
-
-VERSION = 1
-RING = 1 << 18
-SEGMENT = 4096 + 2 * RING
-HELLO = struct.Struct("=8sIIQ16s")  # magic, version, reserved, bytes of a ring, key of the sender's family
+VERSION = 2
+HELLO = struct.Struct("=8sIIQ16s16s")  # magic, version, slot, bytes of a pair, the sender's family and process
 MAGIC = b"catflap\0"
 TRIES = 24
 SO_LINGER, SO_PEERCRED = 13, 17
+SHORT = (9, 12, 23, 24, 27)  # EBADF, ENOMEM, ENFILE, EMFILE, EFBIG: of what our own process may have
 
 
 class Refused(Exception):
@@ -40,9 +40,8 @@ class Meeting:
         self.accepting = accepting
         self.sock = None
         self.listener = None
-        self.segment = -1
         self.tries = 0
-        tcp = _socket.socket(fileno=raw.load(end + layout.FD))
+        tcp = _socket.socket(fileno=spine.fd_of(end))
         try:
             self.peer = diagnostics.peer_of(tcp)
             mine = diagnostics.cookie(tcp)
@@ -59,19 +58,19 @@ class Meeting:
         for sock in (self.sock, self.listener):
             if sock is not None:
                 sock.close()
-        if self.segment >= 0:
-            os.close(self.segment)
         self.sock = self.listener = None
-        self.segment = -1
 
     def step(self):
         try:
             done = self.accept_step() if self.accepting else self.connect_step()
         except BlockingIOError:
             done = False
-        except OSError:
+        except OSError as error:
             self.close()
-            raise Refused("PEER_PLAIN")
+            raise Refused("NO_MEMORY" if error.errno in SHORT else "PEER_PLAIN")
+        except MemoryError:
+            self.close()
+            raise Refused("NO_MEMORY")
         if done:
             self.close()
             return True
@@ -85,18 +84,22 @@ class Meeting:
         sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
         return _socket.socket(fileno=high(sock.detach()))
 
-    def hello(self):
-        return HELLO.pack(MAGIC, VERSION, 0, RING, self.family.key)
+    def hello(self, slot=0):
+        return HELLO.pack(MAGIC, VERSION, slot, SIZE, self.family.key, self.family.identity)
 
     def check(self, text):
-        """The sender's family key. Raises Refused for another version and for who isn't the socket's owner."""
+        """(slot, family, process) of the sender. Raises Refused for another version and for who isn't the socket's
+        owner.
+        """
         uid = struct.unpack("=iII", self.sock.getsockopt(diagnostics.SOL_SOCKET, SO_PEERCRED, 12))[1]
         if uid != self.peer.uid or len(text) < HELLO.size:
             raise Refused("PEER_UID" if uid != self.peer.uid else "PEER_UNKNOWN")
-        magic, version, _, ring, key = HELLO.unpack_from(text)
-        if magic != MAGIC or version != VERSION or ring != RING:
+        magic, version, slot, size, family, process = HELLO.unpack_from(text)
+        if magic != MAGIC or version != VERSION or size != SIZE:
             raise Refused("OTHER_VERSION")
-        return key
+        if slot >= layout.SLOTS:
+            raise Refused("PEER_UNKNOWN")
+        return slot, family, process
 
     def connect_step(self):
         if self.sock is None:
@@ -109,12 +112,21 @@ class Meeting:
             self.sock = sock
             self.tries = 0
             self.family.start_bells()
-            self.segment = sealed("catflap-segment", SEGMENT, SHRINK | GROW | SEAL)
-            send(sock, self.hello(), self.segment, self.family.page_fd)
+            send(sock, self.hello(), self.family.page_fd)
             return False
-        text, fds = receive(self.sock, 1)
+        text, fds = receive(self.sock, 2)
         try:
-            self.attach(self.segment, fds[0], self.check(text))
+            slot, family, process = self.check(text)
+            page, memory = fds
+            if process == self.family.identity:
+                process += b"/other"  # both ends are ours: the pair is mapped a second time, from the other side
+            pair = self.family.pairs.get(process)
+            if pair is None or pair.identity != os.fstat(memory).st_ino:
+                pair = self.family.keep(process, Pair(high(fds.pop()), 0))
+            if raw.load(pair.block + 64 + slot * 8):
+                raise Refused("PEER_UNKNOWN")  # that slot is another connection's
+            self.family.hear(self.end, family, page)
+            pair.attach(self.end, slot)
         finally:
             close_all(fds)
         return True
@@ -129,37 +141,17 @@ class Meeting:
             os.set_blocking(fd, False)
             self.sock = _socket.socket(fileno=high(fd))
             self.tries = 0
-        text, fds = receive(self.sock, 2)
+        text, fds = receive(self.sock, 1)
         try:
-            key = self.check(text)
+            _, family, process = self.check(text)
             self.family.start_bells()
-            self.attach(fds[0], fds[1], key)
-            send(self.sock, self.hello(), self.family.page_fd)
+            pair, slot = self.family.pair_with(process)
+            self.family.hear(self.end, family, fds[0])
+            pair.attach(self.end, slot)
+            send(self.sock, self.hello(slot), self.family.page_fd, pair.fd)
         finally:
             close_all(fds)
         return True
-
-    def attach(self, segment, page, key):
-        """Map the segment and fill the end's record. Nothing moves to the rings before the receivers agree."""
-        base = mapped(segment, SEGMENT, True)
-        try:
-            bells = mapped(page, 4096, False)
-        except OSError:
-            raw.syscall(SYS_munmap, base, SEGMENT)
-            raise
-        end = self.end
-        # direction 0 is from the connecting end to the accepting one
-        inward, outward = (0, 1) if self.accepting else (1, 0)
-        raw.store(end + layout.MASK, RING - 1)
-        raw.store(end + layout.PEER_BELLS, bells)
-        raw.store(end + layout.OUR_BELLS, self.family.page)
-        raw.store(end + layout.PEER_NAMES, self.family.names_of(key))
-        raw.store(end + layout.BELL_SOCKET, self.family.socket.fileno())
-        raw.store(end + layout.IN_RING, base + 4096 + inward * RING)
-        raw.store(end + layout.OUT_RING, base + 4096 + outward * RING)
-        raw.store(end + layout.BASE, base)
-        raw.store(end + layout.IN, base + inward * 512)
-        raw.store(end + layout.OUT, base + outward * 512)
 
 
 def agree(end):
@@ -168,18 +160,13 @@ def agree(end):
         return True
     if raw.load(end + layout.STRANGERS_IN) or not raw.compare_exchange(end + layout.IN_LOCK, 0, 1):
         return False
-    position = raw.kernel_received(raw.load(end + layout.FD))
+    position = raw.kernel_received(spine.fd_of(end))
     if position >= 0:
         raw.store(end + layout.POSITION, position)
         raw.store(end + layout.IN_STATE, layout.AGREED)
         raw.store(raw.load(end + layout.IN) + layout.H_AGREED, 1)
     raw.store(end + layout.IN_LOCK, 0)
     return position >= 0
-
-
-def unread(end):
-    """Whether the peer's bytes lie in our ring."""
-    return raw.load(raw.load(end + layout.IN) + layout.H_TAIL) != raw.load(end + layout.HEAD)
 
 
 def reset_at_close(fd):
@@ -189,14 +176,6 @@ def reset_at_close(fd):
         sock.setsockopt(diagnostics.SOL_SOCKET, SO_LINGER, struct.pack("=ii", 1, 0))
     finally:
         sock.detach()
-
-
-def detach(end):
-    """Give the mappings of an end back; nobody may be inside any more."""
-    base, bells = raw.load(end + layout.BASE), raw.load(end + layout.PEER_BELLS)
-    if base:
-        raw.syscall(SYS_munmap, base, SEGMENT)
-        raw.syscall(SYS_munmap, bells, 4096)
 
 
 def send(sock, text, *fds):

@@ -17,6 +17,10 @@ class Queue:
         self.qd = qd
         self.fd = fd
 
+    def move(self, fd):
+        """The kernel object goes by another number now."""
+        self.fd = fd
+
     def pop_into(self, address, size, flags):
         """Take at most `size` bytes into caller memory at `address`; 0 is end of stream."""
         return -calls.UNSUPPORTED

@@ -3,9 +3,11 @@
 #ifndef CATFLAP_RAW_H
 #define CATFLAP_RAW_H
 
+#include <errno.h>
 #include <linux/sockios.h>
 #include <asm/ioctls.h>
 #include <linux/tcp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -17,10 +19,12 @@ static inline uint32_t raw_load32(uintptr_t a) { return __atomic_load_n((uint32_
 static inline void raw_store(uintptr_t a, uint64_t v) { __atomic_store_n((uint64_t *)a, v, __ATOMIC_RELEASE); }
 static inline void raw_store32(uintptr_t a, uint32_t v) { __atomic_store_n((uint32_t *)a, v, __ATOMIC_RELEASE); }
 
-/* Each returns the value before the operation. */
+/* Each returns the value before the operation, and orders memory as raw_fence does. */
 static inline uint64_t raw_fetch_or(uintptr_t a, uint64_t v) { return __atomic_fetch_or((uint64_t *)a, v, __ATOMIC_SEQ_CST); }
 static inline uint64_t raw_fetch_and(uintptr_t a, uint64_t v) { return __atomic_fetch_and((uint64_t *)a, v, __ATOMIC_SEQ_CST); }
 static inline uint64_t raw_fetch_add(uintptr_t a, uint64_t v) { return __atomic_fetch_add((uint64_t *)a, v, __ATOMIC_SEQ_CST); }
+
+static inline uint64_t raw_exchange(uintptr_t a, uint64_t v) { return __atomic_exchange_n((uint64_t *)a, v, __ATOMIC_SEQ_CST); }
 
 static inline int raw_compare_exchange(uintptr_t a, uint64_t expected, uint64_t desired)
 {
@@ -65,6 +69,44 @@ static inline long raw_syscall(long n, long a, long b, long c, long d, long e, l
                      : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
     return r;
+}
+
+/* Whether process `pid` has ended, reaped or not (pidfd_open(2)). */
+static inline int raw_ended(long pid)
+{
+    long fd = raw_syscall(SYS_pidfd_open, pid, 0, 0, 0, 0, 0);
+    struct pollfd on = {.fd = (int)fd, .events = POLLIN};
+    if (fd < 0)
+        return fd == -ESRCH;
+    long r = raw_syscall(SYS_poll, (long)&on, 1, 0, 0, 0, 0);
+    raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+    return r == 1;
+}
+
+/* How many threads of the machine run or want to, this one among them (proc(5), /proc/loadavg); 0 when nobody says. */
+static inline int raw_running(void)
+{
+    char text[64] = {0};
+    long fd = raw_syscall(SYS_open, (long)"/proc/loadavg", 02000000 /* O_CLOEXEC */, 0, 0, 0, 0);
+    if (fd < 0)
+        return 0;
+    raw_syscall(SYS_read, fd, (long)text, sizeof text - 1, 0, 0, 0);
+    raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+    int n = 0, spaces = 0;
+    for (const char *p = text; *p && *p != '/'; p++) {
+        if (*p == ' ')
+            spaces++;
+        else if (spaces == 3)
+            n = n * 10 + (*p - '0');
+    }
+    return n;
+}
+
+/* What poll(2) says of one descriptor at this moment. */
+static inline int raw_polled(long fd, int events)
+{
+    struct pollfd on = {.fd = (int)fd, .events = (short)events};
+    return raw_syscall(SYS_poll, (long)&on, 1, 0, 0, 0, 0) == 1 ? on.revents : 0;
 }
 
 /* Stream positions of a TCP socket by TCP_INFO (tcp(7), linux/tcp.h): payload bytes the kernel has taken from this process,

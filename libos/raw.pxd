@@ -7,6 +7,7 @@ cdef extern from "libos/raw.h" nogil:
     unsigned long long fetch_and "raw_fetch_and" (size_t a, unsigned long long v) noexcept
     unsigned long long fetch_add "raw_fetch_add" (size_t a, unsigned long long v) noexcept
     bint compare_exchange "raw_compare_exchange" (size_t a, unsigned long long expected, unsigned long long desired) noexcept
+    unsigned long long exchange "raw_exchange" (size_t a, unsigned long long v) noexcept
     void copy "raw_copy" (size_t d, size_t s, unsigned long long n) noexcept
     unsigned long long bit "raw_bit" (unsigned long long n) noexcept
     unsigned long long invert "raw_not" (unsigned long long v) noexcept
@@ -14,6 +15,9 @@ cdef extern from "libos/raw.h" nogil:
     void fence "raw_fence" () noexcept
     void pause "raw_pause" () noexcept
     long long now "raw_now" () noexcept
+    bint ended "raw_ended" (long pid) noexcept
+    int running "raw_running" () noexcept
+    int polled "raw_polled" (long fd, int events) noexcept
     long kernel_sent "raw_kernel_sent" (long fd) noexcept
     long kernel_received "raw_kernel_received" (long fd) noexcept
     int width "raw_width" (unsigned long long v) noexcept

@@ -49,6 +49,12 @@ def fetch_add(a, v):
     return before
 
 
+def exchange(a, v):
+    word = _u64(a)
+    before, word.value = word.value, v
+    return before
+
+
 def compare_exchange(a, expected, desired):
     word = _u64(a)
     if word.value != expected:
@@ -97,6 +103,29 @@ def population(v):
 def syscall(n, a=0, b=0, c=0, d=0, e=0, f=0):
     r = _libc.syscall(n, a, b, c, d, e, f)
     return -ctypes.get_errno() if r == -1 else r
+
+
+def ended(pid):
+    fd = syscall(434, pid)
+    if fd < 0:
+        return fd == -3
+    try:
+        return bool(polled(fd, 1))
+    finally:
+        syscall(3, fd)
+
+
+def running():
+    try:
+        with open("/proc/loadavg") as file:
+            return int(file.read().split()[3].partition("/")[0])
+    except OSError:
+        return 0
+
+
+def polled(fd, events):
+    on = (ctypes.c_short * 4)(*struct.unpack("=4h", struct.pack("=ihh", fd, events, 0)))
+    return on[3] if syscall(7, ctypes.addressof(on), 1, 0) == 1 else 0
 
 
 def tcp_info(fd):

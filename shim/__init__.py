@@ -1,3 +1,3 @@
-"""What people type: the launcher and its helpers. Starts processes; imports libos for configuration and mode only."""
+"""What people type: the launcher and its helpers. Starts processes; of libos only configuration, mode, layout."""
 
 __version__ = "0.1.0"

@@ -152,6 +152,84 @@ def compare(libos, runs, timeout, words):
 
 
 @cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the connections as JSON, once.")
+@click.option("--once", is_flag=True, help="Print one table and end; so it is where stdout is no terminal.")
+def top(as_json, once):
+    """Show all connections of your processes under Catflap, every second.
+
+    Bytes and rates are those through shared memory. Ctrl-C ends it.
+    """
+    from shim import top
+
+    out = console()
+    if as_json:
+        click.echo(json.dumps(top.document(), indent=2))
+    elif once or not sys.stdout.isatty():
+        out.print(top.view(out, *top.look()))
+    else:
+        top.live(out)
+    return 0
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@click.argument("target", metavar="PID[:FD]")
+def why(as_json, target):
+    """Say whether the TCP and UDP descriptors of a process are accelerated, and if not, why.
+
+    The codes are those of docs/reasons.md.
+    """
+    from shim import why
+
+    document = why.document(target)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+        return 0
+    out = console()
+    out.print(f"[bold]{escape(document['program'])} ({document['pid']})[/bold], libOS {document['libos']}")
+    if document["meaning"]:
+        show_reason(out, document)
+    for row in document["descriptors"]:
+        peer = f" of {row['peer_program']} ({row['peer']})" if row["peer"] else ""
+        remote = f" → {row['remote']}{peer}" if row["remote"] else ""
+        out.print(escape(f"  fd {row['fd']:<4} {row['protocol']} {row['local']}{remote}"))
+        show_reason(out, row)
+    if not document["descriptors"] and document["state"] != "outside":
+        out.print("  no TCP or UDP descriptor is open")
+    return 0
+
+
+def show_reason(out, said):
+    """One answer of why: state or reason code, meaning, and what to do."""
+    title = f"{said['code']} {said['name']}" if said["code"] else said["state"]
+    style = {"upgraded": "green"}.get(title, "yellow" if said["code"] else "")
+    title = f"[{style}]{title}[/{style}]" if style else title
+    out.print(f"          {title}: {escape(said['meaning'])}")
+    if said["remedy"]:
+        out.print(f"          → {escape(said['remedy'])}")
+
+
+@cli.command()
+@click.option("-v", "verbose", is_flag=True, help="List the sockets of processes that live, and whose they are.")
+def clean(verbose):
+    """Remove what killed processes have left behind."""
+    from shim import clean
+
+    status, found = 0, clean.left_over()
+    for path in found:
+        failure = clean.remove(path)
+        if failure:
+            status = run.complain(f"clean {path}", f"can't be removed: {failure}", "remove it by hand", 1)
+        else:
+            click.echo(f"removed {path}")
+    if not found:
+        click.echo("nothing left over")
+    for name, pid, program_name in clean.sockets() if verbose else ():
+        click.echo(f"in use: {name} of {program_name} ({pid or 'another user'})")
+    return status
+
+
+@cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell):
     """Print a completion script, to be read by SHELL at its start."""

@@ -16,6 +16,8 @@ OPTIONS = (
     ("--libos", "NAME", f"the libOS for this program: {', '.join(config.LIBOSES)}"),
     ("--config", "FILE", "TOML file with defaults and rules"),
     ("--log", "FILE", "append log lines to FILE"),
+    ("--spin", "N", "microseconds to look at shared memory before a thread sleeps; 0: none"),
+    ("--worth", "N", "reads and writes that earn a connection shared memory"),
     ("--hook", "FILE", "Python file whose install(instrument) is called inside the program"),
     ("--pure", None, "run Catflap's Python interpreted, not compiled"),
     ("--debug", None, "stop in pdb inside the stack at the program's first pop; implies --pure"),

@@ -26,12 +26,12 @@ def oracle():
     """oracle(source, scenario): the transcript on the kernel, without the preload; checked for broken facts."""
     known = {}
 
-    def ask(source, scenario, timeout, fortify):
-        if (source, scenario) not in known:
-            result = flap.run([flap.compiled(source, fortify=fortify), scenario], "kernel", timeout=timeout)
+    def ask(source, scenario, timeout, fortify, env=None):
+        if (source, scenario, bool(env)) not in known:
+            result = flap.run([flap.compiled(source, fortify=fortify), scenario], "kernel", timeout=timeout, env=env)
             assert not result.timed_out and b"BROKEN" not in result.stdout, f"on the kernel itself:\n{result}"
             assert result.stdout, f"an empty transcript:\n{result}"
-            known[source, scenario] = result
-        return known[source, scenario]
+            known[source, scenario, bool(env)] = result
+        return known[source, scenario, bool(env)]
 
     return ask

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 # what most scripts would hardly ever come to by themselves
 CONNECTION = ["socket 0 0 0", "bind 0 0 0", "listen 0 0 0", "socket 1 0 0", "connect 1 0 0", "accept 0 2 1"]
 DATAGRAMS = ["socket 4 1 0", "bind 4 0 0", "socket 5 1 0", "bind 5 0 0", "connect 5 4 0", "connect 4 5 0"]
+IN_USE = ["send 1 10 0", "recv 2 10 0", "send 2 10 0", "recv 1 10 0"] * 12
 EXAMPLES = 400 if flap.FULL else 30
 
 slots = st.sampled_from([0, 1, 2, 1, 2, 3, 4, 5, 6])  # the ends of the connection twice as often
@@ -70,8 +71,8 @@ def transcript(script, libos, **options):
     return result
 
 
-def compare(script, **options):
-    kernel, ours = transcript(script, "kernel"), transcript(script, "catnap", **options)
+def compare(script, libos="catnap", **options):
+    kernel, ours = transcript(script, "kernel"), transcript(script, libos, **options)
     if kernel.stdout != ours.stdout:
         # a script whose outcome differs on the kernel itself says nothing about us
         assert transcript(script, "kernel").stdout == kernel.stdout, f"the kernel disagrees with itself: {script}"
@@ -85,6 +86,13 @@ def compare(script, **options):
 @pytest.mark.timeout(1800)
 def test_random_sequences(script):
     compare(script)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not flap.FULL)
+@given(script=scripts.filter(lambda script: script[: len(CONNECTION)] == CONNECTION))
+@pytest.mark.timeout(1800)
+def test_random_sequences_on_a_connection_in_use(script):
+    compare(CONNECTION + IN_USE + script[len(CONNECTION) :], "auto")
 
 
 def one_of_each():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from puppets import Puppet, connect, talk
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENTRY = "import sys; sys.path[0] = {root!r}; from shim.__main__ import main; sys.exit(main())"
@@ -52,3 +53,12 @@ def refused():
             assert part in line, line
 
     return check
+
+
+@pytest.fixture
+def pair(catflap):
+    """(server, client, their descriptors) of an upgraded connection over which 10,000 bytes went both ways."""
+    with Puppet(catflap) as server, Puppet(catflap) as client:
+        here, there = connect(server, client)
+        talk(server, client)
+        yield server, client, here, there

@@ -33,7 +33,7 @@ def test_help_has_three_examples(catflap, arguments):
     assert "run" in done.stdout and "doctor" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["run", "library", "doctor", "compare", "completion"])
+@pytest.mark.parametrize("command", ["run", "library", "doctor", "compare", "top", "why", "clean", "completion"])
 def test_every_command_has_help(catflap, command):
     done = catflap(command, "--help")
     assert done.returncode == 0 and done.stdout.startswith(f"Usage: catflap {command}")
@@ -71,7 +71,8 @@ def test_completion(catflap, shell):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["frobnicate"], ["--frob"], ["doctor", "--frob"], ["completion", "csh"], ["library", "x"]]
+    "arguments",
+    [["frobnicate"], ["--frob"], ["doctor", "--frob"], ["completion", "csh"], ["library", "x"], ["why"], ["top", "x"]],
 )
 def test_usage_errors_are_one_line(catflap, refused, arguments):
     refused(catflap(*arguments), 2, "--help")

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from libos import config
-from shim import binary, cli, run
+from shim import binary, cli, reasons, run, top
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -64,6 +64,25 @@ def test_example_file_is_right(tmp_path):
 def test_options_of_run():
     rows = table(read("docs", "cli.md"), "option")
     assert rows == [[f"{name} {metavar}" if metavar else name, text] for name, metavar, text in run.OPTIONS]
+
+
+def test_reason_codes():
+    pattern = r"CATFLAP_KERNEL_(\w+) = (\d+),"
+    numbers = {int(number): name for name, number in re.findall(pattern, read("csrc", "abi.h"))}
+    assert numbers == {code: name for code, (name, _, _) in reasons.REASONS.items()}
+    rows = [[str(code), reasons.name(code), *texts] for code, (_, *texts) in reasons.REASONS.items()]
+    assert table(read("docs", "reasons.md"), "code") == rows
+    assert table(read("docs", "reasons.md"), "state") == [[state, *texts] for state, texts in reasons.STATES.items()]
+
+
+def test_states_and_columns():
+    lines = [
+        line for line in read("shim", "connections.py").splitlines() if "row.state" in line and "if row" not in line
+    ]
+    used = {word for line in lines for word in re.findall(r'"([a-z]+)"', line)}
+    assert used - {"catloop"} == set(reasons.STATES)
+    columns = [name for row in table(read("docs", "cli.md"), "column") for name in row[0].split(", ")]
+    assert columns == list(top.COLUMNS)
 
 
 @pytest.mark.parametrize("name", sorted(cli.cli.commands))

@@ -107,6 +107,17 @@ static MAYBE int dialled(int family, int port)
     return fd;
 }
 
+/* Bytes back and forth, so that a libOS that upgrades connections in use has done so. */
+static MAYBE void warm_up(const int pair[2])
+{
+    char c = 'w';
+    for (int i = 0; i < 40; i++)
+        for (int side = 0; side < 2; side++) {
+            MUST(send(pair[side], &c, 1, 0));
+            MUST(recv(pair[!side], &c, 1, 0));
+        }
+}
+
 /* pair[0] connected, pair[1] was accepted; the listener is gone. */
 static MAYBE void tcp_pair_of(int family, int pair[2])
 {
@@ -114,6 +125,8 @@ static MAYBE void tcp_pair_of(int family, int pair[2])
     pair[0] = dialled(family, port_of(l));
     pair[1] = (int)MUST(accept(l, NULL, NULL));
     MUST(close(l));
+    if (getenv("SCENARIO_WARM"))
+        warm_up(pair);
 }
 #define tcp_pair(pair) tcp_pair_of(AF_INET, pair)
 

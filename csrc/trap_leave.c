@@ -1,0 +1,141 @@
+/* Calls that we don't serve on a connection, and places where we can't follow it: it goes back to the kernel first, for
+ * good, and nothing is lost. What we sent the peer finds in the ring before it looks at the kernel; what we have not read the
+ * peer sends once more, and is waited for, though not for ever: a peer that does nothing at all can't. */
+#include "trap.h"
+
+#include <aio.h>
+#include <alloca.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+enum { PATIENCE = 500 }; /* milliseconds */
+
+bool in_vfork_child(void);
+
+void go_plain(int fd)
+{
+    if (likely(!ops.sets) || !lookup(fd) || bypass_hot() || (ops.guarded && in_vfork_child()))
+        return;
+    int error = errno;
+    struct thread *t = enter();
+    void *d = lookup(fd);
+    const struct timespec moment = {0, 1000000};
+    for (int turns = 0; d && HOT(t, leave, d, 0, 0, 0, 0) == 1 && turns < PATIENCE; turns++)
+        syscall(SYS_nanosleep, &moment, NULL);
+    leave(t);
+    errno = error;
+}
+
+/* Descriptors that a new image will have. */
+static void inherited_go_plain(void)
+{
+    if (likely(!ops.sets))
+        return;
+    for (unsigned fd = 0; descriptor_next(&fd, ~0u); fd++)
+        if (!(next.fcntl((int)fd, F_GETFD) & FD_CLOEXEC))
+            go_plain((int)fd);
+}
+
+#define PLAIN(type, name, params, args, fd)                                                                            \
+    EXPORT type name params                                                                                            \
+    {                                                                                                                  \
+        go_plain(fd);                                                                                                  \
+        return next.name args;                                                                                         \
+    }
+
+PLAIN(FILE *, fdopen, (int fd, const char *mode), (fd, mode), fd)
+PLAIN(int, vdprintf, (int fd, const char *format, va_list ap), (fd, format, ap), fd)
+PLAIN(int, __vdprintf_chk, (int fd, int flag, const char *format, va_list ap), (fd, flag, format, ap), fd)
+PLAIN(int, recvmmsg, (int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout), (fd, msgs, n, flags, timeout), fd)
+PLAIN(ssize_t, preadv2, (int fd, const struct iovec *iov, int cnt, off_t offset, int flags), (fd, iov, cnt, offset, flags), fd)
+PLAIN(ssize_t, pwritev2, (int fd, const struct iovec *iov, int cnt, off_t offset, int flags), (fd, iov, cnt, offset, flags), fd)
+PLAIN(int, aio_read, (struct aiocb *block), (block), unmapped(block) ? -1 : block->aio_fildes)
+PLAIN(int, aio_write, (struct aiocb *block), (block), unmapped(block) ? -1 : block->aio_fildes)
+PLAIN(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *actions, int fd, int to), (actions, fd, to), fd)
+
+EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t n, unsigned flags)
+{
+    go_plain(in);
+    go_plain(out);
+    return next.splice(in, in_offset, out, out_offset, n, flags);
+}
+
+EXPORT int dprintf(int fd, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    int r = vdprintf(fd, format, ap);
+    va_end(ap);
+    return r;
+}
+
+EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    int r = __vdprintf_chk(fd, flag, format, ap);
+    va_end(ap);
+    return r;
+}
+
+/* Descriptors in a message to another process (unix(7), SCM_RIGHTS). */
+void passed_go_plain(const struct msghdr *msg)
+{
+    if (likely(!ops.sets) || unmapped(msg) || likely(!msg->msg_control))
+        return;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)msg, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+            for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++)
+                go_plain(((int *)CMSG_DATA(c))[i]);
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+{
+    go_plain(fd);
+    for (unsigned i = 0; ops.sets && !unmapped(msgs) && i < n && i < 1024; i++)
+        passed_go_plain(&msgs[i].msg_hdr);
+    return next.sendmmsg(fd, msgs, n, flags);
+}
+
+#define NEW_IMAGE(type, name, params, args)                                                                            \
+    EXPORT type name params                                                                                            \
+    {                                                                                                                  \
+        inherited_go_plain();                                                                                          \
+        return next.name args;                                                                                         \
+    }
+
+NEW_IMAGE(int, execve, (const char *path, char *const argv[], char *const envp[]), (path, argv, envp))
+NEW_IMAGE(int, execv, (const char *path, char *const argv[]), (path, argv))
+NEW_IMAGE(int, execvp, (const char *file, char *const argv[]), (file, argv))
+NEW_IMAGE(int, execvpe, (const char *file, char *const argv[], char *const envp[]), (file, argv, envp))
+NEW_IMAGE(int, fexecve, (int fd, char *const argv[], char *const envp[]), (fd, argv, envp))
+NEW_IMAGE(int, execveat, (int dir, const char *path, char *const argv[], char *const envp[], int flags), (dir, path, argv, envp, flags))
+NEW_IMAGE(int, posix_spawn, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), (pid, path, actions, attr, argv, envp))
+NEW_IMAGE(int, posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), (pid, file, actions, attr, argv, envp))
+
+/* The list forms as the vector forms: libc's own make them by calls that nobody can see. */
+#define LISTED(name, call)                                                                                             \
+    EXPORT int name(const char *path, const char *first, ...)                                                          \
+    {                                                                                                                  \
+        va_list ap, count;                                                                                             \
+        size_t n = 1;                                                                                                  \
+        va_start(ap, first);                                                                                           \
+        va_copy(count, ap);                                                                                            \
+        while (va_arg(count, char *))                                                                                  \
+            n++;                                                                                                       \
+        va_end(count);                                                                                                 \
+        char **argv = alloca((n + 1) * sizeof *argv);                                                                  \
+        argv[0] = (char *)first;                                                                                       \
+        for (size_t i = 1; i <= n; i++)                                                                                \
+            argv[i] = va_arg(ap, char *);                                                                              \
+        inherited_go_plain();                                                                                          \
+        int r = call;                                                                                                  \
+        va_end(ap);                                                                                                    \
+        return r;                                                                                                      \
+    }
+
+LISTED(execl, next.execv(path, argv))
+LISTED(execlp, next.execvp(path, argv))
+LISTED(execle, next.execve(path, argv, va_arg(ap, char *const *)))

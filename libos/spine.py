@@ -1,0 +1,50 @@
+"""The kernel connection under an upgraded one, by this process's own number for it; the locks of an end."""
+
+from libos import calls, layout, raw, rings
+
+COMPILED = __file__.endswith(".so")
+
+
+def fd_at(end):
+    """Where this process keeps the number of an end's spine: after dup(2) and close(2) each has its own."""
+    place = end & (layout.AREA - 1)
+    return end - place + layout.PRIVATE + (place - layout.FIRST) // layout.RECORD * 8
+
+
+def fd_of(end):
+    return raw.load(fd_at(end))
+
+
+def set_fd(end, fd):
+    raw.store(fd_at(end), fd)
+    raw.store(end + layout.FD, fd)  # for those who look from outside
+
+
+def kernel_pop(end, address, size, flags):
+    return raw.syscall(calls.SYS_recvfrom, fd_of(end), address, size, flags | calls.DONTWAIT, 0, 0)
+
+
+def kernel_push(end, address, size, flags):
+    return raw.syscall(calls.SYS_sendto, fd_of(end), address, size, flags | calls.DONTWAIT, 0, 0)
+
+
+def hung_up(end):
+    """Whether the peer has closed its direction of the spine, or the whole (poll(2), POLLRDHUP)."""
+    return raw.polled(fd_of(end), calls.POLLRDHUP) != 0
+
+
+def spine_writable(end):
+    """Whether the kernel would take bytes now (poll(2), POLLOUT)."""
+    return raw.polled(fd_of(end), calls.POLLOUT) != 0
+
+
+def lock_in(end):
+    if rings.lock(end + layout.IN_LOCK) and raw.load(end + layout.IN):
+        # its owner died between publishing a head and noting it
+        raw.store(end + layout.HEAD, raw.load(raw.load(end + layout.IN) + layout.H_HEAD) & layout.POSITIONS)
+
+
+def lock_out(end):
+    if rings.lock(end + layout.OUT_LOCK) and raw.load(end + layout.OUT):
+        # its owner died between publishing a tail and noting it
+        raw.store(end + layout.TAIL, raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.POSITIONS)
