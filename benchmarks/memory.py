@@ -19,9 +19,3 @@ def taken(pids):
         parts["private"] += found["Pss_Anon"] + found["Pss_File"]
     whole = fields("/proc/meminfo")
     return parts | {text: whole[name] for name, text in SYSTEM.items()}
-
-
-def segments(pid):
-    """How many different segments of Catflap's a process has mapped."""
-    with open(f"/proc/{pid}/maps") as f:
-        return len(set(re.findall(r"(\d+) +/memfd:catflap-segment", f.read())))

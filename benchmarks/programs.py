@@ -96,8 +96,8 @@ def reach(where):
 class Server:
     """A server on a port of loopback or the path of a Unix socket, up when entered, gone when left."""
 
-    def __init__(self, argv, libos, port, core=SERVER_CORE):
-        self.argv, self.libos, self.port, self.core = argv, libos, port, core
+    def __init__(self, argv, libos, port, core=SERVER_CORE, stderr=None):
+        self.argv, self.libos, self.port, self.core, self.stderr = argv, libos, port, core, stderr
 
     def __enter__(self):
         self.service = served(self.libos)
@@ -106,6 +106,7 @@ class Server:
             env=self.service.__enter__(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            stderr=self.stderr,
         )
         end = time.monotonic() + 20
         while True:

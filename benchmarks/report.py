@@ -13,6 +13,7 @@ from rich.table import Table
 import libos.mode
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOAD = os.getloadavg()[0]  # before the benchmarks add to it
 PRELOAD = os.path.join(ROOT, "interpose", "libcatflap.so")
 
 
@@ -49,7 +50,7 @@ def machine():
                 model = line.partition(":")[2].strip()
                 break
     return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "governor": governor(),
-            "libc": " ".join(platform.libc_ver()), "python": platform.python_version(),
+            "load_before": LOAD, "libc": " ".join(platform.libc_ver()), "python": platform.python_version(),
             "pinning": "one core each for client and server; loops of one thread on one core"}  # fmt: skip
 
 

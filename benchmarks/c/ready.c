@@ -1,6 +1,6 @@
-/* `ready N COUNT TRIPS`: N connections between this process and its child, all of this end's in one epoll set, each used
- * TRIPS times; then COUNT times the child sends 64 B on one of them, says so through a pipe, and epoll_wait finds it.
- * Prints the nanoseconds of each of these epoll_wait. */
+/* `ready N AMONG COUNT TRIPS`: N connections between this process and its child, all of this end's in one epoll set, each
+ * used TRIPS times; then COUNT times the child sends 64 B on one of the first AMONG in turn, says so through a pipe, and
+ * epoll_wait finds it. Prints the nanoseconds of each of these epoll_wait. */
 #include <signal.h>
 #include <sys/prctl.h>
 
@@ -28,7 +28,7 @@ static int far(long n, long trips, int orders, int answers)
     return 0;
 }
 
-static int near(long n, long trips, long count, int orders, int answers)
+static int near(long n, long among, long trips, long count, int orders, int answers)
 {
     int *fds = malloc(sizeof *fds * (size_t)n), ep = epoll_create1(0), listener = listening("0");
     uint64_t *took = calloc((size_t)count, sizeof *took);
@@ -50,7 +50,7 @@ static int near(long n, long trips, long count, int orders, int answers)
     }
     for (long i = -count / 10; i < count; i++) { /* the first tenth warms up */
         struct epoll_event ready[8];
-        long at = (i + count) * 7919 % n;
+        long at = (i + count) * 7919 % among;
         if (!all(orders, (char *)&at, sizeof at, true) || !all(answers, buf, 1, false))
             return 1;
         uint64_t before = now();
@@ -71,16 +71,16 @@ static int near(long n, long trips, long count, int orders, int answers)
 int main(int argc, char **argv)
 {
     int orders[2], answers[2];
-    if (argc != 4 || atol(argv[1]) < 1 || pipe(orders) || pipe(answers))
+    if (argc != 5 || atol(argv[2]) < 1 || atol(argv[1]) < atol(argv[2]) || pipe(orders) || pipe(answers))
         return 2;
-    long n = atol(argv[1]), count = atol(argv[2]), trips = atol(argv[3]);
+    long n = atol(argv[1]), among = atol(argv[2]), count = atol(argv[3]), trips = atol(argv[4]);
     pid_t parent = getpid(), child = fork();
     if (child < 0)
         return 1;
     if (child) {
         close(orders[0]);
         close(answers[1]);
-        return near(n, trips, count, orders[1], answers[0]);
+        return near(n, among, trips, count, orders[1], answers[0]);
     }
     close(orders[1]);
     close(answers[0]);
