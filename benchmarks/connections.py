@@ -100,7 +100,7 @@ def ready(quick, progress, pairs):
         argv = pinned(CLIENT_CORE, [program, *map(str, (n, among, 200 if quick else 20_000, trips))])
         return percentiles(lines(argv, libos, timeout=300))["p50"]
 
-    # over all of many, the one that is ready has been out of the caches for long; over the same few, only the set is larger
+    # of all of many, the ready one has left the caches long ago; always among the same few, only the set is larger
     shapes = {f"of {few}": (few, few), f"of {many:,}": (many, many), f"of {many:,}, always among {few}": (many, few)}
     measures = {
         (side, name): functools.partial(wait, libos, *shape)
