@@ -24,7 +24,7 @@ def main(names, path, quick, folder):
         rows = []
         for name in names or NAMES:
             rows += importlib.import_module(f"benchmarks.{name}").run(quick, lambda what: status.update(what))
-    report.show(rows, f"Catflap, {report.mode()}" + (", quick: not to be quoted" if quick else ""))
+    report.show(rows, report.title("Catflap", quick))
     plots.draw(rows, folder)
     if path:
         report.write(path, rows)

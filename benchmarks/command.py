@@ -20,7 +20,7 @@ def command(run, title, names=(), draw=None):
     def main(parts, count, path, quick, folder):
         with Console(stderr=True).status("starting") as status:
             rows = run(quick, lambda what: status.update(what), count, parts or names)
-        report.show(rows, f"{title}, {report.mode()}" + (", quick: not to be quoted" if quick else ""))
+        report.show(rows, report.title(title, quick))
         if draw:
             draw(rows, folder)
         if path:

@@ -91,6 +91,14 @@ def number(value):
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
+def title(what, quick):
+    """The head of a table: what it shows, in which mode, and what speaks against quoting it."""
+    doubts = [", quick: not to be quoted"] if quick else []
+    if LOAD > 0.5:
+        doubts.append(f"; others were at work on this machine (load {LOAD:.1f})")
+    return f"{what}, {mode()}" + "".join(doubts)
+
+
 def show(rows, title):
     """A table on the terminal; points of curves are left to plots.py."""
     table = Table(title=title)
