@@ -14,7 +14,8 @@ RESULTS := build/results
 
 BUILD_PACKAGES := gcc libc6-dev libpython3-dev python3-venv
 DEMO_PACKAGES := redis-server redis-tools
-TEST_PACKAGES := $(DEMO_PACKAGES) binutils curl git nginx-light perl strace wget
+BENCH_PACKAGES := $(DEMO_PACKAGES) iperf3 linux-perf memcached nginx-light postgresql wrk
+TEST_PACKAGES := $(BENCH_PACKAGES) binutils curl git perl strace wget
 
 # tests that start programs have a sample of their own for interpreted mode; packaging has no mode
 PROGRAMS := $(wildcard tests/scenarios tests/programs)
@@ -74,9 +75,9 @@ $(VENV)/installed: pyproject.toml | build-packages
 build: $(VENV)/installed ## compile what changed, in place; the first time with a virtual environment
 	@$(BIN)/python setup.py -q build_ext --inplace
 
-bench: build ## the benchmarks
-	@.ci/packages $(DEMO_PACKAGES)
-	$(BIN)/python -m benchmarks
+bench: build ## the benchmarks; writes build/figures.json and the curves in docs
+	@.ci/packages $(BENCH_PACKAGES)
+	$(BIN)/python -m benchmarks --json build/figures.json --plots docs
 
 lint: build ## check style and warnings of Python and C
 	$(BIN)/ruff check .

@@ -5,25 +5,30 @@ import importlib
 import click
 from rich.console import Console
 
-from benchmarks import report
+from benchmarks import plots, report
 
-NAMES = ("calls", "runtime", "startup", "echo", "redis")
+NAMES = ("calls", "runtime", "startup", "echo", "redis", "latency", "services", "connections")
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(NAMES))
 @click.option("--json", "path", type=click.Path(), help="Write the figures to a file.")
 @click.option("--quick", is_flag=True, help="Few and short blocks: shows that it works, not how fast it is.")
-def main(names, path, quick):
+@click.option(
+    "--plots", "folder", type=click.Path(file_okay=False, exists=True), help="Draw pictures into this folder."
+)
+def main(names, path, quick, folder):
     """Measure Catflap against the kernel."""
     console = Console(stderr=True)
     with console.status("starting") as status:
         rows = []
         for name in names or NAMES:
             rows += importlib.import_module(f"benchmarks.{name}").run(quick, lambda what: status.update(what))
-    report.show(rows, f"Catflap, {report.mode()}" + (", quick: not to be quoted" if quick else ""))
+    report.show(rows, report.title("Catflap", quick))
+    plots.draw(rows, folder)
     if path:
         report.write(path, rows)
+    raise SystemExit(any("failure" in r for r in rows))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ def served(libos):
     if not os.path.exists(PRELOAD):
         raise SystemExit(f"catflap: {PRELOAD} is missing: run 'make build'")
     with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)  # some servers run as a user of their own
         log = os.path.join(folder, "log")
         yield env | {"CATFLAP_LOG": log}
         if os.path.exists(log):  # nothing is logged at this level unless something is wrong
@@ -60,7 +61,8 @@ def compiled(name, target, *flags):
     os.makedirs(FOLDER, exist_ok=True)
     path = os.path.join(FOLDER, target)
     source = os.path.join(ROOT, "benchmarks", "c", f"{name}.c")
-    subprocess.run([os.environ.get("CC", "gcc"), "-O2", "-g", *flags, "-o", path, source, "-ldl"], check=True)
+    compiler = [os.environ.get("CC", "gcc"), "-O2", "-g", "-pthread", "-D_GNU_SOURCE"]
+    subprocess.run([*compiler, *flags, "-o", path, source, "-ldl"], check=True)
     return path
 
 
@@ -82,11 +84,20 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Server:
-    """A server on loopback, up when entered, gone when left."""
+def reach(where):
+    """Connect once to a port of this machine or to the path of a Unix socket."""
+    if isinstance(where, int):
+        socket.create_connection(("127.0.0.1", where), timeout=5).close()
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.connect(where)
 
-    def __init__(self, argv, libos, port, core=SERVER_CORE):
-        self.argv, self.libos, self.port, self.core = argv, libos, port, core
+
+class Server:
+    """A server on a port of loopback or the path of a Unix socket, up when entered, gone when left."""
+
+    def __init__(self, argv, libos, port, core=SERVER_CORE, stderr=None):
+        self.argv, self.libos, self.port, self.core, self.stderr = argv, libos, port, core, stderr
 
     def __enter__(self):
         self.service = served(self.libos)
@@ -95,23 +106,24 @@ class Server:
             env=self.service.__enter__(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            stderr=self.stderr,
         )
         end = time.monotonic() + 20
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+                reach(self.port)
                 break
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > end:
                     self.__exit__(None, None, None)
                     raise SystemExit(f"catflap: {self.argv[0]} does not accept on port {self.port}")
                 time.sleep(0.02)
-        if self.libos == "catnap":
+        if self.libos in ("catnap", "catloop"):
             with open(f"/proc/{self.process.pid}/maps") as f:
                 hosted = "libcatflap_host" in f.read()
             if not hosted:
                 self.__exit__(None, None, None)
-                raise SystemExit(f"catflap: {self.argv[0]} runs on the kernel instead of catnap")
+                raise SystemExit(f"catflap: {self.argv[0]} runs on the kernel instead of {self.libos}")
         return self
 
     def __exit__(self, *rest):

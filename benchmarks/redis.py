@@ -8,7 +8,7 @@ import tempfile
 
 from scipy import stats
 
-from benchmarks.programs import CLIENT_CORE, Server, environment, free_port, need, pinned
+from benchmarks.programs import CLIENT_CORE, Server, free_port, need, pinned, served
 from benchmarks.report import row
 
 TESTS = ("SET", "GET")
@@ -20,13 +20,14 @@ def server(libos, port, folder):
     return Server([need("redis-server", "redis-server"), *words, "--save", ""], libos, port)
 
 
-def ask(port, requests, clients, pipeline):
-    """{test: requests per second} of one run of redis-benchmark, on the kernel and on a core of its own."""
+def ask(port, requests, clients, pipeline, libos="kernel"):
+    """{test: requests per second} of one run of redis-benchmark, on a core of its own; on the kernel unless told."""
     argv = [need("redis-benchmark", "redis-tools"), "-h", "127.0.0.1", "-p", str(port), "-t", "set,get", "-q"]
     argv += ["-n", str(requests), "-c", str(clients), "-P", str(pipeline)]
-    done = subprocess.run(
-        pinned(CLIENT_CORE, argv), env=environment("kernel"), capture_output=True, text=True, timeout=300, check=True
-    )
+    with served(libos) as env:
+        done = subprocess.run(
+            pinned(CLIENT_CORE, argv), env=env, capture_output=True, text=True, timeout=300, check=True
+        )  # fmt: skip
     found = re.findall(r"(SET|GET): ([\d.]+) requests per second", done.stdout)
     assert {name for name, _ in found} == set(TESTS), done.stdout
     return {name: float(rate) for name, rate in found}

@@ -13,6 +13,7 @@ from rich.table import Table
 import libos.mode
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOAD = os.getloadavg()[0]  # before the benchmarks add to it
 PRELOAD = os.path.join(ROOT, "interpose", "libcatflap.so")
 
 
@@ -49,7 +50,7 @@ def machine():
                 model = line.partition(":")[2].strip()
                 break
     return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "governor": governor(),
-            "libc": " ".join(platform.libc_ver()), "python": platform.python_version(),
+            "load_before": LOAD, "libc": " ".join(platform.libc_ver()), "python": platform.python_version(),
             "pinning": "one core each for client and server; loops of one thread on one core"}  # fmt: skip
 
 
@@ -90,15 +91,27 @@ def number(value):
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
+def title(what, quick):
+    """The head of a table: what it shows, in which mode, and what speaks against quoting it."""
+    doubts = [", quick: not to be quoted"] if quick else []
+    if LOAD > 0.5:
+        doubts.append(f"; others were at work on this machine (load {LOAD:.1f})")
+    return f"{what}, {mode()}" + "".join(doubts)
+
+
 def show(rows, title):
-    """A table on the terminal."""
+    """A table on the terminal; points of curves are left to plots.py."""
     table = Table(title=title)
     for column, justify in (("figure", "left"), ("median", "right"), ("minimum", "right"), ("unit", "left"),
                             ("kernel", "right"), ("ratio", "right"), ("bar", "left"), ("", "left")):  # fmt: skip
         table.add_column(column, justify=justify)
-    for r in rows:
+    for r in (r for r in rows if "chart" not in r and "failure" not in r):
         verdict = "" if "met" not in r else "[green]met[/green]" if r["met"] else "[yellow]missed[/yellow]"
         ratio = f"{r['ratio']:.3g}" if "ratio" in r else ""
         table.add_row(r["name"], number(r["median"]), number(r["minimum"]), r["unit"], number(r.get("kernel_median")),
                       ratio, r.get("bar", ""), verdict)  # fmt: skip
-    Console(width=None if Console().is_terminal else 140).print(table)
+    console = Console(width=None if Console().is_terminal else 140)
+    console.print(table)
+    for r in rows:
+        if "failure" in r:
+            console.print(f"[red]{r['name']} failed:[/red] {r['failure']}")
