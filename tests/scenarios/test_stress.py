@@ -1,7 +1,7 @@
 """Stress of upgraded connections: two processes move streams whose every byte is known, in all ways a program may.
 
-What they do is in c/stress.c, and follows from a seed that every run prints. FLAP_STRESS_SEED=7 (or 7-90) runs just those
-seeds, with what this file prints as theme; `-s` shows each run.
+What they do is in c/stress.c, and follows from a seed that every run prints. FLAP_STRESS_SEED=7 (or 7-90) runs just
+those seeds; `-s` shows each run.
 """
 
 import os
@@ -34,7 +34,8 @@ class Pair:
     def __init__(
         self, seed, theme, libos=CATLOOP, *, pure=False, size=4_000_000, calls=3000, stall=STALL, env=({}, {})
     ):
-        self.title = f"seed {seed} theme {theme} libos {'/'.join(libos)} size {size} worth {[e.get('CATFLAP_WORTH') for e in env]}"
+        worths = "/".join(end.get("CATFLAP_WORTH", "-") for end in env)
+        self.title = f"seed {seed} theme {theme} libos {'/'.join(libos)} size {size} worth {worths}"
         self.theme, self.libos, self.pure, self.env = theme, libos, pure, env
         self.argv = [str(seed), theme, str(size), str(calls), str(stall)]
         self.dice = random.Random(seed)
