@@ -20,6 +20,7 @@ cdef long long tell_kernel(unsigned long long ep, int op, unsigned long long fd,
 cdef size_t find(size_t block, unsigned long long fd, size_t end) noexcept nogil
 @cython.locals(entry=size_t, count="unsigned long long")
 cdef size_t make(size_t block, size_t end, unsigned long long fd) noexcept nogil
+@cython.locals(bell="unsigned long long")
 cdef void watched(size_t block, size_t end) noexcept nogil
 @cython.locals(bucket=size_t)
 cdef void fill(size_t block, size_t entry, unsigned long long events, unsigned long long asked, unsigned long long data) noexcept nogil
@@ -42,6 +43,10 @@ cpdef void hope(size_t end, unsigned long long begun) noexcept nogil
 cpdef void attached(size_t end) noexcept nogil
 @cython.locals(entry=size_t)
 cpdef bint in_kernel(size_t end) noexcept nogil
-@cython.locals(entry=size_t, turns="unsigned long long")
-cdef void disarmed(size_t end) noexcept nogil
+@cython.locals(alone=bint)
+cdef bint arm(size_t end, unsigned long long bell, int mask) noexcept nogil
+@cython.locals(entry=size_t)
+cdef bint arm_for(size_t end, unsigned long long bell, int mask, size_t block) noexcept nogil
+@cython.locals(alone=bint, i="unsigned long long", end=size_t)
+cdef bint arm_all(size_t block, unsigned long long bell) noexcept nogil
 cdef void put(size_t event, unsigned long long have, unsigned long long data) noexcept nogil

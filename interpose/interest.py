@@ -160,8 +160,9 @@ def watched(block, end):
     if not sets.drained(raw.load(end + layout.PAIR)):
         raw.store(block + blocks.LINEAR, 1)
     if raw.load(block + blocks.ARMED):
-        rings.arm(end, raw.load(block + blocks.ARMED), 1)
-        rings.arm(end, raw.load(block + blocks.ARMED), 2)
+        bell = raw.load(block + blocks.ARMED)
+        if not (arm_for(end, bell, 1, block) and arm_for(end, bell, 2, block)):
+            raw.store(block + blocks.ARMED, 0)
 
 
 def fill(block, entry, events, asked, data):
@@ -312,14 +313,48 @@ def in_kernel(end):
     return False
 
 
-def disarmed(end):
-    """Another thread has armed its bell here: sets that had theirs do it again before they sleep."""
+def arm(end, bell, mask):
+    """As rings.arm, for one connection; sets that had their own bell there arm it again before they sleep."""
+    if not raw.load(sets.watchers(end)):
+        return rings.arm(end, bell, mask)
+    rings.lock(sets.HERE.lock_at)
+    alone = arm_for(end, bell, mask, 0)
+    rings.unlock(sets.HERE.lock_at)
+    return alone
+
+
+def arm_for(end, bell, mask, block):
+    """Arm a bell on behalf of the set `block`, or of none. Under the lock."""
+    if rings.armed(end, mask) == bell:
+        return True
+    if not rings.arm(end, bell, mask):
+        return False
     entry = raw.load(sets.watchers(end))
-    turns = 0
-    while entry and turns < 64:  # without the lock, so bounded
-        raw.store(raw.load(entry + blocks.BLOCK) + blocks.ARMED, 0)
+    while entry:
+        if raw.load(entry + blocks.BLOCK) != block:
+            raw.store(raw.load(entry + blocks.BLOCK) + blocks.ARMED, 0)
         entry = raw.load(entry + blocks.OF_END)
-        turns += 1
+    return True
+
+
+def arm_all(block, bell):
+    """Have a thread's bell rung by every connection of a set. False when another thread sleeps on one of them."""
+    alone = True
+    rings.lock(sets.HERE.lock_at)
+    rings.lock(block + blocks.LOCK)
+    i = 0
+    while i < raw.load(block + blocks.COUNT):
+        end = raw.load(block + blocks.FIRST + i * blocks.SIZE + blocks.END)
+        if end and raw.load(end + layout.IN):
+            if not arm_for(end, bell, 1, block):
+                alone = False
+            if not arm_for(end, bell, 2, block):
+                alone = False
+        i += 1
+    rings.unlock(block + blocks.LOCK)
+    raw.store(block + blocks.ARMED, bell if alone else 0)
+    rings.unlock(sets.HERE.lock_at)
+    return alone
 
 
 def put(event, have, data):

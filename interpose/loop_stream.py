@@ -10,7 +10,7 @@ from os import close, dup
 
 from interpose import abi, description, interest, linux, sets, watching
 from interpose.stream import Stream
-from libos import calls, endpoint, layout, raw, rings
+from libos import calls, endpoint, layout, raw
 from libos.memory_file import high
 from libos.runtime import instrument
 
@@ -166,9 +166,8 @@ class LoopStream(Stream):
         bell = raw.load(qt + layout.W_BELL)
         if 0 < bell < 64:
             watching.asleep(bell)
-            if not rings.arm(self.end, bell, mask):
+            if not interest.arm(self.end, bell, mask):
                 left = watching.MILLISECOND
-            interest.disarmed(self.end)
             raw.fence()
             if endpoint.ready(self.end, mask):
                 watching.awake(qt)

@@ -18,8 +18,6 @@ cdef bint quiet(size_t block) noexcept nogil
 cdef long long spin(size_t block, size_t events, unsigned long long n, size_t w, long long now, long long deadline) noexcept nogil
 @cython.locals(left="long long", bell="unsigned long long", found="long long")
 cdef long long sleep(size_t block, size_t events, unsigned long long n, size_t w, long long deadline) noexcept nogil
-@cython.locals(alone=bint, i="unsigned long long", end=size_t)
-cdef bint arm_all(size_t block, unsigned long long bell) noexcept nogil
 @cython.locals(deadline="long long", found="long long", now="long long", left="long long", bell="unsigned long long")
 cdef long long poll(size_t fds, size_t handles, size_t copy, unsigned long long n, size_t w) noexcept nogil
 @cython.locals(limit="long long", turns="unsigned long long")

@@ -5,7 +5,7 @@ are not, spins while that pays, and sleeps on the kernel's set together with its
 """
 
 from interpose import abi, blocks, description, interest, linux, scanning, sets
-from libos import endpoint, layout, raw, rings
+from libos import endpoint, layout, raw
 
 COMPILED = __file__.endswith(".so")
 MILLISECOND = 1000000
@@ -119,9 +119,7 @@ def sleep(block, events, n, w, deadline):
     if 0 < bell < 64:
         asleep(bell)
         if raw.load(block + blocks.ARMED) != bell or raw.load(block + blocks.LINEAR):
-            raw.store(block + blocks.ARMED, bell)
-            if not arm_all(block, bell):
-                raw.store(block + blocks.ARMED, 0)
+            if not interest.arm_all(block, bell):
                 left = MILLISECOND  # another thread has a place: look again soon
         raw.fence()
         found = scanning.scan(block, events, n)
@@ -131,20 +129,6 @@ def sleep(block, events, n, w, deadline):
     elif bell:
         left = MILLISECOND
     return rest(w, left, deadline)
-
-
-def arm_all(block, bell):
-    """Have this thread's bell rung by every connection of the set. False when another thread sleeps on one of them."""
-    alone = True
-    rings.lock(block + blocks.LOCK)
-    i = 0
-    while i < raw.load(block + blocks.COUNT):
-        end = raw.load(block + blocks.FIRST + i * blocks.SIZE + blocks.END)
-        if end and raw.load(end + layout.IN) and not (rings.arm(end, bell, 1) and rings.arm(end, bell, 2)):
-            alone = False
-        i += 1
-    rings.unlock(block + blocks.LOCK)
-    return alone
 
 
 def poll(fds, handles, copy, n, w):
@@ -221,13 +205,12 @@ def arm_polled(fds, handles, n, bell):
         end = raw.load(handles + i * 8)
         if end and raw.load(end + layout.IN):
             endpoint.settle(end)
-            if not rings.arm(end, bell, 1):
+            if not interest.arm(end, bell, 1):
                 alone = False
             if events_of(fds, i) & linux.POLLOUT:
                 endpoint.stretch(end)
-                if not rings.arm(end, bell, 2):
+                if not interest.arm(end, bell, 2):
                     alone = False
-            interest.disarmed(end)
         i += 1
     return alone
 

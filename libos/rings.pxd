@@ -42,5 +42,7 @@ cdef void ring(size_t end, size_t name) noexcept nogil
 cpdef void tell_receiver(size_t end) noexcept nogil
 @cython.locals(header=size_t)
 cpdef void tell_sender(size_t end) noexcept nogil
+cdef size_t bell_word(size_t end, int mask) noexcept nogil
+cdef unsigned long long armed(size_t end, int mask) noexcept nogil
 @cython.locals(word=size_t, other="unsigned long long")
 cdef bint arm(size_t end, unsigned long long bell, int mask) noexcept nogil

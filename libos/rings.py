@@ -225,11 +225,20 @@ def tell_sender(end):
         ring_bell(end, header + layout.H_ROOM_BELL)
 
 
+def bell_word(end, mask):
+    """Where the peer finds whom to wake for what `mask` waits."""
+    if mask & 2:
+        return raw.load(end + layout.OUT) + layout.H_ROOM_BELL
+    return raw.load(end + layout.IN) + layout.H_BELL
+
+
+def armed(end, mask):
+    return raw.load(bell_word(end, mask))
+
+
 def arm(end, bell, mask):
     """Have the peer ring our `bell` for what `mask` waits. False when another thread sleeps on this end already."""
-    word = raw.load(end + layout.IN) + layout.H_BELL
-    if mask & 2:
-        word = raw.load(end + layout.OUT) + layout.H_ROOM_BELL
+    word = bell_word(end, mask)
     other = raw.load(word)
     if other == bell:
         return True
