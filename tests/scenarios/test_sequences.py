@@ -88,6 +88,8 @@ def test_random_sequences(script):
     compare(script)
 
 
+@pytest.mark.skipif(not flap.FULL, reason="shrinking what is known to differ takes minutes")
+@pytest.mark.xfail  # a reset is seen late, and a receive of nothing leaves the name's length alone: docs/differences.md
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not flap.FULL)
 @given(script=scripts.filter(lambda script: script[: len(CONNECTION)] == CONNECTION))
 @pytest.mark.timeout(1800)
