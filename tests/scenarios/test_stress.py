@@ -213,7 +213,7 @@ def test_streams(preload, theme):
 
 
 @pytest.mark.pure_sample
-@pytest.mark.parametrize(("theme", "seed"), [("plain", 1), ("plain", 2), ("abrupt", 3), ("fork", 4), ("kill", 5)])
+@pytest.mark.parametrize(("theme", "seed"), [("plain", 1), ("plain", 2), ("abrupt", 3), ("kill", 5)])
 def test_streams_interpreted(preload, theme, seed):
     stress(seed, theme, CATLOOP, pure=True, size=200_000, calls=200)
 
