@@ -135,12 +135,22 @@ class Family:
 
     def pair_with(self, identity):
         """(pair, slot) for one more connection to a process; made when there is none or it is full."""
-        known = self.pairs.get(identity)
-        slot = known.take_slot() if known else -1
-        if slot >= 0:
-            return known, slot
-        made = self.keep(identity, pair.make())
-        return made, made.take_slot()
+        with self.lock:  # threads that accept at once must not make one each
+            known = self.pairs.get(identity)
+            slot = known.take_slot() if known else -1
+            if slot >= 0:
+                return known, slot
+            made = self.keep(identity, pair.make())
+            return made, made.take_slot()
+
+    def pair_from(self, identity, memory, sides):
+        """The pair that a peer has sent, mapped once only: who drains it by one mapping must find all its ends there."""
+        number = os.fstat(memory).st_ino
+        with self.lock:
+            for known in self.by_block.values():
+                if known.identity == number and known.side in sides:
+                    return known
+            return self.keep(identity, pair.Pair(high(os.dup(memory)), 0))
 
     def keep(self, identity, made):
         """A pair to be found by its peer's identity from now on."""

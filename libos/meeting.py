@@ -13,7 +13,7 @@ import struct
 
 from libos import diagnostics, layout, raw, spine
 from libos.memory_file import high
-from libos.pair import SIZE, Pair
+from libos.pair import SIZE
 
 VERSION = 2
 HELLO = struct.Struct("=8sIIQ16s16s")  # magic, version, slot, bytes of a pair, the sender's family and process
@@ -118,11 +118,11 @@ class Meeting:
         try:
             slot, family, process = self.check(text)
             page, memory = fds
+            sides = (0, 1)
             if process == self.family.identity:
                 process += b"/other"  # both ends are ours: the pair is mapped a second time, from the other side
-            pair = self.family.pairs.get(process)
-            if pair is None or pair.identity != os.fstat(memory).st_ino:
-                pair = self.family.keep(process, Pair(high(fds.pop()), 0))
+                sides = (0,)
+            pair = self.family.pair_from(process, memory, sides)
             if raw.load(pair.block + 64 + slot * 8):
                 raise Refused("PEER_UNKNOWN")  # that slot is another connection's
             self.family.hear(self.end, family, page)
