@@ -39,8 +39,8 @@ static void thread_end(void *record)
         HOT(t, dropped, t->qtoken, 0, 0, 0, 0);
     t->qtoken = 0;
     if (t->bell > 0 && atomic_load(&host_state) == STATE_UP) {
-        SLOW(t, free_bell, t->bell, 0, 0, 0, 0);
         bell_close(t);
+        SLOW(t, free_bell, t->bell, 0, 0, 0, 0);
     }
     t->bell = 0;
     if (t->has_state == 2 && atomic_load(&host_state) == STATE_UP)
