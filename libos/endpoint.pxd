@@ -2,12 +2,15 @@ cimport cython
 from libos cimport calls, layout, raw, rings, spine
 
 cdef unsigned long long KEEPS
+cdef long long PATIENCE
 
 cdef void look_next(size_t end) noexcept nogil
 @cython.locals(r="long long")
 cpdef long long pop(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(there="unsigned long long", header=size_t, head="unsigned long long")
 cdef long long pop_ring(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
+@cython.locals(r="long long", returned="unsigned long long", limit="long long", turns=int)
+cdef long long pop_returned(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(r="long long")
 cdef long long pop_spine(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(r="long long", left="long long", mark="unsigned long long")

@@ -15,6 +15,7 @@ Results are counts, 0 at the end of the stream, or errors exactly as the kernel 
 from libos import calls, layout, raw, rings, spine
 
 COMPILED = __file__.endswith(".so")
+PATIENCE = 20000000  # ns
 KEEPS = 65536  # bytes that the kernel surely takes from a socket whose sends all went elsewhere
 
 
@@ -41,8 +42,7 @@ def pop_ring(end, address, size, flags):
     """The hot path: nothing but the ring while there is something in it."""
     header = raw.load(end + layout.IN)
     if raw.load(header + layout.H_HEAD) & layout.CLOSED:
-        raw.store(end + layout.IN_STATE, layout.PLAIN)
-        return spine.kernel_pop(end, address, size, flags & calls.KEPT)
+        return pop_returned(end, address, size, flags)
     there = rings.inbound_here(end)
     if there == 0:
         if raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.ENDED and rings.inbound(end) == 0:
@@ -71,11 +71,34 @@ def pop_ring(end, address, size, flags):
         head = raw.load(end + layout.HEAD)
         # the only commit point; it fails when the sender has taken these bytes back
         if not raw.compare_exchange(header + layout.H_HEAD, head, head + there):
-            raw.store(end + layout.IN_STATE, layout.PLAIN)
-            return spine.kernel_pop(end, address, size, flags & calls.KEPT)
+            return pop_returned(end, address, size, flags)
         raw.store(end + layout.HEAD, head + there)
         rings.tell_sender(end)
     return there
+
+
+def pop_returned(end, address, size, flags):
+    """The sender has taken back what lies in the ring and sends it once more, through the kernel.
+
+    We may have told the program of those bytes, so that they are waited for: a moment, but a peer may be stopped.
+    """
+    limit = 0
+    turns = 0
+    while True:
+        returned = raw.load(raw.load(end + layout.IN) + layout.H_RETURNED)
+        r = spine.kernel_pop(end, address, size, flags & calls.KEPT)
+        if r != -calls.EAGAIN or returned:
+            break
+        if turns & 63 == 0:
+            raw.syscall(calls.SYS_sched_yield, 0, 0, 0, 0, 0, 0)
+            if limit == 0:
+                limit = raw.now() + PATIENCE
+            elif raw.now() > limit:
+                break
+        raw.pause()
+        turns += 1
+    raw.store(end + layout.IN_STATE, layout.PLAIN)
+    return r
 
 
 def pop_spine(end, address, size, flags):
