@@ -35,6 +35,7 @@ HOT_MODULES = [
     "interpose.stream",
     "interpose.loop_stream",
     "interpose.sets",
+    "interpose.arming",
     "interpose.interest",
     "interpose.scanning",
     "interpose.watching",

@@ -3,7 +3,7 @@
 import _socket
 import struct
 
-from interpose import abi, description, interest
+from interpose import abi, arming, description
 from libos import layout, raw
 
 AGAIN = 64  # uses until a connection that could not be asked about is asked again
@@ -29,19 +29,19 @@ def attend_alone(d):
     process = description.process()
     end = d.queue.end
     try:
-        interest.hope(end, 1)
+        arming.hope(end, 1)
         had = raw.load(end + layout.IN)
-        process.libos.attend(d.queue, not interest.in_kernel(end))
+        process.libos.attend(d.queue, not arming.in_kernel(end))
         process.bells = process.libos.family.page
         if not had and raw.load(end + layout.IN):
-            interest.attached(end)
+            arming.attached(end)
             learn(d)
     except OSError:
         # not connected yet, or closed meanwhile: the kernel will say so where the program can hear it
-        interest.hope(end, 0)
+        arming.hope(end, 0)
         d.queue.next_step = d.queue.uses + AGAIN
     except Refused as refusal:
-        interest.hope(end, 0)
+        arming.hope(end, 0)
         reason = getattr(abi, "CATFLAP_KERNEL_" + refusal.reason)
         for number in list(d.numbers):
             process.bind_number(number, 0, reason)

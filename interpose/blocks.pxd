@@ -17,10 +17,11 @@ cdef extern from * nogil:
         CATFLAP_B_LOOKED = 104,
         CATFLAP_B_ENDING = 112,
         CATFLAP_B_NUMBERS = 120,
-        CATFLAP_B_TOP = 128,
-        CATFLAP_B_READY = 256,
-        CATFLAP_B_BUCKETS = 8448,
-        CATFLAP_B_FIRST = 16896,
+        CATFLAP_B_SHARED = 128,
+        CATFLAP_B_TOP = 192,
+        CATFLAP_B_READY = 320,
+        CATFLAP_B_BUCKETS = 8512,
+        CATFLAP_B_FIRST = 16960,
         CATFLAP_B_END = 0,
         CATFLAP_B_FD = 8,
         CATFLAP_B_EVENTS = 16,
@@ -31,7 +32,10 @@ cdef extern from * nogil:
         CATFLAP_B_OF_BUCKET = 56,
         CATFLAP_B_BLOCK = 64,
         CATFLAP_B_KERNEL = 72,
-        CATFLAP_B_SIZE = 80,
+        CATFLAP_B_GONE = 80,
+        CATFLAP_B_SIZE = 88,
+        CATFLAP_B_HIDDEN = 1,
+        CATFLAP_B_REMOVED = 2,
         CATFLAP_B_EPS = 65536,
         CATFLAP_B_ENTRIES = 65536,
         CATFLAP_B_EVENT = 12,
@@ -53,6 +57,7 @@ cdef extern from * nogil:
     int LOOKED "CATFLAP_B_LOOKED"
     int ENDING "CATFLAP_B_ENDING"
     int NUMBERS "CATFLAP_B_NUMBERS"
+    int SHARED "CATFLAP_B_SHARED"
     int TOP "CATFLAP_B_TOP"
     int READY "CATFLAP_B_READY"
     int BUCKETS "CATFLAP_B_BUCKETS"
@@ -67,7 +72,10 @@ cdef extern from * nogil:
     int OF_BUCKET "CATFLAP_B_OF_BUCKET"
     int BLOCK "CATFLAP_B_BLOCK"
     int KERNEL "CATFLAP_B_KERNEL"
+    int GONE "CATFLAP_B_GONE"
     int SIZE "CATFLAP_B_SIZE"
+    int HIDDEN "CATFLAP_B_HIDDEN"
+    int REMOVED "CATFLAP_B_REMOVED"
     int EPS "CATFLAP_B_EPS"
     int ENTRIES "CATFLAP_B_ENTRIES"
     int EVENT "CATFLAP_B_EVENT"

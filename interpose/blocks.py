@@ -4,8 +4,8 @@ A block: how many entries were ever used, its lock, waits begun, entries whose c
 that wait for it in the kernel, the bell armed for all of it, whether every entry is looked at at each scan, the free
 entries, where the next scan begins, spins in vain, the descriptor, whether another set or poll(2) waits for it as a
 descriptor, looks at the kernel in a row that found nothing, when the last was, whether a connection is ending, how
-many numbers the set has; then one bit for each entry that has to be looked at (TOP over READY), the entries by what
-the program recognises them by, the entries.
+many numbers the set has, whether others may use the kernel's set; then one bit for each entry that has to be looked
+at (TOP over READY), the entries by what the program recognises them by, the entries.
 """
 
 COUNT = 0
@@ -24,13 +24,15 @@ EMPTIES = 96
 LOOKED = 104
 ENDING = 112
 NUMBERS = 120
-TOP = 128
-READY = 256
-BUCKETS = 8448
-FIRST = 16896
+SHARED = 128
+TOP = 192
+READY = 320
+BUCKETS = 8512
+FIRST = 16960
 
 # an entry: the end, the number it was added under, what is wanted, the program's data, what was reported last, the
-# next entry of the end and of the bucket, the block, what the kernel is asked for
+# next entry of the end and of the bucket, the block, what the kernel is asked for, whether the program has removed it
+# (HIDDEN while the kernel does not know that yet, REMOVED once it does)
 END = 0
 FD = 8
 EVENTS = 16
@@ -41,8 +43,11 @@ OF_END = 48
 OF_BUCKET = 56
 BLOCK = 64
 KERNEL = 72
-SIZE = 80
+GONE = 80
+SIZE = 88
 
+HIDDEN = 1
+REMOVED = 2
 EPS = 65536
 ENTRIES = 65536
 EVENT = 12  # bytes of a struct epoll_event on x86-64

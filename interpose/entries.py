@@ -157,6 +157,8 @@ def leave(d):
     """This descriptor goes where we can't follow: its bytes go through the kernel from now on. 1 while some are on
     their way.
     """
+    if d.handle():
+        interest.show_hidden(d.handle(), -1)
     return d.leave()
 
 
@@ -232,8 +234,11 @@ def dup(d, fd):
 def close(d, fd):
     """A number leaves its description; 1 when others remain and nobody may still use this one."""
     try:
-        if len(d.numbers) == 1 and isinstance(d.queue, LoopQueue):
-            interest.forget_end(d.queue.end)
+        if isinstance(d.queue, LoopQueue):
+            if len(d.numbers) == 1:
+                interest.forget_end(d.queue.end)
+            else:
+                interest.show_hidden(d.queue.end, fd)
         return 1 if d.close_number(fd) else 0
     except BaseException as error:
         return failed("close", error)

@@ -1,13 +1,24 @@
 cimport cython
-from interpose cimport blocks, linux, sets
+from interpose cimport arming, blocks, linux, sets
 from libos cimport endpoint, layout, raw, rings
 from libos.runtime cimport wakers
 
+
+cdef int ENOENT, EEXIST
 
 @cython.locals(r="long long")
 cpdef long long control(unsigned long long ep, int op, unsigned long long fd, size_t end, size_t event) noexcept nogil
 @cython.locals(block=size_t, entry=size_t, events="unsigned long long", asked="unsigned long long", r="long long")
 cdef long long control_locked(unsigned long long ep, int op, unsigned long long fd, size_t end, size_t event) noexcept nogil
+cdef unsigned long long special(unsigned long long events) noexcept nogil
+cdef bint lazily(size_t block, size_t entry, int op, unsigned long long asked, unsigned long long events, size_t event) noexcept nogil
+cdef void show(size_t block, size_t entry) noexcept nogil
+@cython.locals(entry=size_t)
+cpdef void show_hidden(size_t end, long long fd) noexcept nogil
+@cython.locals(i="unsigned long long", entry=size_t)
+cdef void show_all(size_t block) noexcept nogil
+@cython.locals(ep="unsigned long long")
+cpdef void forking() noexcept nogil
 cdef unsigned long long asked_of(size_t end, unsigned long long wanted) noexcept nogil
 @cython.locals(bell="unsigned long long")
 cdef void tell_waiters(size_t block, size_t end) noexcept nogil
@@ -20,8 +31,6 @@ cdef long long tell_kernel(unsigned long long ep, int op, unsigned long long fd,
 cdef size_t find(size_t block, unsigned long long fd, size_t end) noexcept nogil
 @cython.locals(entry=size_t, count="unsigned long long")
 cdef size_t make(size_t block, size_t end, unsigned long long fd) noexcept nogil
-@cython.locals(bell="unsigned long long")
-cdef void watched(size_t block, size_t end) noexcept nogil
 @cython.locals(bucket=size_t)
 cdef void fill(size_t block, size_t entry, unsigned long long events, unsigned long long asked, unsigned long long data) noexcept nogil
 cdef size_t bucket_of(size_t block, unsigned long long data) noexcept nogil
@@ -37,16 +46,4 @@ cpdef void copied(unsigned long long ep, unsigned long long to) noexcept nogil
 cdef unsigned long long other_number(size_t block) noexcept nogil
 @cython.locals(block=size_t, i="unsigned long long", entry=size_t)
 cpdef void forget_set(unsigned long long ep) noexcept nogil
-@cython.locals(entry=size_t, block=size_t)
-cpdef void hope(size_t end, unsigned long long begun) noexcept nogil
-@cython.locals(entry=size_t)
-cpdef void attached(size_t end) noexcept nogil
-@cython.locals(entry=size_t)
-cpdef bint in_kernel(size_t end) noexcept nogil
-@cython.locals(alone=bint)
-cdef bint arm(size_t end, unsigned long long bell, int mask) noexcept nogil
-@cython.locals(entry=size_t)
-cdef bint arm_for(size_t end, unsigned long long bell, int mask, size_t block) noexcept nogil
-@cython.locals(alone=bint, i="unsigned long long", end=size_t)
-cdef bint arm_all(size_t block, unsigned long long bell) noexcept nogil
 cdef void put(size_t event, unsigned long long have, unsigned long long data) noexcept nogil

@@ -7,11 +7,12 @@ whoever waits next drains the pairs and sets the bits of all entries of that con
 happened, not what is in the set.
 """
 
-from interpose import blocks, linux, sets
+from interpose import arming, blocks, linux, sets
 from libos import endpoint, layout, raw, rings
 from libos.runtime import wakers
 
 COMPILED = __file__.endswith(".so")
+ENOENT, EEXIST = 2, 17
 
 
 def control(ep, op, fd, end, event):
@@ -36,19 +37,24 @@ def control_locked(ep, op, fd, end, event):
         if ep >= sets.HERE.top:
             sets.HERE.top = ep + 1
     entry = find(block, fd, end) if block else 0
+    if entry and raw.load(entry + blocks.GONE):
+        if op != linux.EPOLL_CTL_ADD:
+            return -ENOENT
+    elif entry and op == linux.EPOLL_CTL_ADD:
+        return -EEXIST
     events = raw.load32(event) if event else 0
     asked = events
     if end and op != linux.EPOLL_CTL_DEL:
         asked = asked_of(end, events)
-    if (
-        entry and op == linux.EPOLL_CTL_MOD and not events >> 28
-    ):  # edges, one shots and wake-ups are re-armed by the kernel
-        if raw.load(entry + blocks.KERNEL) == asked and raw.load(entry + blocks.DATA) == raw.load(event + 4):
-            rings.lock(block + blocks.LOCK)
-            raw.store(entry + blocks.EVENTS, events)
-            rings.unlock(block + blocks.LOCK)
-            sets.mark(entry)
-            return 0
+    if entry and not special(events) and lazily(block, entry, op, asked, events, event):
+        return 0
+    if entry and op == linux.EPOLL_CTL_ADD and raw.load(entry + blocks.GONE) == blocks.HIDDEN:
+        if special(events):
+            show(block, entry)
+        else:
+            op = linux.EPOLL_CTL_MOD
+            # for the next time, the kernel is asked for more than this time
+            asked |= raw.load(entry + blocks.KERNEL) & (linux.EPOLLIN | linux.EPOLLRDHUP)
     r = tell_kernel(ep, op, fd, asked, raw.load(event + 4) if event else 0)
     if r or not end:
         return r
@@ -56,7 +62,7 @@ def control_locked(ep, op, fd, end, event):
         keep_plain(end)
         return r
     rings.lock(block + blocks.LOCK)
-    if entry and op != linux.EPOLL_CTL_ADD:
+    if entry:
         out_of_bucket(block, entry)
     if op == linux.EPOLL_CTL_DEL:
         if entry:
@@ -72,6 +78,75 @@ def control_locked(ep, op, fd, end, event):
             tell_waiters(block, end)
     rings.unlock(block + blocks.LOCK)
     return 0
+
+
+def special(events):
+    """Edges, one shots, wake-ups and exclusiveness are told to the kernel whenever the program says them."""
+    return events >> 28
+
+
+def lazily(block, entry, op, asked, events, event):
+    """Do without the kernel's epoll_ctl, while both directions are in the ring and the spine hardly ever has a word to
+    say: what the kernel is asked for beyond what is wanted is dropped when it comes (scanning.py, spines).
+    """
+    if special(raw.load(entry + blocks.KERNEL)) or raw.load(entry + blocks.GONE) == blocks.REMOVED:
+        return False
+    if op != linux.EPOLL_CTL_DEL:
+        if asked & ~raw.load(entry + blocks.KERNEL) or raw.load(entry + blocks.DATA) != raw.load(event + 4):
+            return False
+    if raw.load(entry + blocks.KERNEL) != asked or op != linux.EPOLL_CTL_MOD:
+        if raw.load(block + blocks.SHARED) or not endpoint.in_rings(raw.load(entry + blocks.END)):
+            return False
+    rings.lock(block + blocks.LOCK)
+    raw.store(entry + blocks.EVENTS, events)
+    raw.store(entry + blocks.GONE, blocks.HIDDEN if op == linux.EPOLL_CTL_DEL else 0)
+    rings.unlock(block + blocks.LOCK)
+    if op != linux.EPOLL_CTL_DEL:
+        sets.mark(entry)
+        tell_waiters(block, raw.load(entry + blocks.END))
+    return True
+
+
+def show(block, entry):
+    """The kernel is told that the program has removed this entry."""
+    raw.syscall(
+        linux.SYS_epoll_ctl, raw.load(block + blocks.EP), linux.EPOLL_CTL_DEL, raw.load(entry + blocks.FD), 0, 0, 0
+    )
+    raw.store(entry + blocks.GONE, blocks.REMOVED)
+    raw.store(entry + blocks.KERNEL, 0)
+
+
+def show_hidden(end, fd):
+    """A number of a connection goes where its sets' truth must be the kernel's: to the end, or out of our sight."""
+    rings.lock(sets.HERE.lock_at)
+    entry = raw.load(sets.watchers(end))
+    while entry:
+        if raw.load(entry + blocks.GONE) == blocks.HIDDEN and (fd < 0 or raw.load(entry + blocks.FD) == fd):
+            show(raw.load(entry + blocks.BLOCK), entry)
+        entry = raw.load(entry + blocks.OF_END)
+    rings.unlock(sets.HERE.lock_at)
+
+
+def show_all(block):
+    """Others may use the kernel's set from now on."""
+    raw.store(block + blocks.SHARED, 1)
+    i = 0
+    while i < raw.load(block + blocks.COUNT):
+        entry = block + blocks.FIRST + i * blocks.SIZE
+        if raw.load(entry + blocks.END) and raw.load(entry + blocks.GONE) == blocks.HIDDEN:
+            show(block, entry)
+        i += 1
+
+
+def forking():
+    """A child shares the kernel's sets, but not what we know of them."""
+    rings.lock(sets.HERE.lock_at)
+    ep = 0
+    while ep < sets.HERE.top:
+        if sets.block_of(ep):
+            show_all(sets.block_of(ep))
+        ep += 1
+    rings.unlock(sets.HERE.lock_at)
 
 
 def asked_of(end, wanted):
@@ -107,6 +182,7 @@ def nested(ep):
         return
     rings.lock(sets.HERE.lock_at)
     raw.store(block + blocks.NESTED, 1)
+    show_all(block)
     i = 0
     while i < raw.load(block + blocks.COUNT):
         entry = block + blocks.FIRST + i * blocks.SIZE
@@ -150,25 +226,15 @@ def make(block, end, fd):
     if raw.load(end + layout.MEETING):
         raw.store(block + blocks.HOPES, raw.load(block + blocks.HOPES) + 1)
     if raw.load(end + layout.IN):
-        watched(block, end)
+        arming.watched(block, end)
     return entry
-
-
-def watched(block, end):
-    """From now on the peer says when there is something, also to a thread that has armed its bell for the whole set."""
-    raw.store(raw.load(end + layout.IN) + layout.H_WATCHED, 1)
-    if not sets.drained(raw.load(end + layout.PAIR)):
-        raw.store(block + blocks.LINEAR, 1)
-    if raw.load(block + blocks.ARMED):
-        bell = raw.load(block + blocks.ARMED)
-        if not (arm_for(end, bell, 1, block) and arm_for(end, bell, 2, block)):
-            raw.store(block + blocks.ARMED, 0)
 
 
 def fill(block, entry, events, asked, data):
     raw.store(entry + blocks.EVENTS, events)
     raw.store(entry + blocks.KERNEL, asked)
     raw.store(entry + blocks.DATA, data)
+    raw.store(entry + blocks.GONE, 0)
     raw.store(entry + blocks.SEEN_TAIL, raw.invert(0))
     raw.store(entry + blocks.SEEN_FULLS, raw.invert(0))
     bucket = bucket_of(block, data)
@@ -213,6 +279,8 @@ def forget_end(end):
     while entry:
         following = raw.load(entry + blocks.OF_END)
         block = raw.load(entry + blocks.BLOCK)
+        if raw.load(entry + blocks.GONE) == blocks.HIDDEN:
+            show(block, entry)  # a copy of the number may live on elsewhere
         rings.lock(block + blocks.LOCK)
         out_of_bucket(block, entry)
         remove(block, entry)
@@ -267,94 +335,11 @@ def forget_set(ep):
     raw.store(block + blocks.ARMED, 0)
     raw.store(block + blocks.LINEAR, 0)
     raw.store(block + blocks.NESTED, 0)
+    raw.store(block + blocks.SHARED, 0)
     rings.unlock(block + blocks.LOCK)
     raw.store(block + blocks.TURN, sets.HERE.spare)  # never given back: somebody may still be looking at it
     sets.HERE.spare = block
     rings.unlock(sets.HERE.lock_at)
-
-
-def hope(end, begun):
-    """A connection has begun to meet its peer, or has given up: its sets are waited for on the host while it may
-    move.
-    """
-    rings.lock(sets.HERE.lock_at)
-    if raw.load(end + layout.MEETING) != begun:
-        raw.store(end + layout.MEETING, begun)
-        entry = raw.load(sets.watchers(end))
-        while entry:
-            block = raw.load(entry + blocks.BLOCK)
-            rings.lock(block + blocks.LOCK)
-            raw.store(block + blocks.HOPES, raw.load(block + blocks.HOPES) + (1 if begun else -1))
-            rings.unlock(block + blocks.LOCK)
-            entry = raw.load(entry + blocks.OF_END)
-    rings.unlock(sets.HERE.lock_at)
-
-
-def attached(end):
-    """A connection has its rings: the sets that have it look at them from now on."""
-    rings.lock(sets.HERE.lock_at)
-    entry = raw.load(sets.watchers(end))
-    while entry:
-        watched(raw.load(entry + blocks.BLOCK), end)
-        sets.mark(entry)
-        entry = raw.load(entry + blocks.OF_END)
-    rings.unlock(sets.HERE.lock_at)
-
-
-def in_kernel(end):
-    """Whether a thread waits in the kernel's own call for a set that has this connection."""
-    if raw.load(sets.HERE.plain_at):
-        return True
-    entry = raw.load(sets.watchers(end))
-    while entry:
-        if raw.load(raw.load(entry + blocks.BLOCK) + blocks.PLAIN):
-            return True
-        entry = raw.load(entry + blocks.OF_END)
-    return False
-
-
-def arm(end, bell, mask):
-    """As rings.arm, for one connection; sets that had their own bell there arm it again before they sleep."""
-    if not raw.load(sets.watchers(end)):
-        return rings.arm(end, bell, mask)
-    rings.lock(sets.HERE.lock_at)
-    alone = arm_for(end, bell, mask, 0)
-    rings.unlock(sets.HERE.lock_at)
-    return alone
-
-
-def arm_for(end, bell, mask, block):
-    """Arm a bell on behalf of the set `block`, or of none. Under the lock."""
-    if rings.armed(end, mask) == bell:
-        return True
-    if not rings.arm(end, bell, mask):
-        return False
-    entry = raw.load(sets.watchers(end))
-    while entry:
-        if raw.load(entry + blocks.BLOCK) != block:
-            raw.store(raw.load(entry + blocks.BLOCK) + blocks.ARMED, 0)
-        entry = raw.load(entry + blocks.OF_END)
-    return True
-
-
-def arm_all(block, bell):
-    """Have a thread's bell rung by every connection of a set. False when another thread sleeps on one of them."""
-    alone = True
-    rings.lock(sets.HERE.lock_at)
-    rings.lock(block + blocks.LOCK)
-    i = 0
-    while i < raw.load(block + blocks.COUNT):
-        end = raw.load(block + blocks.FIRST + i * blocks.SIZE + blocks.END)
-        if end and raw.load(end + layout.IN):
-            if not arm_for(end, bell, 1, block):
-                alone = False
-            if not arm_for(end, bell, 2, block):
-                alone = False
-        i += 1
-    rings.unlock(block + blocks.LOCK)
-    raw.store(block + blocks.ARMED, bell if alone else 0)
-    rings.unlock(sets.HERE.lock_at)
-    return alone
 
 
 def put(event, have, data):

@@ -8,7 +8,7 @@ have done.
 
 from os import close, dup
 
-from interpose import abi, description, interest, linux, sets, watching
+from interpose import abi, arming, description, linux, sets, watching
 from interpose.stream import Stream
 from libos import calls, endpoint, layout, raw
 from libos.memory_file import high
@@ -166,7 +166,7 @@ class LoopStream(Stream):
         bell = raw.load(qt + layout.W_BELL)
         if 0 < bell < 64:
             watching.asleep(bell)
-            if not interest.arm(self.end, bell, mask):
+            if not arming.arm(self.end, bell, mask):
                 left = watching.MILLISECOND
             raw.fence()
             if endpoint.ready(self.end, mask):

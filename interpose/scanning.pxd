@@ -2,6 +2,8 @@ cimport cython
 from interpose cimport blocks, interest, linux, sets
 from libos cimport endpoint, layout, raw, rings, spine
 
+cdef unsigned long long ALWAYS
+
 @cython.locals(start="unsigned long long", found="unsigned long long")
 cdef unsigned long long scan(size_t block, size_t events, unsigned long long n) noexcept nogil
 @cython.locals(top="unsigned long long", bits="unsigned long long", word="unsigned long long")
@@ -19,10 +21,13 @@ cdef void masks(size_t block, size_t entry, size_t end, unsigned long long wante
 cdef void ask_kernel(size_t block, size_t entry, unsigned long long events) noexcept nogil
 @cython.locals(word=size_t)
 cdef int wait_for_room(size_t end, int ready) noexcept nogil
-@cython.locals(i="unsigned long long", data="unsigned long long", entry=size_t, end=size_t)
-cdef void spines(size_t block, size_t events, unsigned long long n) noexcept nogil
+@cython.locals(i="unsigned long long", kept="unsigned long long", entry=size_t, at=size_t)
+cdef unsigned long long spines(size_t block, size_t events, unsigned long long n) noexcept nogil
+@cython.locals(data="unsigned long long", one=size_t, several=bint, entry=size_t, end=size_t)
+cdef size_t heard(size_t block, size_t event) noexcept nogil
+cdef bint unwanted(size_t block, size_t entry) noexcept nogil
 @cython.locals(have="unsigned long long", wanted="unsigned long long")
-cdef void translate(size_t entry, size_t event) noexcept nogil
+cdef bint translate(size_t entry, size_t event) noexcept nogil
 @cython.locals(kept="unsigned long long", i="unsigned long long", j="unsigned long long")
 cdef unsigned long long merge(size_t events, unsigned long long found, unsigned long long more) noexcept nogil
 cdef bint same(size_t a, size_t b) noexcept nogil

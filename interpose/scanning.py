@@ -4,6 +4,7 @@ from interpose import blocks, interest, linux, sets
 from libos import endpoint, layout, raw, rings, spine
 
 COMPILED = __file__.endswith(".so")
+ALWAYS = 0x18  # EPOLLERR | EPOLLHUP are told whether wanted or not
 
 
 def scan(block, events, n):
@@ -47,7 +48,7 @@ def scan_word(block, word, events, n, found):
         # cleared before the look, so that what comes meanwhile is not lost
         raw.fetch_and(at, raw.invert(raw.bit(i)))
         entry = block + blocks.FIRST + (word * 64 + i) * blocks.SIZE
-        if not raw.load(entry + blocks.END):
+        if not raw.load(entry + blocks.END) or raw.load(entry + blocks.GONE):
             continue
         have = have_now(block, entry)
         if have:
@@ -118,7 +119,8 @@ def masks(block, entry, end, wanted):
     """The kernel is asked for EPOLLOUT exactly while that direction is its own."""
     asked = interest.asked_of(end, wanted)
     if asked != raw.load(entry + blocks.KERNEL) and wanted:
-        ask_kernel(block, entry, asked)
+        if asked & ~raw.load(entry + blocks.KERNEL) or not endpoint.in_rings(end):
+            ask_kernel(block, entry, asked)
 
 
 def ask_kernel(block, entry, events):
@@ -149,32 +151,69 @@ def wait_for_room(end, ready):
 
 
 def spines(block, events, n):
-    """Tell the connections among the kernel's `n` events that their spine has something to say."""
+    """Tell the connections among the kernel's `n` events that their spine has something to say; how many events are
+    wanted, those first.
+    """
+    kept = 0
     i = 0
+    rings.lock(block + blocks.LOCK)
     while i < n:
-        data = raw.load(events + i * 12 + 4)
-        entry = raw.load(interest.bucket_of(block, data))
-        while entry:
-            end = raw.load(entry + blocks.END)
-            if raw.load(entry + blocks.DATA) == data and end:
-                endpoint.look_next(end)
-                translate(entry, events + i * blocks.EVENT)
-                if raw.load(entry + blocks.EVENTS) & linux.EPOLLONESHOT:
-                    raw.store(entry + blocks.EVENTS, 0)
-                    raw.store(entry + blocks.KERNEL, 0)
-            entry = raw.load(entry + blocks.OF_BUCKET)
+        at = events + i * blocks.EVENT
+        entry = heard(block, at)
+        if not entry or translate(entry, at) or not unwanted(block, entry):
+            if kept != i:
+                raw.copy(events + kept * blocks.EVENT, at, blocks.EVENT)
+            kept += 1
         i += 1
+    rings.unlock(block + blocks.LOCK)
+    return kept
+
+
+def heard(block, event):
+    """The entry that a kernel's event is for, told that its spine is to be looked at; 0 when it is to be left as it
+    is: none of ours, of several with the same data, or a one shot, which the kernel has disarmed.
+    """
+    data = raw.load(event + 4)
+    one = 0
+    several = False
+    entry = raw.load(interest.bucket_of(block, data))
+    while entry:
+        end = raw.load(entry + blocks.END)
+        if raw.load(entry + blocks.DATA) == data and end and raw.load(entry + blocks.GONE) != blocks.REMOVED:
+            several = several or one != 0
+            one = entry
+            endpoint.look_next(end)
+            if raw.load(entry + blocks.EVENTS) & linux.EPOLLONESHOT:
+                translate(entry, event)
+                raw.store(entry + blocks.EVENTS, 0)
+                raw.store(entry + blocks.KERNEL, 0)
+                several = True
+        entry = raw.load(entry + blocks.OF_BUCKET)
+    return 0 if several else one
+
+
+def unwanted(block, entry):
+    """The kernel was asked for more than is wanted (interest.py, lazily): now it is told."""
+    if raw.load(entry + blocks.GONE) == blocks.HIDDEN:
+        interest.show(block, entry)
+        return True
+    if raw.load(entry + blocks.EVENTS) >> 28:
+        return False
+    ask_kernel(block, entry, interest.asked_of(raw.load(entry + blocks.END), raw.load(entry + blocks.EVENTS)))
+    return True
 
 
 def translate(entry, event):
-    """A goodbye stands for EPOLLOUT too (interest.py, asked_of); who did not ask for it is not told."""
+    """What of a kernel's event is wanted. A goodbye stands for EPOLLOUT too (interest.py, asked_of); who did not ask
+    for it is not told.
+    """
     have = raw.load32(event)
     wanted = raw.load(entry + blocks.EVENTS)
     if have & linux.EPOLLRDHUP and wanted & linux.EPOLLOUT:
         have |= linux.EPOLLOUT
-        if not wanted & linux.EPOLLRDHUP:
-            have &= ~linux.EPOLLRDHUP
-        raw.store32(event, have)
+    have &= (wanted & 0xFFFF) | ALWAYS
+    raw.store32(event, have)
+    return have != 0 and not raw.load(entry + blocks.GONE)
 
 
 def merge(events, found, more):

@@ -39,13 +39,15 @@ def here():
     return HERE
 
 
-def begin(libos, spin):
-    """Watch a libOS whose data the kernel can't see; `spin` is how many ns a thread looks at it before it sleeps."""
+def begin(libos, spin, forking):
+    """Watch a libOS whose data the kernel can't see; `spin` is how many ns a thread looks at it before it sleeps,
+    `forking` is called before every fork.
+    """
     HERE.spin = spin
     HERE.cores = posix.cpu_count() or 1
     HERE.arena = libos.family.arena
     libos.family.on_pair = pair_came
-    libos.survive_forks(forked)
+    libos.survive_forks(forking, forked)
 
 
 def spinning_pays(now):

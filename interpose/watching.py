@@ -4,7 +4,7 @@ A waiting thread scans, asks the kernel for its side on every sixteenth turn whi
 are not, spins while that pays, and sleeps on the kernel's set together with its bell.
 """
 
-from interpose import abi, blocks, description, interest, linux, scanning, sets
+from interpose import abi, arming, blocks, description, linux, scanning, sets
 from libos import endpoint, layout, raw
 
 COMPILED = __file__.endswith(".so")
@@ -64,8 +64,9 @@ def wait(ep, events, n, w):
     r = raw.syscall(linux.SYS_epoll_wait, ep, events + found * blocks.EVENT, n - found, 0, 0, 0)
     raw.store(block + blocks.EMPTIES, 0 if r else raw.load(block + blocks.EMPTIES) + 1)
     if r > 0:
-        scanning.spines(block, events + found * blocks.EVENT, r)
-        return scanning.merge(events, found, r)
+        r = scanning.spines(block, events + found * blocks.EVENT, r)
+        if r:
+            return scanning.merge(events, found, r)
     if found or r < 0:
         return found if found else r
     now = raw.now()
@@ -119,7 +120,7 @@ def sleep(block, events, n, w, deadline):
     if 0 < bell < 64:
         asleep(bell)
         if raw.load(block + blocks.ARMED) != bell or raw.load(block + blocks.LINEAR):
-            if not interest.arm_all(block, bell):
+            if not arming.arm_all(block, bell):
                 left = MILLISECOND  # another thread has a place: look again soon
         raw.fence()
         found = scanning.scan(block, events, n)
@@ -205,11 +206,11 @@ def arm_polled(fds, handles, n, bell):
         end = raw.load(handles + i * 8)
         if end and raw.load(end + layout.IN):
             endpoint.settle(end)
-            if not interest.arm(end, bell, 1):
+            if not arming.arm(end, bell, 1):
                 alone = False
             if events_of(fds, i) & linux.POLLOUT:
                 endpoint.stretch(end)
-                if not interest.arm(end, bell, 2):
+                if not arming.arm(end, bell, 2):
                     alone = False
         i += 1
     return alone

@@ -84,9 +84,15 @@ class Catloop:
         """Nobody can be inside the queue any more."""
         self.family.give_back(queue.end)
 
-    def survive_forks(self, forked):
-        """Have every fork leave records and locks in order, in parent and child; `forked` is called in the child."""
+    def survive_forks(self, forking, forked):
+        """Have every fork leave records and locks in order, in parent and child; `forking` is called in the parent
+        before, `forked` in the child.
+        """
         lock = self.family.lock
+
+        def before():
+            forking()
+            self.before_fork()
 
         def in_child():
             lock.release()
@@ -95,7 +101,7 @@ class Catloop:
                 self.family.join(queue.end)
             forked()
 
-        register_at_fork(before=self.before_fork, after_in_parent=lock.release, after_in_child=in_child)
+        register_at_fork(before=before, after_in_parent=lock.release, after_in_child=in_child)
 
     def before_fork(self):
         """The child will share every record. A meeting is between two processes: those not over yet are called off."""

@@ -37,6 +37,7 @@ cdef void publish_mark(size_t end) noexcept nogil
 cpdef unsigned long long inward(size_t end) noexcept nogil
 cdef bint sending(size_t end) noexcept nogil
 cpdef bint upgraded(size_t end) noexcept nogil
+cdef bint in_rings(size_t end) noexcept nogil
 @cython.locals(r=int)
 cpdef int ready(size_t end, int mask) noexcept nogil
 cdef bint writable(size_t end) noexcept nogil

@@ -341,6 +341,11 @@ def upgraded(end):
     return raw.load(end + layout.IN_STATE) != layout.PLAIN or sending(end)
 
 
+def in_rings(end):
+    """Whether both directions have left the kernel: the spine has hardly anything to say."""
+    return raw.load(end + layout.IN_STATE) == layout.RING and raw.load(end + layout.OUT_STATE) == layout.RING
+
+
 def ready(end, mask):
     """Which of READABLE (1) and WRITABLE (2) the rings have; the spine's own readiness is the kernel's to say."""
     r = 0
