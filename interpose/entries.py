@@ -234,11 +234,6 @@ def dup(d, fd):
 def close(d, fd):
     """A number leaves its description; 1 when others remain and nobody may still use this one."""
     try:
-        if isinstance(d.queue, LoopQueue):
-            if len(d.numbers) == 1:
-                interest.forget_end(d.queue.end)
-            else:
-                interest.show_hidden(d.queue.end, fd)
         return 1 if d.close_number(fd) else 0
     except BaseException as error:
         return failed("close", error)

@@ -1,5 +1,5 @@
 cimport cython
-from interpose cimport abi, arming, description, linux, sets, watching
+from interpose cimport abi, arming, description, interest, linux, sets, watching
 from interpose.stream cimport Stream
 from libos cimport calls, endpoint, layout, raw, rings
 from libos.loop_queue cimport LoopQueue

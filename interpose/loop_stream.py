@@ -8,7 +8,7 @@ have done.
 
 from os import close, dup
 
-from interpose import abi, arming, description, linux, sets, watching
+from interpose import abi, arming, description, interest, linux, sets, watching
 from interpose.stream import Stream
 from libos import calls, endpoint, layout, raw
 from libos.memory_file import high
@@ -189,6 +189,10 @@ class LoopStream(Stream):
         """As Description's; a call that sleeps on the connection keeps it alive, as the kernel does (close(2),
         notes).
         """
+        if self.numbers == {number}:
+            interest.forget_end(self.end)
+        else:
+            interest.show_hidden(self.end, number)
         if self.numbers == {number} and raw.load(self.end + layout.SLEEPERS):
             try:
                 self.queue.move(high(dup(number)))
