@@ -28,6 +28,7 @@ HOT_MODULES = [
     "libos.queue",
     "libos.kernel_queue",
     "libos.rings",
+    "libos.records",
     "libos.spine",
     "libos.endpoint",
     "libos.loop_queue",

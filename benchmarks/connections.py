@@ -19,7 +19,7 @@ from shim.connections import Snapshot
 
 SIDES = {"Catloop": "catloop", "kernel": "kernel"}
 OURS, KERNEL = SIDES
-TRIPS = 64  # uses of a connection after which it is worth a segment
+TRIPS = 128  # uses of a connection after which it is worth a segment
 
 
 def room_for(descriptors):

@@ -12,12 +12,13 @@ cdef class LoopStream(Stream):
     cdef public long long receive_timeout, send_timeout
     cdef public unsigned long long misses
     cdef long long connect(self, size_t address, unsigned int length, size_t qt) noexcept nogil
-    @cython.locals(count=size_t)
+    @cython.locals(count=size_t, slept="unsigned long long")
     cdef long long block(self, int kind, size_t qt) noexcept nogil
     cdef long long shutdown(self, int how) noexcept nogil
     cdef long long leave(self) noexcept nogil
     cdef bint blocks(self) noexcept nogil
     cdef bint due(self) noexcept nogil
+    cdef long long recv_plain(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
     cdef bint ringed(self) noexcept nogil
     cdef long long shown(self, size_t address, long long count) noexcept nogil
     @cython.locals(limit="long long", turns="unsigned long long")

@@ -40,6 +40,10 @@ class LoopStream(Stream):
 
     def block(self, kind, qt):
         """Leave a wait to the kernel's own call, counted: nothing moves to a ring behind who waits there."""
+        slept = raw.load(qt)
+        if slept:  # on a ring, earlier in this call: that is over
+            watching.ended(description.PROCESS.qtokens.about(slept))
+            description.PROCESS.qtokens.drop(slept)
         count = self.end + (layout.STRANGERS_OUT if kind == abi.CATFLAP_PUSH else layout.STRANGERS_IN)
         raw.fetch_add(count, 1)
         raw.store(qt, description.PROCESS.qtokens.block(kind, count))
@@ -66,7 +70,7 @@ class LoopStream(Stream):
 
     def recv(self, address, size, flags, qt):
         if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
-            return abi.CATFLAP_ATTEND if self.due() else Stream.recv(self, address, size, flags, qt)
+            return abi.CATFLAP_ATTEND if self.due() else self.recv_plain(address, size, flags, qt)
         flags &= ~calls.LOOK_NOW
         if flags & linux.MSG_ERRQUEUE or flags & linux.MSG_OOB or size == 0:
             return self.queue.pop_into(address, size, flags)
@@ -92,6 +96,12 @@ class LoopStream(Stream):
                 r = self.doze(1, qt, self.receive_timeout)
                 if r:
                     return done if r == -linux.EAGAIN and done else r
+
+    def recv_plain(self, address, size, flags, qt):
+        """While all is the kernel's: where it may wait, the program's own call, once."""
+        if not flags & linux.MSG_DONTWAIT and self.sleeps():
+            return self.block(abi.CATFLAP_POP, qt)
+        return Stream.recv(self, address, size, flags, qt)
 
     def needed(self, size, flags):
         """Bytes that a receive of `size` waits for (recv(2), MSG_WAITALL; socket(7), SO_RCVLOWAT)."""

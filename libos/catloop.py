@@ -24,7 +24,7 @@ FIRST_GAP, LAST_GAP = 2, 512  # uses of a connection between two steps of its me
 class Catloop:
     """The composition. `adopt` gives a queue over a program's TCP socket, or None for what is the kernel's."""
 
-    def __init__(self, worth=16):
+    def __init__(self, worth=32):
         self.worth = worth
         self.qtokens = Qtokens()
         self.heap = Heap()

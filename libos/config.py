@@ -65,7 +65,7 @@ KNOBS = (
     ),
     Knob(
         "worth",
-        16,
+        32,
         range(1, 1000001),
         "CATFLAP_WORTH",
         "--worth",

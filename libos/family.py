@@ -12,12 +12,11 @@ import struct
 from _thread import allocate_lock
 from time import monotonic
 
-from libos import layout, pair, raw, rings
+from libos import layout, pair, raw, records, rings
 from libos.memory_file import high, mapped, private, sealed
 
 BELLS = 64
 IDLE_PAIRS = 16
-USERS_KNOWN = 8
 MAGIC = 0x31646E6566746163  # "catfend1"
 
 
@@ -68,32 +67,25 @@ class Family:
     def find(self):
         if self.full and monotonic() < self.sweep_at:
             return 0
-        for step in range(layout.ENDS):
-            end = self.arena + (self.next_end + step) % layout.ENDS * layout.RECORD
-            if raw.compare_exchange(end + layout.USERS, 0, 1):
-                self.next_end = (self.next_end + step + 1) % layout.ENDS
-                raw.store(end + layout.OWNER, rings.here().pid)
-                raw.store(end + layout.PIDS, rings.here().pid)
-                return end
-        return 0
+        number = records.take(self.arena, self.next_end, rings.here().pid)
+        if number < 0:
+            return 0
+        self.next_end = (number + 1) % layout.ENDS
+        return self.arena + number * layout.RECORD
 
     def users(self, end):
         """The processes that share a record, as far as it has room for them."""
-        return [pid for i in range(USERS_KNOWN) if (pid := raw.load(end + layout.PIDS + i * 8))]
+        return [pid for i in range(layout.KNOWN) if (pid := raw.load(end + layout.PIDS + i * 8))]
 
     def join(self, end):
         """This process, just forked, shares a record."""
-        for i in range(USERS_KNOWN):
+        for i in range(layout.KNOWN):
             if raw.compare_exchange(end + layout.PIDS + i * 8, 0, rings.here().pid):
                 return
 
     def alone(self, end):
         """Whether nobody else uses a record: others may have been killed before they could say goodbye."""
-        users = self.users(end)
-        others = [pid for pid in users if pid != rings.here().pid]
-        return raw.load(end + layout.USERS) == 1 or (
-            len(users) == raw.load(end + layout.USERS) and all(raw.ended(pid) for pid in others)
-        )
+        return records.alone(end, rings.here().pid)
 
     def sweep(self):
         """Free the records of processes that ended without a word; how many. Not cheap: it looks at all of them."""
@@ -112,16 +104,12 @@ class Family:
         block = raw.load(end + layout.PAIR)
         if raw.load(end + layout.IN) and block in self.by_block:
             self.by_block[block].detach(end)
-        for offset in range(0, layout.RECORD, 8):
-            if offset != layout.USERS:
-                raw.store(end + offset, 0)
+        records.blank(end)
 
     def note(self, fd, reason):
         """Why a descriptor number is the kernel's (0: it isn't), for those who look from outside."""
         if fd < layout.NOTED:
-            word = self.table + layout.NOTES + (fd & ~7)
-            shift = (fd & 7) * 8
-            raw.store(word, raw.load(word) & ~(255 << shift) & 0xFFFFFFFFFFFFFFFF | reason << shift)
+            records.note(self.table, fd, reason)
 
     def give_back(self, end):
         """One process of the family lets go of a record; the last one clears it."""
@@ -129,7 +117,7 @@ class Family:
             self.clear(end)
             raw.store(end + layout.USERS, 0)
             return
-        for i in range(USERS_KNOWN):
+        for i in range(layout.KNOWN):
             raw.compare_exchange(end + layout.PIDS + i * 8, rings.here().pid, 0)
         raw.fetch_add(end + layout.USERS, (1 << 64) - 1)
 

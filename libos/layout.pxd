@@ -49,6 +49,7 @@ cdef extern from * nogil:
         CATFLAP_L_SLEEPERS = 376,
         CATFLAP_L_PIDS = 384,
         CATFLAP_L_RECORD = 448,
+        CATFLAP_L_KNOWN = 8,
         CATFLAP_L_NOTES = 4096,
         CATFLAP_L_NOTED = 65536,
         CATFLAP_L_FIRST = 69632,
@@ -140,6 +141,7 @@ cdef extern from * nogil:
     int SLEEPERS "CATFLAP_L_SLEEPERS"
     int PIDS "CATFLAP_L_PIDS"
     int RECORD "CATFLAP_L_RECORD"
+    int KNOWN "CATFLAP_L_KNOWN"
     int NOTES "CATFLAP_L_NOTES"
     int NOTED "CATFLAP_L_NOTED"
     int FIRST "CATFLAP_L_FIRST"

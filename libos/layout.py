@@ -55,6 +55,7 @@ LEFT = 368
 SLEEPERS = 376
 PIDS = 384
 RECORD = 448
+KNOWN = 8  # processes that a record has room for
 
 # the table of records, in an area of its own size's alignment: what the family shares, then what each process has for
 # itself

@@ -11,7 +11,7 @@ COMPILED = __file__.endswith(".so")
 class LoopQueue(KernelQueue):
     """`end` is the address of its record; `uses` counts inline successes until the connection is worth a meeting."""
 
-    def __init__(self, qd, fd, end, worth=16):
+    def __init__(self, qd, fd, end, worth=32):
         KernelQueue.__init__(self, qd, fd)
         self.end = end
         self.uses = 0

@@ -69,7 +69,7 @@ class Snapshot:
         except inside.Unreadable as error:
             if alone:
                 raise
-            if os.path.exists(f"/proc/{process.pid}"):
+            if inside.alive(process.pid):
                 self.unreadable[process.pid] = (process.program, error)
 
     def of(self, process):

@@ -32,6 +32,14 @@ class Unreadable(Exception):
         self.remedy = remedy
 
 
+def alive(pid):
+    """Whether a process is there and has not ended; its parent may still have to take note of that."""
+    try:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def refused(pid, error):
     """The Unreadable for what the kernel answered when process `pid` was looked at."""
     if isinstance(error, (FileNotFoundError, ProcessLookupError)):

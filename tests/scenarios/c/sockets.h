@@ -111,7 +111,7 @@ static MAYBE int dialled(int family, int port)
 static MAYBE void warm_up(const int pair[2])
 {
     char c = 'w';
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < 64; i++)
         for (int side = 0; side < 2; side++) {
             MUST(send(pair[side], &c, 1, 0));
             MUST(recv(pair[!side], &c, 1, 0));
