@@ -67,7 +67,7 @@ class Family:
     def find(self):
         if self.full and monotonic() < self.sweep_at:
             return 0
-        number = records.take(self.arena, self.next_end, rings.here().pid)
+        number = records.take(self.arena, self.next_end, layout.ENDS, rings.here().pid)
         if number < 0:
             return 0
         self.next_end = (number + 1) % layout.ENDS

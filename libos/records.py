@@ -8,11 +8,13 @@ from libos import layout, raw
 COMPILED = __file__.endswith(".so")
 
 
-def take(arena, start, pid):
-    """Number of a record that was free, searched from `start` on, or -1. It is the process's `pid`, and empty."""
+def take(arena, start, ends, pid):
+    """Number of one of `ends` records that was free, searched from `start` on, or -1. It is the process's `pid`, and
+    empty.
+    """
     step = 0
-    while step < layout.ENDS:
-        number = (start + step) % layout.ENDS
+    while step < ends:
+        number = (start + step) % ends
         end = arena + number * layout.RECORD
         if raw.compare_exchange(end + layout.USERS, 0, 1):
             raw.store(end + layout.OWNER, pid)
