@@ -27,6 +27,7 @@ class LoopStream(Stream):
         self.receive_timeout = 0
         self.send_timeout = 0
         self.orphaned = False  # closed under a sleeping call
+        self.shut = 0  # directions that the program has ended, as bits
         self.misses = 0  # spins in a row that found nothing
 
     def handle(self):
@@ -46,8 +47,9 @@ class LoopStream(Stream):
         return abi.CATFLAP_SLEEP
 
     def connect(self, address, length, qt):
-        if raw.load(self.end + layout.IN):
-            endpoint.leave(self.end)  # a second connect(2), or one that dissolves: the rings were the old connection's
+        if raw.load(self.end + layout.IN) and length >= 2 and address >= 65536:
+            if not raw.load32(address) & 0xFFFF:  # AF_UNSPEC dissolves; any other family changes nothing
+                endpoint.leave(self.end)
         return Stream.connect(self, address, length, qt)
 
     def due(self):
@@ -68,7 +70,7 @@ class LoopStream(Stream):
         if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
             return abi.CATFLAP_ATTEND if self.due() else Stream.recv(self, address, size, flags, qt)
         flags &= ~calls.LOOK_NOW
-        if flags & linux.MSG_ERRQUEUE or flags & linux.MSG_OOB or size == 0:
+        if flags & linux.MSG_ERRQUEUE or flags & linux.MSG_OOB:
             return self.queue.pop_into(address, size, flags)
         need = self.needed(size, flags)
         watching.awake(qt)
@@ -90,8 +92,8 @@ class LoopStream(Stream):
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
                 r = self.doze(1, qt, self.receive_timeout)
-                if r:
-                    return done if r == -linux.EAGAIN and done else r
+                if r:  # who asks for nothing gets it, though not before there is something
+                    return done if r == -linux.EAGAIN and (done or not size) else r
 
     def needed(self, size, flags):
         """Bytes that a receive of `size` waits for (recv(2), MSG_WAITALL; socket(7), SO_RCVLOWAT)."""
@@ -219,7 +221,22 @@ class LoopStream(Stream):
         """shutdown(2): the end of what we send is the kernel's to tell, after the ring."""
         if how != linux.SHUT_RD:
             endpoint.stop_sending(self.end, True)
-        return description.stale(raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0))
+        r = raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0)
+        if r == 0:
+            self.shut |= how + 1
+            if self.shut == 3:
+                self.deafen()
+        endpoint.look_next(self.end)
+        return description.stale(r)
+
+    def deafen(self):
+        """Bytes that still come are the kernel's to answer, by a reset; what is there can be read (RFC 1122, 4.2.2.13)."""
+        header = raw.load(self.end + layout.IN)
+        if header and raw.load(self.end + layout.IN_STATE) == layout.RING:
+            raw.store(header + layout.H_DEAF, 1)
+            raw.fetch_or(header + layout.H_TAIL, layout.CLOSED)
+        elif header:
+            endpoint.close_inward(self.end)
 
     def recvmsg(self, message, flags, qt):
         if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
@@ -228,9 +245,10 @@ class LoopStream(Stream):
         watching.awake(qt)
         if raw.load(qt + layout.W_DEADLINE):
             flags |= calls.LOOK_NOW
-        if self.loop.odd(message) or flags & calls.SPINE_ONLY:
+        size = self.loop.length(message)
+        if size < 0 or flags & calls.SPINE_ONLY:
             return self.queue.pop_message(message, flags)
-        need = self.needed(self.loop.length(message), flags)
+        need = self.needed(size, flags)
         while True:
             done = raw.load(qt + layout.W_DONE)
             r = self.loop.pop_rest(message, done, flags)
@@ -245,6 +263,9 @@ class LoopStream(Stream):
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
                 r = self.doze(1, qt, self.receive_timeout)
+                if r == -linux.EAGAIN and not size:
+                    self.loop.bare(message)
+                    return 0
                 if r:
                     return done if r == -linux.EAGAIN and done else r
 
@@ -254,9 +275,9 @@ class LoopStream(Stream):
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
             description.observe_push(self.queue.qd, message)
         watching.awake(qt)
-        if self.loop.odd(message):
-            return self.queue.push_message(message, flags)
         size = self.loop.length(message)
+        if size <= 0:
+            return self.queue.push_message(message, flags)
         while True:
             done = raw.load(qt + layout.W_DONE)
             r = self.loop.push_rest(message, done, flags)

@@ -33,6 +33,16 @@ def hung_up(end):
     return raw.polled(fd_of(end), calls.POLLRDHUP) != 0
 
 
+def has_news(end):
+    """Whether a receive from the spine would not wait."""
+    return raw.polled(fd_of(end), calls.POLLIN | calls.POLLRDHUP) != 0
+
+
+def lost(end):
+    """Whether the spine was reset, or ended by both; the error stays there (poll(2), POLLERR, POLLHUP)."""
+    return raw.polled(fd_of(end), 0) != 0
+
+
 def spine_writable(end):
     """Whether the kernel would take bytes now (poll(2), POLLOUT)."""
     return raw.polled(fd_of(end), calls.POLLOUT) != 0
