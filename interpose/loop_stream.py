@@ -230,7 +230,7 @@ class LoopStream(Stream):
         return description.stale(r)
 
     def deafen(self):
-        """Bytes that still come are the kernel's to answer, by a reset; what is there can be read (RFC 1122, 4.2.2.13)."""
+        """Bytes that still come the kernel answers, by a reset; what is there can be read (RFC 1122, 4.2.2.13)."""
         header = raw.load(self.end + layout.IN)
         if header and raw.load(self.end + layout.IN_STATE) == layout.RING:
             raw.store(header + layout.H_DEAF, 1)

@@ -144,7 +144,7 @@ class Family:
             return made, made.take_slot()
 
     def pair_from(self, identity, memory, sides):
-        """The pair that a peer has sent, mapped once only: who drains it by one mapping must find all its ends there."""
+        """The pair that a peer has sent, mapped once: who drains it by one mapping must find all its ends there."""
         number = os.fstat(memory).st_ino
         with self.lock:
             for known in self.by_block.values():

@@ -38,7 +38,7 @@ class LoopQueue(KernelQueue):
         return endpoint.push(self.end, address, size, flags)
 
     def length(self, message):
-        """Bytes that the segments of a struct msghdr hold; -1 when the kernel refuses it: then the words are its own."""
+        """Bytes that the segments of a struct msghdr hold; -1 when the kernel refuses it, in its own words."""
         segment = raw.load(message + 16)
         count = raw.load(message + 24)
         if count == 0:
