@@ -1,7 +1,7 @@
 cimport cython
 from interpose cimport abi, description, interest, linux, sets, watching
 from interpose.stream cimport Stream
-from libos cimport calls, endpoint, layout, raw, rings
+from libos cimport calls, endpoint, layout, raw, rings, spine
 from libos.loop_queue cimport LoopQueue
 from libos.runtime cimport instrument
 
@@ -22,6 +22,7 @@ cdef class LoopStream(Stream):
     cdef bint blocks(self) noexcept nogil
     cdef bint due(self) noexcept nogil
     cdef bint ringed(self) noexcept nogil
+    cdef bint over(self, size_t qt) noexcept nogil
     cdef long long shown(self, size_t address, long long count) noexcept nogil
     @cython.locals(limit="long long", turns="unsigned long long")
     cdef bint spun(self, int mask, size_t qt) noexcept nogil

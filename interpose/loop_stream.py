@@ -10,7 +10,7 @@ from os import close, dup
 
 from interpose import abi, description, interest, linux, sets, watching
 from interpose.stream import Stream
-from libos import calls, endpoint, layout, raw
+from libos import calls, endpoint, layout, raw, spine
 from libos.memory_file import high
 from libos.runtime import instrument
 
@@ -78,6 +78,8 @@ class LoopStream(Stream):
             flags |= calls.LOOK_NOW  # woken by bell or spine: find out which
         while True:
             done = raw.load(qt + layout.W_DONE)
+            if done and self.over(qt):
+                return self.shown(address, done)
             r = self.queue.pop_into(address + done, size - done, flags)
             if r > 0:
                 done += r
@@ -100,6 +102,10 @@ class LoopStream(Stream):
         if flags & linux.MSG_WAITALL:
             return size
         return self.lowat if self.lowat < size else size
+
+    def over(self, qt):
+        """No more will come to what a receive has: an error is for the program's next call to hear."""
+        return not self.loop.beside(False) and spine.failed(self.end, qt + layout.W_TIMEOUT)
 
     def shown(self, address, count):
         if instrument.HOOKS.pop:
@@ -251,6 +257,8 @@ class LoopStream(Stream):
         need = self.needed(size, flags)
         while True:
             done = raw.load(qt + layout.W_DONE)
+            if done and self.over(qt):
+                return self.observed(message, done)
             r = self.loop.pop_rest(message, done, flags)
             if r > 0:
                 done += r
