@@ -52,6 +52,7 @@ PRELOAD_SOURCES = [
     "thread.c",
     "trap_socket.c",
     "trap_leave.c",
+    "trap_syscall.c",
     "trap_io.c",
     "trap_ready.c",
     "wait.c",

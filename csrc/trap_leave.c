@@ -29,7 +29,7 @@ void go_plain(int fd)
 }
 
 /* Descriptors that a new image will have. */
-static void inherited_go_plain(void)
+void inherited_go_plain(void)
 {
     if (likely(!ops.sets))
         return;

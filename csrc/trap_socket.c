@@ -2,6 +2,7 @@
 #include "trap.h"
 
 bool in_vfork_child(void);
+extern _Atomic bool ring_made;
 void forget(int fd);
 
 /* A new socket that stays on the kernel, and why. */
@@ -17,6 +18,8 @@ static int offer(int fd, int domain, int type)
 {
     if (fd < 0)
         return fd;
+    if (unlikely(ring_made) && (streams_only || ops.sets))
+        return left(fd, CATFLAP_KERNEL_IO_URING);
     if (unlikely(fd <= 2) && streams_only)
         return left(fd, CATFLAP_KERNEL_LEFT); /* stdio uses these numbers by itself */
     if (!host_ready()) {

@@ -10,7 +10,7 @@ from os import close, dup
 
 from interpose import abi, arming, description, interest, linux, sets, watching
 from interpose.stream import Stream
-from libos import calls, endpoint, layout, raw
+from libos import calls, endpoint, layout, raw, spine
 from libos.memory_file import high
 from libos.runtime import instrument
 
@@ -27,6 +27,7 @@ class LoopStream(Stream):
         self.receive_timeout = 0
         self.send_timeout = 0
         self.orphaned = False  # closed under a sleeping call
+        self.shut = 0  # directions that the program has ended, as bits
         self.misses = 0  # spins in a row that found nothing
 
     def handle(self):
@@ -50,8 +51,9 @@ class LoopStream(Stream):
         return abi.CATFLAP_SLEEP
 
     def connect(self, address, length, qt):
-        if raw.load(self.end + layout.IN):
-            endpoint.leave(self.end)  # a second connect(2), or one that dissolves: the rings were the old connection's
+        if raw.load(self.end + layout.IN) and length >= 2 and address >= 65536:
+            if not raw.load32(address) & 0xFFFF:  # AF_UNSPEC dissolves; any other family changes nothing
+                endpoint.leave(self.end)
         return Stream.connect(self, address, length, qt)
 
     def due(self):
@@ -72,7 +74,7 @@ class LoopStream(Stream):
         if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
             return abi.CATFLAP_ATTEND if self.due() else self.recv_plain(address, size, flags, qt)
         flags &= ~calls.LOOK_NOW
-        if flags & linux.MSG_ERRQUEUE or flags & linux.MSG_OOB or size == 0:
+        if flags & linux.MSG_ERRQUEUE or flags & linux.MSG_OOB:
             return self.queue.pop_into(address, size, flags)
         need = self.needed(size, flags)
         watching.awake(qt)
@@ -80,6 +82,8 @@ class LoopStream(Stream):
             flags |= calls.LOOK_NOW  # woken by bell or spine: find out which
         while True:
             done = raw.load(qt + layout.W_DONE)
+            if done and self.over(qt):
+                return self.shown(address, done)
             r = self.queue.pop_into(address + done, size - done, flags)
             if r > 0:
                 done += r
@@ -94,8 +98,8 @@ class LoopStream(Stream):
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
                 r = self.doze(1, qt, self.receive_timeout)
-                if r:
-                    return done if r == -linux.EAGAIN and done else r
+                if r:  # who asks for nothing gets it, though not before there is something
+                    return done if r == -linux.EAGAIN and (done or not size) else r
 
     def recv_plain(self, address, size, flags, qt):
         """While all is the kernel's: where it may wait, the program's own call, once."""
@@ -108,6 +112,10 @@ class LoopStream(Stream):
         if flags & linux.MSG_WAITALL:
             return size
         return self.lowat if self.lowat < size else size
+
+    def over(self, qt):
+        """No more will come to what a receive has: an error is for the program's next call to hear."""
+        return not self.loop.beside(False) and spine.failed(self.end, qt + layout.W_TIMEOUT)
 
     def shown(self, address, count):
         if instrument.HOOKS.pop:
@@ -233,7 +241,22 @@ class LoopStream(Stream):
         """shutdown(2): the end of what we send is the kernel's to tell, after the ring."""
         if how != linux.SHUT_RD:
             endpoint.stop_sending(self.end, True)
-        return description.stale(raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0))
+        r = raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0)
+        if r == 0:
+            self.shut |= how + 1
+            if self.shut == 3:
+                self.deafen()
+        endpoint.look_next(self.end)
+        return description.stale(r)
+
+    def deafen(self):
+        """Bytes that still come the kernel answers, by a reset; what is there can be read (RFC 1122, 4.2.2.13)."""
+        header = raw.load(self.end + layout.IN)
+        if header and raw.load(self.end + layout.IN_STATE) == layout.RING:
+            raw.store(header + layout.H_DEAF, 1)
+            raw.fetch_or(header + layout.H_TAIL, layout.CLOSED)
+        elif header:
+            endpoint.close_inward(self.end)
 
     def recvmsg(self, message, flags, qt):
         if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
@@ -242,11 +265,14 @@ class LoopStream(Stream):
         watching.awake(qt)
         if raw.load(qt + layout.W_DEADLINE):
             flags |= calls.LOOK_NOW
-        if self.loop.odd(message) or flags & calls.SPINE_ONLY:
+        size = self.loop.length(message)
+        if size < 0 or flags & calls.SPINE_ONLY:
             return self.queue.pop_message(message, flags)
-        need = self.needed(self.loop.length(message), flags)
+        need = self.needed(size, flags)
         while True:
             done = raw.load(qt + layout.W_DONE)
+            if done and self.over(qt):
+                return self.observed(message, done)
             r = self.loop.pop_rest(message, done, flags)
             if r > 0:
                 done += r
@@ -259,6 +285,9 @@ class LoopStream(Stream):
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
                 r = self.doze(1, qt, self.receive_timeout)
+                if r == -linux.EAGAIN and not size:
+                    self.loop.bare(message)
+                    return 0
                 if r:
                     return done if r == -linux.EAGAIN and done else r
 
@@ -268,9 +297,9 @@ class LoopStream(Stream):
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
             description.observe_push(self.queue.qd, message)
         watching.awake(qt)
-        if self.loop.odd(message):
-            return self.queue.push_message(message, flags)
         size = self.loop.length(message)
+        if size <= 0:
+            return self.queue.push_message(message, flags)
         while True:
             done = raw.load(qt + layout.W_DONE)
             r = self.loop.push_rest(message, done, flags)

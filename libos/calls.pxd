@@ -1,9 +1,12 @@
 cdef extern from "<sys/syscall.h>" nogil:
-    long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap, SYS_sched_yield, SYS_poll
+    long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap, SYS_sched_yield, SYS_poll, SYS_ioctl
 
 cdef extern from "<sys/socket.h>" nogil:
     int DONTWAIT "MSG_DONTWAIT"
+    int POLLIN "0x1"
     int POLLOUT "0x4"
+    int POLLERR "0x8"
+    int FIONREAD "0x541B"
     int POLLRDHUP "0x2000"
     int NOSIGNAL "MSG_NOSIGNAL"
     int PEEK "MSG_PEEK"

@@ -3,7 +3,10 @@
 from errno import EAGAIN, ECONNREFUSED, EFAULT  # noqa: F401
 from errno import EOPNOTSUPP as UNSUPPORTED  # noqa: F401
 
+POLLIN = 0x1
 POLLOUT = 0x4
+POLLERR = 0x8
+FIONREAD = 0x541B
 POLLRDHUP = 0x2000
 NOSIGNAL = 0x4000
 PEEK = 0x2
@@ -17,6 +20,7 @@ READ_WRITE = 3  # PROT_READ | PROT_WRITE
 RESERVED = 0x4022  # MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
 SYS_poll = 7
 SYS_mmap = 9
+SYS_ioctl = 16
 SYS_sched_yield = 24
 SYS_connect = 42
 SYS_sendto = 44

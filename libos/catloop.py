@@ -18,6 +18,7 @@ FIRST_QD = 500
 STREAM = 1
 PATIENCE = 100  # milliseconds
 NEVER = (1 << 63) - 1
+NOBODY = (1 << 31) - 1  # no descriptor has this number
 FIRST_GAP, LAST_GAP = 2, 512  # uses of a connection between two steps of its meeting
 
 
@@ -70,6 +71,8 @@ class Catloop:
             queue.meeting.close()
         end = queue.end
         if raw.load(end + layout.IN) and self.family.alone(end):
+            if queue.meeting is None or not queue.meeting.holds(queue.fd):
+                queue.move(NOBODY)  # closed behind our back, and given away again
             unread = raw.load(end + layout.IN_STATE) == layout.RING and rings.inbound(end)
             endpoint.close_inward(end)
             endpoint.stop_sending(end, True)
@@ -77,7 +80,7 @@ class Catloop:
                 if endpoint.settle(end):
                     break
                 sleep(0.001)  # the kernel is slow to take what the peer had not read
-            if unread:
+            if unread and queue.fd != NOBODY:
                 meeting.reset_at_close(queue.fd)
 
     def freed(self, queue):

@@ -21,6 +21,8 @@ cpdef long long push(size_t end, size_t address, unsigned long long size, int fl
 cdef long long push_locked(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 cdef long long full(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 cdef long long push_beside(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
+@cython.locals(r="long long")
+cdef long long push_last(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(header=size_t, head="unsigned long long", tail="unsigned long long", at="unsigned long long", level="unsigned long long", count="unsigned long long", mask="unsigned long long", r="long long")
 cdef long long replay(size_t end) noexcept nogil
 cdef void finish(size_t end) noexcept nogil
@@ -30,6 +32,7 @@ cpdef void stop_sending(size_t end, bint last) noexcept nogil
 @cython.locals(header=size_t)
 cpdef void close_inward(size_t end) noexcept nogil
 cdef bint unread(size_t end) noexcept nogil
+@cython.locals(closed="unsigned long long")
 cpdef bint leave(size_t end) noexcept nogil
 cpdef void try_mark(size_t end) noexcept nogil
 @cython.locals(sent="long long")

@@ -56,19 +56,14 @@ def pop_ring(end, address, size, flags):
         return pop_spine(end, address, size, flags)
     if size < there:
         there = size
-    if address < 65536:
-        return -calls.EFAULT
+    head = raw.load(end + layout.HEAD)
     if not flags & calls.TRUNC:
-        rings.span(
-            raw.load(end + layout.IN_RING),
-            raw.load(end + layout.IN_MASK),
-            raw.load(end + layout.HEAD),
-            address,
-            there,
-            True,
-        )
+        if address < 65536 and there:
+            return -calls.EFAULT
+        rings.span(raw.load(end + layout.IN_RING), raw.load(end + layout.IN_MASK), head, address, there, True)
+    if there < size and rings.finished(end, there):
+        there = rings.across(end, address, there, size, flags)
     if not flags & calls.PEEK:
-        head = raw.load(end + layout.HEAD)
         # the only commit point; it fails when the sender has taken these bytes back
         if not raw.compare_exchange(header + layout.H_HEAD, head, head + there):
             return pop_returned(end, address, size, flags)
@@ -106,14 +101,11 @@ def pop_spine(end, address, size, flags):
 
     Whatever the peer did on the spine, it did after its last byte in the ring; so the ring is looked at once more.
     """
-    r = spine.kernel_pop(end, address, size, flags & calls.KEPT | calls.PEEK)
-    if r == -calls.EAGAIN:
-        return r
+    if not spine.has_news(end):  # which takes no error away, as a receive that peeks would
+        return -calls.EAGAIN
     look_next(end)  # it will have this to say again, after what may still be in the ring
     if rings.inbound(end):
         return pop_ring(end, address, size, flags)
-    if r <= 0 or flags & calls.PEEK:
-        return r
     return spine.kernel_pop(end, address, size, flags & calls.KEPT)
 
 
@@ -149,9 +141,7 @@ def push_locked(end, address, size, flags):
     if raw.load(end + layout.OUT_STATE) == layout.PLAIN:
         if raw.load(header + layout.H_AGREED) == 1 and raw.load(end + layout.STRANGERS_OUT) == 0:
             publish_mark(end)
-    if raw.load(end + layout.OUT_STATE) == layout.RING and flags & calls.SPINE_ONLY:
-        return push_beside(end, address, size, flags)
-    if raw.load(end + layout.OUT_STATE) != layout.RING:
+    if raw.load(end + layout.OUT_STATE) != layout.RING or flags & calls.SPINE_ONLY:
         return push_beside(end, address, size, flags)
     free = rings.capacity(end)
     used = raw.load(end + layout.TAIL) - raw.load(end + layout.SEEN_HEAD)
@@ -186,7 +176,7 @@ def full(end, address, size, flags):
         return push_beside(end, address, size, flags)
     if spine.hung_up(end):
         finish(end)
-        return spine.kernel_push(end, address, size, flags)
+        return push_last(end, address, size, flags)
     rings.owe_edge(end)
     return -calls.EAGAIN
 
@@ -195,7 +185,15 @@ def push_beside(end, address, size, flags):
     """A push of a direction that is not in the ring, or is no more."""
     if sending(end) and replay(end) < 0:
         return -calls.EAGAIN
-    return spine.kernel_push(end, address, size, flags)
+    return push_last(end, address, size, flags)
+
+
+def push_last(end, address, size, flags):
+    """A push to the kernel. What it refuses tells of an end that a pop is to hear of too."""
+    r = spine.kernel_push(end, address, size, flags)
+    if r < 0:
+        look_next(end)
+    return r
 
 
 def replay(end):
@@ -205,6 +203,9 @@ def replay(end):
     tail = raw.load(end + layout.TAIL)
     header = raw.load(end + layout.OUT)
     if raw.load(end + layout.OUT_STATE) == layout.RING:
+        if raw.load(header + layout.H_DEAF):
+            finish(end)
+            return 0
         head = raw.fetch_or(header + layout.H_HEAD, layout.CLOSED) & layout.POSITIONS
         raw.store(end + layout.REPLAY, head if 0 <= tail - head <= layout.BIG else tail)
         raw.store(end + layout.OUT_STATE, layout.REPLAYING)
@@ -225,11 +226,13 @@ def replay(end):
         mask = rings.mask_of(level)
         if count > mask + 1 - (at & mask):
             count = mask + 1 - (at & mask)
+        if spine.lost(end):
+            break  # the connection is gone, and the program's next call is to hear why
         r = spine.kernel_push(end, rings.place(end, level, True) + (at & mask), count, calls.NOSIGNAL)
         if r == -calls.EAGAIN:
             return r
         if r <= 0:
-            break  # the connection is gone, and the next push hears why
+            break
         at += r
         raw.store(end + layout.REPLAY, at)
     raw.store(end + layout.OUT_STATE, layout.KERNEL)
@@ -299,7 +302,8 @@ def leave(end):
         raw.fetch_add(end + layout.STRANGERS_OUT, 1)
     if not raw.load(end + layout.IN):
         return False
-    if not raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.CLOSED:
+    closed = raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.CLOSED
+    if not closed or raw.load(end + layout.IN_STATE) != layout.PLAIN:
         close_inward(end)
         stop_sending(end, False)
     if not settle(end):

@@ -65,6 +65,7 @@ cdef extern from * nogil:
         CATFLAP_L_H_BELL = 200,
         CATFLAP_L_H_WATCHED = 208,
         CATFLAP_L_H_WINDOW = 216,
+        CATFLAP_L_H_DEAF = 224,
         CATFLAP_L_H_ROOM_BELL = 256,
         CATFLAP_L_H_ROOM_WATCHED = 264,
         CATFLAP_L_H_GONE = 320,
@@ -157,6 +158,7 @@ cdef extern from * nogil:
     int H_BELL "CATFLAP_L_H_BELL"
     int H_WATCHED "CATFLAP_L_H_WATCHED"
     int H_WINDOW "CATFLAP_L_H_WINDOW"
+    int H_DEAF "CATFLAP_L_H_DEAF"
     int H_ROOM_BELL "CATFLAP_L_H_ROOM_BELL"
     int H_ROOM_WATCHED "CATFLAP_L_H_ROOM_WATCHED"
     int H_GONE "CATFLAP_L_H_GONE"

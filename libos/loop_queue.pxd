@@ -9,10 +9,9 @@ cdef class LoopQueue(KernelQueue):
     cdef public bint accepting, attended
     cdef public object meeting, on_free
     @cython.locals(segment=size_t, last=size_t, count="unsigned long long", total="unsigned long long")
-    cdef bint odd(self, size_t message) noexcept nogil
+    cdef long long length(self, size_t message) noexcept nogil
     cpdef unsigned long long beside(self, bint outward) noexcept nogil
-    @cython.locals(segment=size_t, last=size_t, total="unsigned long long")
-    cdef unsigned long long length(self, size_t message) noexcept nogil
+    cdef void bare(self, size_t message) noexcept nogil
     cdef long long push_rest(self, size_t message, unsigned long long done, int flags) noexcept nogil
     @cython.locals(r="long long")
     cdef long long pop_rest(self, size_t message, unsigned long long done, int flags) noexcept nogil

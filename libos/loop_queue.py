@@ -37,36 +37,36 @@ class LoopQueue(KernelQueue):
     def push_from(self, address, size, flags):
         return endpoint.push(self.end, address, size, flags)
 
-    def odd(self, message):
-        """Whether a struct msghdr is one that the kernel refuses or that asks for nothing: then the words are its
-        own.
-        """
+    def length(self, message):
+        """Bytes that the segments of a struct msghdr hold; -1 when the kernel refuses it, in its own words."""
         segment = raw.load(message + 16)
         count = raw.load(message + 24)
-        if count == 0 or count > 1024 or segment < 65536:
-            return True
+        if count == 0:
+            return 0
+        if count > 1024 or segment < 65536:
+            return -1
         last = segment + 16 * count
         total = 0
         while segment < last:
             if raw.load(segment + 8) and raw.load(segment) < 65536:
-                return True
+                return -1
             total += raw.load(segment + 8)
             if total >> 62 or raw.load(segment + 8) >> 62:
-                return True
+                return -1
             segment += 16
-        return total == 0
+        return total
 
     def pop_message(self, message, flags):
         if not endpoint.upgraded(self.end):
             return KernelQueue.pop_message(self, message, flags)
-        if self.odd(message) or flags & calls.SPINE_ONLY:
+        if self.length(message) < 0 or flags & calls.SPINE_ONLY:
             return KernelQueue.pop_message(self, message, flags)
         return self.pop_rest(message, 0, flags)
 
     def push_message(self, message, flags):
-        if raw.load(self.end + layout.OUT) == 0:
+        if raw.load(self.end + layout.OUT) == 0 or raw.load(self.end + layout.OUT_STATE) == layout.KERNEL:
             return KernelQueue.push_message(self, message, flags)
-        if self.odd(message) or flags & calls.SPINE_ONLY:
+        if self.length(message) <= 0 or flags & calls.SPINE_ONLY:
             return KernelQueue.push_message(self, message, flags)
         return self.push_rest(message, 0, flags)
 
@@ -78,28 +78,22 @@ class LoopQueue(KernelQueue):
             return rings.outbound(self.end) if endpoint.sending(self.end) else 0
         return rings.inbound(self.end) if raw.load(self.end + layout.IN_STATE) != layout.PLAIN else 0
 
-    def length(self, message):
-        """Bytes that the segments of a struct msghdr hold."""
-        segment = raw.load(message + 16)
-        last = segment + 16 * raw.load(message + 24)
-        total = 0
-        while segment < last:
-            total += raw.load(segment + 8)
-            segment += 16
-        return total
-
     def push_rest(self, message, done, flags):
         """As push_message, without the first `done` bytes of its segments."""
         return self.move_rest(message, done, flags, False)
 
     def pop_rest(self, message, done, flags):
         """As pop_message, behind the first `done` bytes of its segments."""
-        r = self.move_rest(message, done, flags, True)
+        r = self.move_rest(message, done, flags, True) if self.length(message) else endpoint.pop(self.end, 0, 0, flags)
         if r >= 0:
-            raw.store(message + 40, 0)  # msg_controllen: a stream has none
-            raw.store32(message + 48, 0)
-            raw.store32(message + 8, 0)  # and no name
+            self.bare(message)
         return r
+
+    def bare(self, message):
+        """What comes with bytes of a stream: no control data, no flags, no name."""
+        raw.store(message + 40, 0)
+        raw.store32(message + 48, 0)
+        raw.store32(message + 8, 0)
 
     def move_rest(self, message, done, flags, inward):
         segment = raw.load(message + 16)

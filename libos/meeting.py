@@ -44,7 +44,7 @@ class Meeting:
         tcp = _socket.socket(fileno=spine.fd_of(end))
         try:
             self.peer = diagnostics.peer_of(tcp)
-            mine = diagnostics.cookie(tcp)
+            self.cookie = mine = diagnostics.cookie(tcp)
         finally:
             tcp.detach()
         if self.peer is None:
@@ -53,6 +53,17 @@ class Meeting:
             raise Refused("PEER_UID")
         pair = (self.peer.cookie, mine) if accepting else (mine, self.peer.cookie)
         self.name = b"\0catflap/meet/%x/%x" % pair
+
+    def holds(self, fd):
+        """Whether `fd` still stands for the socket of this connection."""
+        try:
+            sock = _socket.socket(fileno=fd)
+        except OSError:
+            return False
+        try:
+            return diagnostics.cookie(sock) == self.cookie
+        finally:
+            sock.detach()
 
     def close(self):
         for sock in (self.sock, self.listener):

@@ -20,6 +20,10 @@ cpdef unsigned long long mask_of(unsigned long long level) noexcept nogil
 cpdef unsigned long long inbound(size_t end) noexcept nogil
 @cython.locals(used="unsigned long long", level="unsigned long long", grown="unsigned long long", left="long long")
 cdef unsigned long long inbound_here(size_t end) noexcept nogil
+@cython.locals(level="unsigned long long")
+cdef bint finished(size_t end, unsigned long long count) noexcept nogil
+@cython.locals(used="unsigned long long", level="unsigned long long", part="unsigned long long", left="long long", more=bint)
+cdef unsigned long long across(size_t end, size_t address, unsigned long long done, unsigned long long size, int flags) noexcept nogil
 @cython.locals(used="long long")
 cpdef unsigned long long outbound(size_t end) noexcept nogil
 @cython.locals(used="unsigned long long", size="unsigned long long")

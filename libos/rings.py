@@ -107,8 +107,8 @@ def inbound_here(end):
         if grown == 0:
             break
         left = grown - 1 - raw.load(end + layout.HEAD)
-        if left != 0:
-            if 0 < left < used:
+        if left > 0:
+            if left < used:
                 used = left
             break
         level += 1
@@ -118,6 +118,41 @@ def inbound_here(end):
     if used > raw.load(end + layout.IN_MASK) + 1:
         return raw.load(end + layout.IN_MASK) + 1
     return used
+
+
+def finished(end, count):
+    """Whether the first `count` bytes are the last ones of the present ring."""
+    level = raw.load(end + layout.IN_LEVEL)
+    if level >= layout.LEVELS - 1:
+        return False
+    return raw.load(raw.load(end + layout.IN) + layout.H_GROWN + level * 8) == raw.load(end + layout.HEAD) + count + 1
+
+
+def across(end, address, done, size, flags):
+    """Behind `done` bytes that finish their ring, those of the next ones: how many with them. The record stays as it
+    is.
+    """
+    used = inbound(end)
+    level = raw.load(end + layout.IN_LEVEL)
+    more = True
+    while more and done < size and done < used:
+        level += 1
+        more = False
+        part = (size if size < used else used) - done
+        if level < layout.LEVELS - 1:
+            left = raw.load(raw.load(end + layout.IN) + layout.H_GROWN + level * 8) - 1
+            left -= raw.load(end + layout.HEAD) + done
+            if 0 <= left <= part:
+                part = left
+                more = True
+        if part > mask_of(level) + 1:
+            part = mask_of(level) + 1
+        if not flags & calls.TRUNC:
+            span(
+                place(end, level, False), mask_of(level), raw.load(end + layout.HEAD) + done, address + done, part, True
+            )
+        done += part
+    return done
 
 
 def outbound(end):

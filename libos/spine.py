@@ -33,6 +33,25 @@ def hung_up(end):
     return raw.polled(fd_of(end), calls.POLLRDHUP) != 0
 
 
+def has_news(end):
+    """Whether a receive from the spine would not wait."""
+    return raw.polled(fd_of(end), calls.POLLIN | calls.POLLRDHUP) != 0
+
+
+def lost(end):
+    """Whether the spine was reset, or ended by both; the error stays there (poll(2), POLLERR, POLLHUP)."""
+    return raw.polled(fd_of(end), 0) != 0
+
+
+def failed(end, scratch):
+    """Whether the spine was reset and has nothing left to read; the error stays there. `scratch`: room for a word."""
+    if not raw.polled(fd_of(end), 0) & calls.POLLERR:
+        return False
+    raw.store(scratch, 0)
+    raw.syscall(calls.SYS_ioctl, fd_of(end), calls.FIONREAD, scratch, 0, 0, 0)
+    return raw.load32(scratch) == 0
+
+
 def spine_writable(end):
     """Whether the kernel would take bytes now (poll(2), POLLOUT)."""
     return raw.polled(fd_of(end), calls.POLLOUT) != 0

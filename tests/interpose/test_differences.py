@@ -13,6 +13,7 @@ LIBRARY = ROOT / "interpose" / "libcatflap.so"
 DIFFERENCES = (ROOT / "docs" / "differences.md").read_text()
 HEAD = """
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -29,11 +30,11 @@ HEAD = """
 """
 
 
-def run(tmp_path, body, preload):
-    """(exit status, stdout) of a C program, on the kernel or under Catnap."""
+def run(tmp_path, body, preload, libos="catnap"):
+    """(exit status, stdout) of a C program, on the kernel or under a libOS."""
     (tmp_path / "p.c").write_text(HEAD + "int main(void){" + body + "}")
     subprocess.run(["cc", "-w", "-O1", "-o", tmp_path / "p", tmp_path / "p.c"], check=True)
-    env = dict(os.environ, CATFLAP_LIBOS="catnap")
+    env = dict(os.environ, CATFLAP_LIBOS=libos, CATFLAP_WORTH="1")
     if preload:
         env["LD_PRELOAD"] = str(LIBRARY)
     done = subprocess.run([tmp_path / "p"], env=env, capture_output=True, text=True, timeout=30)
@@ -132,6 +133,36 @@ return 0;
 @pytest.mark.parametrize("preload", [False, True])
 def test_a_vfork_child_changes_nothing_of_its_parent(tmp_path, preload):
     assert run(tmp_path, VFORK, preload) == (0, "0 0\n")
+
+
+KILLED = """
+struct sockaddr_in a = {AF_INET, 0, {htonl(0x7f000001)}}; socklen_t len = sizeof a;
+char b[1000] = ""; int empty = 0, taken = 0, l = socket(AF_INET, SOCK_STREAM, 0), fd, r;
+bind(l, &a, len); listen(l, 1); getsockname(l, &a, &len);
+int child = fork();
+if (!child) {
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    connect(fd, &a, len);
+    while (recv(fd, b, 1, 0) == 1) send(fd, b, 1, 0);
+}
+fd = accept(l, 0, 0);
+for (int i = 0; i < 100; i++) if (send(fd, b, 1, 0) != 1 || recv(fd, b, 1, 0) != 1) return 1;
+kill(child, SIGKILL); waitpid(child, 0, 0);
+if (%d) while ((r = recv(fd, b, 1, MSG_DONTWAIT)) < 0 && errno == EAGAIN && empty < 1000) empty++;
+while (send(fd, b, 1000, MSG_DONTWAIT | MSG_NOSIGNAL) == 1000 && taken < 10000) taken++;
+printf("%%d %%d\\n", empty, taken);
+return 0;
+"""
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_a_peer_that_was_killed(tmp_path, looks):
+    """It has told nobody; the spine is asked at every 64th look into an empty ring, or when the ring is full."""
+    assert run(tmp_path, KILLED % looks, False) == (0, "0 1\n")
+    status, text = run(tmp_path, KILLED % looks, True, "auto")
+    empty, taken = map(int, text.split())
+    assert status == 0 and empty < 64 and taken < 6000
+    assert empty if looks else taken > 1, "the difference is gone"
 
 
 def test_every_row_names_a_test_that_exists():

@@ -3,13 +3,16 @@
 import os
 import re
 import signal
+import subprocess
 
 import flap
 import pytest
 import pythons
 from material import content, sha
-from roles import KERNEL, Roles
+from roles import KERNEL, Roles, listens, until
 from webserver import asked, connected, drain, nginx, slow_client
+
+from shim import connections
 
 MODES = [pytest.param(False, id="catnap"), pytest.param(True, id="catnap-pure", marks=pytest.mark.pure_sample)]
 CARRIERS = ("recvfrom", "sendto", "recvmsg", "sendmsg", "read", "write", "readv", "writev", "pread64", "sendfile")
@@ -100,3 +103,138 @@ def test_which_system_calls_carry_data(tmp_path):
     assert plain["writev"] >= 11 and ours["sendmsg"] >= 11
     # eleven requests; each receive that finds nothing is asked once more at most
     assert 11 <= ours["recvfrom"] <= 2 * plain["recvfrom"] + 10
+
+
+# --- Catloop ---
+PASSED = """
+from interpose import description
+from libos import layout, raw
+
+def install(instrument):
+    def flip(qd, view):
+        at = bytes(view).find(b"flip-me")
+        end = next(d.end for d in description.ALIVE.values() if d.queue.qd == qd)
+        if at >= 0 and raw.load(end + layout.IN_STATE) == layout.RING:
+            view[at] ^= 1
+
+    instrument.install("pop", flip)
+"""
+# so many commands on one connection that its bytes have left the kernel, then the one that is changed
+COMMANDS = ["PING"] * 60 + ["SET key flip-me", "GET key", "SHUTDOWN NOSAVE"]
+COPY = """
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+for line in sys.stdin:
+    s.sendall(line.encode().strip() + b"\\r\\n")
+    sys.stdout.write(s.recv(4096).decode())
+"""
+
+
+@pytest.mark.parametrize("client", ["redis-cli", "python"])
+def test_redis_stores_what_the_hook_made_of_it(tmp_path, client):
+    """One bit changed in what was popped from a ring: redis stores another value than the client sent."""
+    hook = tmp_path / "hook.py"
+    hook.write_text(PASSED)
+    port = flap.free_port()
+    argv = [flap.need("redis-server", "redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    ask = [flap.need("redis-cli", "redis-tools"), "-p", str(port)]
+    if client == "python":
+        ask = [pythons.same(), "-c", COPY, str(port)]
+    with flap.Program(argv, "catloop", env={"CATFLAP_HOOK": str(hook)}, cwd=tmp_path) as server:
+        flap.wait_for_port(port, server)
+        result = flap.run(ask, "catloop", stdin="".join(line + "\n" for line in COMMANDS).encode())
+        assert b"glip-me" in result.stdout and b"flip-me" not in result.stdout, str(result)
+
+
+class Traffic:
+    """Both ends of benchmarks/c/`name`.c under Catloop; `words` are the client's."""
+
+    def __init__(self, name, *words):
+        self.port = flap.free_port()
+        program = flap.compiled(f"../../../benchmarks/c/{name}.c", out=name)
+        self.server = flap.Program([program, "server", str(self.port)], "catloop", timeout=60)
+        until(lambda: listens(self.port), "listener", program=self.server)
+        self.client = flap.Program([program, "client", str(self.port), *words], "catloop", timeout=60)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.client.__exit__(kind, error, trace)
+        self.server.__exit__(kind, error, trace)
+
+    def carried(self):
+        """Bytes that the rings have brought to both ends, as a third process sees it."""
+        rows = [row for row in connections.Snapshot().connections if row.state == "upgraded"]
+        return sum(row.bytes_in for row in rows if f":{self.port}" in row.local + row.remote)
+
+    def spine(self):
+        """What the kernel has carried over their connections, both ends, by TCP_INFO (ss(8))."""
+        words = [flap.need("ss", "iproute2"), "-tinmH", f"sport = :{self.port} or dport = :{self.port}"]
+        text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        return sorted(re.findall(r"bytes_(?:sent|received):\d+", text))
+
+
+def watched(seconds, *pids):
+    """How many system calls these processes make meanwhile: strace comes and goes."""
+    words = ["timeout", "-s", "INT", str(seconds), flap.need("strace", "strace"), "-f", "-c"]
+    text = subprocess.run([*words, *(f"-p{pid}" for pid in pids)], capture_output=True, text=True).stderr
+    found = re.search(r"^100\.00\s+\S+\s+\S+\s+(\d+)\s+(?:\d+\s+)?total$", text, re.M)
+    assert found or text.count("attached") >= len(pids), text
+    return int(found.group(1)) if found else 0
+
+
+def share(*what):
+    """System calls that both ends make for a message of 64 bytes."""
+    with Traffic(*what) as pair:
+        before = until(pair.carried, "upgraded connection")
+        calls = watched(1, pair.server.pid, pair.client.pid)
+        messages = (pair.carried() - before) // 64
+    print(f"{calls} calls, {messages} messages: {calls / messages:.6f}")
+    return calls / messages
+
+
+def crowd():
+    """Threads of the machine that run or want to (proc(5), /proc/loadavg)."""
+    with open("/proc/loadavg") as f:
+        return int(f.read().split()[3].split("/")[0])
+
+
+# the sender is ahead of its reader; each waits for the other
+@pytest.mark.parametrize("what", [("stream", "64", "6000000000", "1"), ("rate", "0", "3")], ids=lambda what: what[0])
+def test_system_calls_of_an_upgraded_connection(what):
+    """Next to none, while there is a core for each end to spin on."""
+    busy = 0
+    for _ in range(5):
+        busy += max(crowd() for _ in range(5)) > 1
+        if share(*what) < 0.01:
+            return
+    if busy:
+        pytest.skip("others use the cores")
+    pytest.fail("too many system calls")
+
+
+def test_the_spine_stands_still_while_megabytes_flow():
+    with Traffic("rate", "0", "4") as pair:
+        until(pair.carried, "upgraded connection")
+        kernel, rings = pair.spine(), pair.carried()
+        assert len(kernel) >= 2
+        until(lambda: pair.carried() > rings + 5_000_000, "five megabytes")
+        assert pair.spine() == kernel
+
+
+def test_a_debugger_comes_and_goes():
+    """Streams whose every byte is known, while gdb holds one end for a second, then the other."""
+    program, gdb = flap.compiled("stress.c"), flap.need("gdb", "gdb")
+    words = ["3", "plain", "3000000000", "1000000", "20"]
+    with flap.Program([program, "1", *words], "catloop", timeout=120) as one:
+        ports = until(lambda: re.search(rb"^ports (\d+) (\d+)$", one.read("out"), re.M), "ports").groups()
+        with flap.Program([program, "0", *words, *map(bytes.decode, ports)], "catloop", timeout=120) as other:
+            for end in (one, other):
+                script = ["-ex", "set confirm off", "-ex", "shell sleep 1", "-ex", "detach"]
+                held = subprocess.run([gdb, "-q", "-nx", "-batch", "-p", str(end.pid), *script], capture_output=True)
+                assert b"detached" in held.stdout, held
+                assert end.process.poll() is None, "it had ended before"
+            results = [one.wait(100), other.wait(100)]
+    for result in results:
+        assert result.status == 0 and b"BROKEN" not in result.stdout and b"STALLED" not in result.stdout, str(result)

@@ -5,6 +5,7 @@ interpreted mode (`-m pure_sample`). FLAP_MATRIX=full runs every combination.
 """
 
 import os
+import re
 
 import flap
 import pytest
@@ -39,6 +40,7 @@ SAMPLE = {
     "exec": {"new_image_uses_connection", "vfork_child_closes_and_copies"},
     "ends": {"ways_to_end", "handlers_at_exit"},
     "others": {"bad_numbers"},
+    "raw": {"data", "readiness", "copies"},
 }
 
 
@@ -96,6 +98,15 @@ def test_agrees_with_kernel(preload, oracle, family, scenario, libos, pure, fort
     datagrams = family == "datagram" or scenario in DATAGRAMS
     if result.status == 0 and scenario not in HOSTLESS and not (libos == "auto" and datagrams):
         assert result.host and result.host[-1] == "1", f"this run stayed on the kernel:\n{result}"
+
+
+def test_connections_of_a_program_with_a_ring(preload):
+    """Its operations can't be seen: what was upgraded leaves, and later connections stay on the kernel (reason 14)."""
+    env = {"SCENARIO_WARM": "1", "CATFLAP_VERBOSE": "1"}
+    result = flap.run([flap.compiled("raw.c"), "kernel_ring"], "auto", env=env)
+    if b"no io_uring" in result.stdout:
+        pytest.skip("io_uring is forbidden here")
+    assert len(re.findall(r"stays on the kernel: descriptor, reason \d+ 14", result.log)) == 2, str(result)
 
 
 # what is known to differ once the bytes go through shared memory (docs/differences.md): (kernel's line, ours)

@@ -1,9 +1,10 @@
-"""Random sequences of socket operations: results and errno are the same on the kernel and under Catnap.
+"""Random sequences of socket operations: results and errno are the same on the kernel and under Catflap.
 
 What a script may say is in c/sequence.c. A failing script is shrunk, and printed in full.
 """
 
 import os
+import re
 import tempfile
 
 import flap
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 # what most scripts would hardly ever come to by themselves
 CONNECTION = ["socket 0 0 0", "bind 0 0 0", "listen 0 0 0", "socket 1 0 0", "connect 1 0 0", "accept 0 2 1"]
 DATAGRAMS = ["socket 4 1 0", "bind 4 0 0", "socket 5 1 0", "bind 5 0 0", "connect 5 4 0", "connect 4 5 0"]
-IN_USE = ["send 1 10 0", "recv 2 10 0", "send 2 10 0", "recv 1 10 0"] * 12
+IN_USE = ["setsockopt 1 1 1", "setsockopt 2 1 1"]  # TCP_NODELAY
+IN_USE += ["send 1 10 0", "recv 2 10 0", "send 2 10 0", "recv 1 10 0"] * 12
+NAGLE = re.compile(r"setsockopt \d+ 1 0")
 EXAMPLES = 400 if flap.FULL else 30
+IN_USE_EXAMPLES = 4000 if flap.FULL else 120
 
 slots = st.sampled_from([0, 1, 2, 1, 2, 3, 4, 5, 6])  # the ends of the connection twice as often
 small = st.integers(0, 11)
@@ -31,7 +35,7 @@ SETS = st.integers(0, 1)
 CALLS = [
     line("socket", slots, SETS, SETS),
     line("close", slots),
-    line("vanish", slots),
+    line("vanish", slots, st.just(0), SETS),
     line("dup", slots, slots),
     line("dup2", slots, slots, SETS),
     line("dupfd", slots, slots, small),
@@ -88,13 +92,28 @@ def test_random_sequences(script):
     compare(script)
 
 
-@pytest.mark.skipif(not flap.FULL, reason="shrinking what is known to differ takes minutes")
-@pytest.mark.xfail  # a reset is seen late, and a receive of nothing leaves the name's length alone: docs/differences.md
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not flap.FULL)
+def comparable(script):
+    """Without Nagle's algorithm, which shared memory doesn't have, and without numbers closed behind our back (both in
+    docs/differences.md); with room for every event, since which of more come first is nowhere said.
+    """
+    script = [line[:-1] + "1" if NAGLE.match(line) else line for line in script]
+    script = [line[:-1] + "1" if line.startswith("vanish") else line for line in script]
+    return [re.sub(r"epoll_wait (\d) \d+", r"epoll_wait \1 15", line) for line in script]
+
+
+@settings(
+    max_examples=IN_USE_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not flap.FULL
+)
 @given(script=scripts.filter(lambda script: script[: len(CONNECTION)] == CONNECTION))
 @pytest.mark.timeout(1800)
 def test_random_sequences_on_a_connection_in_use(script):
-    compare(CONNECTION + IN_USE + script[len(CONNECTION) :], "auto")
+    compare(CONNECTION + IN_USE + comparable(script[len(CONNECTION) :]), "auto")
+
+
+def test_nothing_is_held_back():
+    """Bytes in shared memory are there at once, whatever is on its way (docs/differences.md)."""
+    script = CONNECTION + IN_USE[2:] + ["send 2 2999 5", "select 3 1 1"]
+    assert "  slot 1 in out" in transcript(script, "auto").stdout.decode().splitlines()
 
 
 def one_of_each():

@@ -89,6 +89,17 @@ __attribute__((format(printf, 1, 2))) static MAYBE void say(const char *format, 
     errno = error;
 }
 
+/* A system call by an instruction of our own, as programs without libc make it. */
+static MAYBE long bare(long number, long a, long b)
+{
+    long r;
+    __asm__ volatile("syscall" : "=a"(r) : "a"(number), "D"(a), "S"(b) : "rcx", "r11", "memory");
+    if (r >= 0)
+        return r;
+    errno = (int)-r;
+    return -1;
+}
+
 static MAYBE const char *name_of(int error)
 {
     const char *name = error ? strerrorname_np(error) : "none";

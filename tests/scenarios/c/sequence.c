@@ -85,13 +85,13 @@ static long op_close(long k, long b, long c)
     return close(fd);
 }
 
-/* Behind everybody's back; the slot is empty now. */
-static long op_vanish(long k, long b, long c)
+/* By a raw system call, or behind everybody's back; the slot is empty now. */
+static long op_vanish(long k, long b, long libc)
 {
-    (void)b, (void)c;
+    (void)b;
     int fd = fd_of(k);
     *slot(k) = -1;
-    return syscall(SYS_close, fd);
+    return libc & 1 ? syscall(SYS_close, fd) : bare(SYS_close, fd, 0);
 }
 
 static long op_dup(long k, long to, long c)
