@@ -104,8 +104,8 @@ class LoopStream(Stream):
         return self.lowat if self.lowat < size else size
 
     def over(self, qt):
-        """No more will come to what a receive has: an error is for the program's next call to hear."""
-        return not self.loop.beside(False) and spine.failed(self.end, qt + layout.W_TIMEOUT)
+        """A receive that has some bytes gets no more: what comes is for the program's next call to hear."""
+        return not self.loop.beside(False) and spine.stops(self.end, qt + layout.W_TIMEOUT)
 
     def shown(self, address, count):
         if instrument.HOOKS.pop:
