@@ -80,6 +80,7 @@ struct catflap_ops {
     int64_t (*nested)(int ep);
     int64_t (*set_copied)(int ep, int to);
     int64_t (*leave)(void *d);
+    int64_t (*ended)(void *d);
     int64_t (*pending)(void *d, int outward);
     int64_t (*woke)(uint64_t qtoken, int op, uintptr_t data, int64_t result);
     int64_t (*dropped)(uint64_t qtoken);

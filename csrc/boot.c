@@ -28,6 +28,8 @@ static int verbose;
 static int boot_pid;
 static const char *boot_error;
 
+void tell_peers(void);
+
 int64_t host_thread_begin(void)
 {
     return host.thread();
@@ -135,6 +137,7 @@ __attribute__((constructor(102))) static void read_environment(void)
 /* The last exit hook: from here on traps are C only. The interpreter of a C program is never finalised. */
 __attribute__((destructor)) static void at_end(void)
 {
+    tell_peers();
     die();
 }
 

@@ -2,8 +2,12 @@
  * pthread_atfork handlers of boot.c, which do the same one step later. */
 #include "trap.h"
 
+#include <sys/syscall.h>
+#include <time.h>
+
 void before_fork_trap(void);
 void after_fork_trap(bool child);
+bool in_vfork_child(void);
 
 EXPORT pid_t fork(void)
 {
@@ -14,3 +18,28 @@ EXPORT pid_t fork(void)
     after_fork_trap(pid == 0);
     return pid;
 }
+
+enum { PATIENCE = 100 }; /* milliseconds */
+
+/* The process ends, and the kernel closes what it has: peers that look at a ring alone are told before. */
+void tell_peers(void)
+{
+    if (likely(!ops.sets) || bypass_hot() || in_vfork_child() || (ops.guarded && bypass()))
+        return;
+    struct thread *t = enter();
+    const struct timespec moment = {0, 1000000};
+    for (unsigned fd = 0; descriptor_next(&fd, ~0u); fd++) {
+        void *d = lookup((int)fd);
+        for (int turns = 0; d && HOT(t, ended, d, 0, 0, 0, 0) == 1 && turns < PATIENCE; turns++)
+            syscall(SYS_nanosleep, &moment, NULL);
+    }
+    leave(t);
+}
+
+EXPORT void _exit(int status)
+{
+    tell_peers();
+    next._exit(status);
+    __builtin_unreachable();
+}
+EXPORT void _Exit(int status) __attribute__((alias("_exit")));

@@ -26,6 +26,7 @@ cdef class Description:
     cdef bint sleeps(self) noexcept nogil
     cdef long long shutdown(self, int how) noexcept nogil
     cdef long long leave(self) noexcept nogil
+    cdef long long ended(self) noexcept nogil
     cdef size_t handle(self) noexcept nogil
     cdef long long observed(self, size_t message, long long count) noexcept nogil
     cdef long long block(self, int kind, size_t qt) noexcept nogil

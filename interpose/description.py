@@ -141,6 +141,10 @@ class Description:
         """This connection goes where we can't follow. 1 while bytes are on their way back through the kernel."""
         return 0
 
+    def ended(self):
+        """The process ends without closing this."""
+        return 0
+
     def bounds(self):
         """An option that bounds what is read or in flight has changed."""
 

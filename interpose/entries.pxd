@@ -24,6 +24,7 @@ cdef long long watch_interest(Description d, int ep, int op, int fd, size_t even
 cdef long long nested(int ep) noexcept nogil
 cdef long long set_copied(int ep, int to) noexcept nogil
 cdef long long leave(Description d) noexcept nogil
+cdef long long ended(Description d) noexcept nogil
 cdef long long set_closed(int ep) noexcept nogil
 cdef long long pending(Description d, int outward) noexcept with gil
 cdef long long bind(Description d, size_t address, unsigned int length) noexcept with gil

@@ -162,6 +162,11 @@ def leave(d):
     return d.leave()
 
 
+def ended(d):
+    """The process ends, and the kernel closes this description's numbers after it."""
+    return d.ended()
+
+
 def set_closed(ep):
     interest.forget_set(ep)
     return 0
@@ -280,6 +285,7 @@ def native():
         "nested": raw.address_of(nested),
         "set_copied": raw.address_of(set_copied),
         "leave": raw.address_of(leave),
+        "ended": raw.address_of(ended),
         "set_closed": raw.address_of(set_closed),
         "pending": raw.address_of(pending),
         "bind": raw.address_of(bind),
@@ -320,6 +326,7 @@ def interpreted():
         "nested": (nested, False),
         "set_copied": (set_copied, False),
         "leave": (leave, True),
+        "ended": (ended, True),
         "set_closed": (set_closed, False),
         "pending": (pending, True),
         "bind": (bind, True),

@@ -18,6 +18,7 @@ cdef class LoopStream(Stream):
     cdef long long shutdown(self, int how) noexcept nogil
     @cython.locals(header=size_t)
     cdef void deafen(self) noexcept nogil
+    cdef long long ended(self) noexcept nogil
     cdef long long leave(self) noexcept nogil
     cdef bint blocks(self) noexcept nogil
     cdef bint due(self) noexcept nogil

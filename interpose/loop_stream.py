@@ -114,8 +114,8 @@ class LoopStream(Stream):
         return self.lowat if self.lowat < size else size
 
     def over(self, qt):
-        """No more will come to what a receive has: an error is for the program's next call to hear."""
-        return not self.loop.beside(False) and spine.failed(self.end, qt + layout.W_TIMEOUT)
+        """A receive that has some bytes gets no more: what comes is for the program's next call to hear."""
+        return not self.loop.beside(False) and spine.stops(self.end, qt + layout.W_TIMEOUT)
 
     def shown(self, address, count):
         if instrument.HOOKS.pop:
@@ -233,6 +233,17 @@ class LoopStream(Stream):
             description.PROCESS.libos.release(self.queue)
             close(self.queue.fd)
             description.retire(self)
+
+    def ended(self):
+        """As a close that the kernel makes for us. 1 while bytes are on their way back through it."""
+        if not raw.load(self.end + layout.IN) or raw.load(self.end + layout.USERS) > 1:
+            return 0  # or another process goes on with it
+        if self.loop.beside(False):  # bytes that nobody has read: that close resets (RFC 2525, 2.17)
+            raw.store(self.end + layout.SCRATCH, 1)  # struct linger: on, no seconds
+            raw.syscall(linux.SYS_setsockopt, self.queue.fd, 1, 13, self.end + layout.SCRATCH, 8, 0)
+        endpoint.close_inward(self.end)
+        endpoint.stop_sending(self.end, True)
+        return 0 if endpoint.settle(self.end) else 1
 
     def leave(self):
         return 1 if endpoint.leave(self.end) else 0

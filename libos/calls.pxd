@@ -4,9 +4,11 @@ cdef extern from "<sys/syscall.h>" nogil:
 cdef extern from "<sys/socket.h>" nogil:
     int DONTWAIT "MSG_DONTWAIT"
     int POLLIN "0x1"
+    int POLLPRI "0x2"
     int POLLOUT "0x4"
     int POLLERR "0x8"
     int FIONREAD "0x541B"
+    int SIOCATMARK "0x8905"
     int POLLRDHUP "0x2000"
     int NOSIGNAL "MSG_NOSIGNAL"
     int PEEK "MSG_PEEK"

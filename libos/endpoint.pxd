@@ -28,6 +28,7 @@ cdef long long replay(size_t end) noexcept nogil
 cdef void finish(size_t end) noexcept nogil
 @cython.locals(r="long long", closed="unsigned long long")
 cpdef bint settle(size_t end) noexcept nogil
+@cython.locals(closed="unsigned long long")
 cpdef void stop_sending(size_t end, bint last) noexcept nogil
 @cython.locals(header=size_t)
 cpdef void close_inward(size_t end) noexcept nogil

@@ -265,7 +265,8 @@ def stop_sending(end, last):
     if not raw.load(end + layout.OUT):
         return
     spine.lock_out(end)
-    if raw.load(end + layout.OUT_STATE) == layout.RING and last and rings.outbound(end) > KEEPS:
+    closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
+    if raw.load(end + layout.OUT_STATE) == layout.RING and last and rings.outbound(end) > KEEPS and not closed:
         finish(end)
     elif sending(end):
         replay(end)

@@ -10,7 +10,9 @@ cdef long long kernel_push(size_t end, size_t address, unsigned long long size, 
 cdef bint hung_up(size_t end) noexcept nogil
 cdef bint has_news(size_t end) noexcept nogil
 cdef bint lost(size_t end) noexcept nogil
-cdef bint failed(size_t end, size_t scratch) noexcept nogil
+@cython.locals(news=int)
+cdef bint stops(size_t end, size_t scratch) noexcept nogil
+cdef unsigned int asked(size_t end, long request, size_t scratch) noexcept nogil
 cdef bint spine_writable(size_t end) noexcept nogil
 cdef void lock_in(size_t end) noexcept nogil
 cdef void lock_out(size_t end) noexcept nogil

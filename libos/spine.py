@@ -43,13 +43,21 @@ def lost(end):
     return raw.polled(fd_of(end), 0) != 0
 
 
-def failed(end, scratch):
-    """Whether the spine was reset and has nothing left to read; the error stays there. `scratch`: room for a word."""
-    if not raw.polled(fd_of(end), 0) & calls.POLLERR:
-        return False
+def stops(end, scratch):
+    """Whether a receive that has some bytes ends here: urgent data is next (tcp(7)), or the spine was reset and has
+    nothing left to read; the error stays there. `scratch`: room for a word.
+    """
+    news = raw.polled(fd_of(end), calls.POLLPRI)
+    if news & calls.POLLPRI and asked(end, calls.SIOCATMARK, scratch):
+        return True
+    return news & calls.POLLERR != 0 and asked(end, calls.FIONREAD, scratch) == 0
+
+
+def asked(end, request, scratch):
+    """What an ioctl of the spine writes."""
     raw.store(scratch, 0)
-    raw.syscall(calls.SYS_ioctl, fd_of(end), calls.FIONREAD, scratch, 0, 0, 0)
-    return raw.load32(scratch) == 0
+    raw.syscall(calls.SYS_ioctl, fd_of(end), request, scratch, 0, 0, 0)
+    return raw.load32(scratch)
 
 
 def spine_writable(end):

@@ -143,11 +143,12 @@ int child = fork();
 if (!child) {
     fd = socket(AF_INET, SOCK_STREAM, 0);
     connect(fd, &a, len);
-    while (recv(fd, b, 1, 0) == 1) send(fd, b, 1, 0);
+    for (int i = 0; i < 100; i++) if (recv(fd, b, 1, 0) == 1) send(fd, b, 1, 0);
+    %s;
 }
 fd = accept(l, 0, 0);
 for (int i = 0; i < 100; i++) if (send(fd, b, 1, 0) != 1 || recv(fd, b, 1, 0) != 1) return 1;
-kill(child, SIGKILL); waitpid(child, 0, 0);
+waitpid(child, 0, 0);
 if (%d) while ((r = recv(fd, b, 1, MSG_DONTWAIT)) < 0 && errno == EAGAIN && empty < 1000) empty++;
 while (send(fd, b, 1000, MSG_DONTWAIT | MSG_NOSIGNAL) == 1000 && taken < 10000) taken++;
 printf("%%d %%d\\n", empty, taken);
@@ -158,11 +159,18 @@ return 0;
 @pytest.mark.parametrize("looks", [0, 1])
 def test_a_peer_that_was_killed(tmp_path, looks):
     """It has told nobody; the spine is asked at every 64th look into an empty ring, or when the ring is full."""
-    assert run(tmp_path, KILLED % looks, False) == (0, "0 1\n")
-    status, text = run(tmp_path, KILLED % looks, True, "auto")
+    body = KILLED % ("raise(SIGKILL)", looks)
+    assert run(tmp_path, body, False) == (0, "0 1\n")
+    status, text = run(tmp_path, body, True, "auto")
     empty, taken = map(int, text.split())
     assert status == 0 and empty < 64 and taken < 6000
     assert empty if looks else taken > 1, "the difference is gone"
+
+
+@pytest.mark.parametrize("way", ["_exit(0)", "exit(0)", "close(fd); pause()"])
+def test_a_peer_that_ends_by_itself(tmp_path, way):
+    body = (KILLED % (way, 1)).replace("waitpid(child, 0, 0)", "usleep(100000); kill(child, SIGKILL)")
+    assert run(tmp_path, body, True, "auto") == run(tmp_path, body, False) == (0, "0 1\n")
 
 
 def test_every_row_names_a_test_that_exists():
