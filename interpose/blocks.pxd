@@ -20,6 +20,8 @@ cdef extern from * nogil:
         CATFLAP_B_TOP = 128,
         CATFLAP_B_READY = 256,
         CATFLAP_B_BUCKETS = 8448,
+        CATFLAP_B_SPARE = 16640,
+        CATFLAP_B_REPLAYS = 16648,
         CATFLAP_B_FIRST = 16896,
         CATFLAP_B_END = 0,
         CATFLAP_B_FD = 8,
@@ -56,6 +58,8 @@ cdef extern from * nogil:
     int TOP "CATFLAP_B_TOP"
     int READY "CATFLAP_B_READY"
     int BUCKETS "CATFLAP_B_BUCKETS"
+    int SPARE "CATFLAP_B_SPARE"
+    int REPLAYS "CATFLAP_B_REPLAYS"
     int FIRST "CATFLAP_B_FIRST"
     int END "CATFLAP_B_END"
     int FD "CATFLAP_B_FD"

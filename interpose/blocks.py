@@ -5,7 +5,8 @@ that wait for it in the kernel, the bell armed for all of it, whether every entr
 entries, where the next scan begins, spins in vain, the descriptor, whether another set or poll(2) waits for it as a
 descriptor, looks at the kernel in a row that found nothing, when the last was, whether a connection is ending, how
 many numbers the set has; then one bit for each entry that has to be looked at (TOP over READY), the entries by what
-the program recognises them by, the entries.
+the program recognises them by, the next block without a set, whether bytes that a reader has given back wait for room
+in the kernel, the entries.
 """
 
 COUNT = 0
@@ -27,6 +28,8 @@ NUMBERS = 120
 TOP = 128
 READY = 256
 BUCKETS = 8448
+SPARE = 16640
+REPLAYS = 16648
 FIRST = 16896
 
 # an entry: the end, the number it was added under, what is wanted, the program's data, what was reported last, the

@@ -27,7 +27,7 @@ def control_locked(ep, op, fd, end, event):
     if not block and op == linux.EPOLL_CTL_ADD and end and ep < blocks.EPS:
         block = sets.HERE.spare
         if block:
-            sets.HERE.spare = raw.load(block + blocks.TURN)
+            sets.HERE.spare = raw.load(block + blocks.SPARE)
         else:
             block = wakers.reserve(blocks.FIRST + blocks.ENTRIES * blocks.SIZE)
         raw.store(block + blocks.EP, ep)
@@ -268,7 +268,7 @@ def forget_set(ep):
     raw.store(block + blocks.LINEAR, 0)
     raw.store(block + blocks.NESTED, 0)
     rings.unlock(block + blocks.LOCK)
-    raw.store(block + blocks.TURN, sets.HERE.spare)  # never given back: somebody may still be looking at it
+    raw.store(block + blocks.SPARE, sets.HERE.spare)  # never given back: somebody may still be looking at it
     sets.HERE.spare = block
     rings.unlock(sets.HERE.lock_at)
 

@@ -13,6 +13,8 @@ cdef Sets HERE
 
 cdef bint spinning_pays(long long now) noexcept nogil
 @cython.locals(ep="unsigned long long", block=size_t)
+cdef void forking(bint done) noexcept nogil
+@cython.locals(ep="unsigned long long", block=size_t)
 cpdef void forked() noexcept nogil
 @cython.locals(other=size_t)
 cdef bint drained(size_t pair) noexcept nogil

@@ -56,8 +56,26 @@ def spinning_pays(now):
     return HERE.crowded < 2 and HERE.spin > 0
 
 
+def forking(done):
+    """Around a fork the forking thread has all locks: a child could wait for ever for one that another thread held."""
+    if not done:
+        rings.lock(HERE.lock_at)
+    ep = 0
+    while ep < HERE.top:
+        block = raw.load(HERE.table + ep * 8)
+        if block and raw.load(block + blocks.EP) == ep:  # once, however many numbers it has
+            if done:
+                rings.unlock(block + blocks.LOCK)
+            else:
+                rings.lock(block + blocks.LOCK)
+        ep += 1
+    if done:
+        rings.unlock(HERE.lock_at)
+
+
 def forked():
     """In a child: the parent goes on draining the pairs it had; what we have of those is looked at at every scan."""
+    forking(True)
     HERE.pairs = 0
     ep = 0
     while ep < HERE.top:
