@@ -1,7 +1,7 @@
 cimport cython
 from interpose cimport abi, description, interest, linux, sets, watching
 from interpose.stream cimport Stream
-from libos cimport calls, endpoint, layout, raw, rings
+from libos cimport calls, endpoint, layout, raw, rings, spine
 from libos.loop_queue cimport LoopQueue
 from libos.runtime cimport instrument
 

@@ -10,7 +10,7 @@ from os import close, dup
 
 from interpose import abi, description, interest, linux, sets, watching
 from interpose.stream import Stream
-from libos import calls, endpoint, layout, raw
+from libos import calls, endpoint, layout, raw, spine
 from libos.memory_file import high
 from libos.runtime import instrument
 
@@ -176,8 +176,8 @@ class LoopStream(Stream):
             left = watching.MILLISECOND
         raw.store(self.end + layout.SLEEPS, raw.load(self.end + layout.SLEEPS) + 1)
         if raw.load(qt) == 0:  # who closes the last number meanwhile leaves the connection to us
-            raw.fetch_add(self.end + layout.SLEEPERS, 1)
-            raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP, self.end + layout.SLEEPERS))
+            raw.fetch_add(spine.sleepers_at(self.end), 1)
+            raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP, spine.sleepers_at(self.end)))
         raw.store(qt + layout.W_FD, self.queue.fd)
         events = linux.POLLIN | linux.POLLRDHUP if mask == 1 else linux.POLLRDHUP
         if mask == 2 and raw.load(self.end + layout.OUT_STATE) != layout.RING:
@@ -189,7 +189,7 @@ class LoopStream(Stream):
         """As Description's; a call that sleeps on the connection keeps it alive, as the kernel does (close(2),
         notes).
         """
-        if self.numbers == {number} and raw.load(self.end + layout.SLEEPERS):
+        if self.numbers == {number} and raw.load(spine.sleepers_at(self.end)):
             try:
                 self.queue.move(high(dup(number)))
                 self.orphaned = True
@@ -206,7 +206,7 @@ class LoopStream(Stream):
 
     def slept(self):
         """A call that slept on a number that is not ours any more is over."""
-        if self.orphaned and not raw.load(self.end + layout.SLEEPERS):
+        if self.orphaned and not raw.load(spine.sleepers_at(self.end)):
             self.orphaned = False
             description.PROCESS.libos.release(self.queue)
             close(self.queue.fd)

@@ -46,7 +46,6 @@ cdef extern from * nogil:
         CATFLAP_L_FULL_HEAD = 352,
         CATFLAP_L_OWNER = 360,
         CATFLAP_L_LEFT = 368,
-        CATFLAP_L_SLEEPERS = 376,
         CATFLAP_L_PIDS = 384,
         CATFLAP_L_RECORD = 448,
         CATFLAP_L_NOTES = 4096,
@@ -137,7 +136,6 @@ cdef extern from * nogil:
     int FULL_HEAD "CATFLAP_L_FULL_HEAD"
     int OWNER "CATFLAP_L_OWNER"
     int LEFT "CATFLAP_L_LEFT"
-    int SLEEPERS "CATFLAP_L_SLEEPERS"
     int PIDS "CATFLAP_L_PIDS"
     int RECORD "CATFLAP_L_RECORD"
     int NOTES "CATFLAP_L_NOTES"

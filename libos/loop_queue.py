@@ -21,6 +21,7 @@ class LoopQueue(KernelQueue):
         self.on_free = None
         self.attended = False
         spine.set_fd(end, fd)
+        spine.nobody_sleeps(end)
 
     def move(self, fd):
         self.fd = fd

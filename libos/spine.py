@@ -11,6 +11,15 @@ def fd_at(end):
     return end - place + layout.PRIVATE + (place - layout.FIRST) // layout.RECORD * 8
 
 
+def sleepers_at(end):
+    """Where this process counts its calls that sleep on an end."""
+    return fd_at(end) + layout.ENDS * 8
+
+
+def nobody_sleeps(end):
+    raw.store(sleepers_at(end), 0)
+
+
 def fd_of(end):
     return raw.load(fd_at(end))
 
