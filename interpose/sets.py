@@ -156,5 +156,17 @@ def drain_pair(pair, area):
                 mark_all(end)
 
 
+def distrust(bell):
+    """Another bell has taken a place of this one: the sets for which it was armed arm it again."""
+    rings.lock(HERE.lock_at)
+    ep = 0
+    while ep < HERE.top:
+        block = raw.load(HERE.table + ep * 8)
+        if block and raw.load(block + blocks.ARMED) == bell:
+            raw.store(block + blocks.ARMED, 0)
+        ep += 1
+    rings.unlock(HERE.lock_at)
+
+
 def block_of(ep):
     return raw.load(HERE.table + ep * 8) if ep < blocks.EPS else 0

@@ -5,7 +5,7 @@ are not, spins while that pays, and sleeps on the kernel's set together with its
 """
 
 from interpose import abi, blocks, description, interest, linux, scanning, sets
-from libos import endpoint, layout, raw
+from libos import endpoint, layout, raw, rings
 
 COMPILED = __file__.endswith(".so")
 MILLISECOND = 1000000
@@ -33,7 +33,9 @@ def awake(w):
 
 
 def asleep(bell):
+    """Peers are to ring, and who takes a place of this bell has to see that its thread sleeps (rings.py, arm)."""
     raw.store(description.PROCESS.bells + bell * 64, 1)
+    raw.fence()
 
 
 def rest(w, left, deadline):
@@ -118,6 +120,9 @@ def sleep(block, events, n, w, deadline):
     bell = raw.load(w + layout.W_BELL)
     if 0 < bell < 64:
         asleep(bell)
+        if raw.load(description.PROCESS.bells + bell * 64 + rings.ROBBED):
+            raw.store(description.PROCESS.bells + bell * 64 + rings.ROBBED, 0)
+            sets.distrust(bell)
         if raw.load(block + blocks.ARMED) != bell or raw.load(block + blocks.LINEAR):
             if not interest.arm_all(block, bell):
                 left = MILLISECOND  # another thread has a place: look again soon
