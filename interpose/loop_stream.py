@@ -86,6 +86,7 @@ class LoopStream(Stream):
             if r != -linux.EAGAIN:
                 return self.shown(address, done) if done else r
             if flags & linux.MSG_DONTWAIT or not self.blocks():
+                endpoint.settle(self.end)  # what it waits for may be the answer to what a reader has given back
                 return self.shown(address, done) if done else r
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
@@ -160,7 +161,6 @@ class LoopStream(Stream):
             left = deadline - raw.now()
             if left <= 0:
                 return -linux.EAGAIN
-        endpoint.settle(self.end)
         if mask == 2:
             endpoint.stretch(self.end)
         bell = raw.load(qt + layout.W_BELL)
@@ -169,11 +169,14 @@ class LoopStream(Stream):
             if not interest.arm(self.end, bell, mask):
                 left = watching.MILLISECOND
             raw.fence()
-            if endpoint.ready(self.end, mask):
-                watching.awake(qt)
-                return 0
         elif bell:
             left = watching.MILLISECOND
+        # behind the arming: a reader who leaves rings who is armed then
+        if not endpoint.settle(self.end):
+            left = watching.MILLISECOND
+        if 0 < bell < 64 and endpoint.ready(self.end, mask):
+            watching.awake(qt)
+            return 0
         raw.store(self.end + layout.SLEEPS, raw.load(self.end + layout.SLEEPS) + 1)
         if raw.load(qt) == 0:  # who closes the last number meanwhile leaves the connection to us
             raw.fetch_add(spine.sleepers_at(self.end), 1)
@@ -241,6 +244,7 @@ class LoopStream(Stream):
                 raw.store(qt + layout.W_DONE, done)
                 continue
             if r != -linux.EAGAIN or flags & linux.MSG_DONTWAIT or not self.blocks():
+                endpoint.settle(self.end)
                 return self.observed(message, done) if done else r
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):

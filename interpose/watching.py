@@ -60,6 +60,7 @@ def wait(ep, events, n, w):
         return plain(block + blocks.PLAIN if block else sets.HERE.lock_at + 256, w)
     awake(w)
     raw.store(block + blocks.ENDING, 0)
+    raw.store(block + blocks.REPLAYS, 0)
     found = scanning.scan(block, events, n)
     if found and (found == n or quiet(block)):
         return found
@@ -133,6 +134,8 @@ def sleep(block, events, n, w, deadline):
             return found
     elif bell:
         left = MILLISECOND
+    if raw.load(block + blocks.REPLAYS):
+        left = MILLISECOND  # the kernel is slow to take what a reader has given back
     return rest(w, left, deadline)
 
 
@@ -209,13 +212,15 @@ def arm_polled(fds, handles, n, bell):
     while i < n:
         end = raw.load(handles + i * 8)
         if end and raw.load(end + layout.IN):
-            endpoint.settle(end)
             if not interest.arm(end, bell, 1):
                 alone = False
             if events_of(fds, i) & linux.POLLOUT:
                 endpoint.stretch(end)
                 if not interest.arm(end, bell, 2):
                     alone = False
+            # behind the arming: a reader who leaves rings who is armed then
+            if not endpoint.settle(end):
+                alone = False
         i += 1
     return alone
 
@@ -248,6 +253,8 @@ def poll_once(fds, handles, copy, n):
     while i < n:
         events = events_of(fds, i)
         end = raw.load(handles + i * 8)
+        if end:
+            endpoint.settle(end)
         if end and raw.load(end + layout.OUT_STATE) == layout.RING:
             if events & (linux.POLLOUT | linux.POLLWRNORM):
                 events |= linux.POLLRDHUP  # who says goodbye reads no ring
