@@ -3,6 +3,7 @@ cdef extern from "<sys/syscall.h>" nogil:
 
 cdef extern from "<sys/socket.h>" nogil:
     int DONTWAIT "MSG_DONTWAIT"
+    int POLLIN "0x1"
     int POLLOUT "0x4"
     int POLLRDHUP "0x2000"
     int NOSIGNAL "MSG_NOSIGNAL"

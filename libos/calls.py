@@ -3,6 +3,7 @@
 from errno import EAGAIN, ECONNREFUSED, EFAULT  # noqa: F401
 from errno import EOPNOTSUPP as UNSUPPORTED  # noqa: F401
 
+POLLIN = 0x1
 POLLOUT = 0x4
 POLLRDHUP = 0x2000
 NOSIGNAL = 0x4000

@@ -10,6 +10,8 @@ cpdef void set_fd(size_t end, unsigned long long fd) noexcept nogil
 cdef long long kernel_pop(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 cdef long long kernel_push(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 cdef bint hung_up(size_t end) noexcept nogil
+cdef bint spine_readable(size_t end) noexcept nogil
+cdef bint gone(size_t end) noexcept nogil
 cdef bint spine_writable(size_t end) noexcept nogil
 cdef void lock_in(size_t end) noexcept nogil
 cdef void lock_out(size_t end) noexcept nogil

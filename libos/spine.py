@@ -42,6 +42,21 @@ def hung_up(end):
     return raw.polled(fd_of(end), calls.POLLRDHUP) != 0
 
 
+def spine_readable(end):
+    """Whether the kernel has something to say about what comes in: bytes, the end or an error. Consumes nothing.
+
+    poll(2) keeps silent about fewer bytes than SO_RCVLOWAT, which a receive that does not wait would bring.
+    """
+    if raw.polled(fd_of(end), calls.POLLIN):
+        return True
+    return raw.load(end + layout.LOWAT) != 0 and kernel_pop(end, end + layout.SCRATCH, 1, calls.PEEK) > 0
+
+
+def gone(end):
+    """Whether the connection is at its end in both directions; an error remains for the program to hear."""
+    return raw.polled(fd_of(end), 0) != 0
+
+
 def spine_writable(end):
     """Whether the kernel would take bytes now (poll(2), POLLOUT)."""
     return raw.polled(fd_of(end), calls.POLLOUT) != 0
