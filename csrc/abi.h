@@ -84,6 +84,7 @@ struct catflap_ops {
     int64_t (*pending)(void *d, int outward);
     int64_t (*woke)(uint64_t qtoken, int op, uintptr_t data, int64_t result);
     int64_t (*dropped)(uint64_t qtoken);
+    int64_t (*forking)(int done);
     int64_t (*probe)(void *d, int64_t x);
     /* from here on the GIL is taken */
     int64_t (*adopt)(int fd, int domain, int type);

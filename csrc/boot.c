@@ -297,6 +297,10 @@ void before_fork_trap(void)
     }
     if (t->forking == 1 && !t->guard && !t->outsider && atomic_load(&host_state) == STATE_UP && slow_call(t, (void *)fork_before_slow, 0, 0, 0, 0, 0))
         t->forking |= 1 << 16; /* the GIL is ours */
+    if ((t->forking & 0xffff) == 1 && !t->guard && ops.sets && atomic_load(&host_state) == STATE_UP) {
+        HOT(t, forking, 0, 0, 0, 0, 0);
+        t->forking |= 1 << 17; /* and so are the locks of the sets */
+    }
 }
 
 static int64_t fork_after_slow(int64_t child)
@@ -317,6 +321,11 @@ void after_fork_trap(bool child)
     if (child && (t->forking & 0xffff) == 1) {
         boot_pid = (int)syscall(SYS_getpid);
         thread_forked();
+    }
+    if ((t->forking & 0xffff) == 1 && t->forking >> 17) {
+        if (!child) /* the child's Python lets go of its own */
+            HOT(t, forking, 1, 0, 0, 0, 0);
+        t->forking &= ~(1 << 17);
     }
     if ((t->forking & 0xffff) == 1 && t->forking >> 16) {
         t->forking &= 0xffff;

@@ -218,6 +218,7 @@ static inline int64_t result(int64_t r)
 #define HOT_leave(a, b, c, d, e) ops.leave((void *)(a))
 #define HOT_ended(a, b, c, d, e) ops.ended((void *)(a))
 #define HOT_pending(a, b, c, d, e) ops.pending((void *)(a), (int)(b))
+#define HOT_forking(a, b, c, d, e) ops.forking((int)(a))
 #define HOT_woke(a, b, c, d, e) ops.woke((uint64_t)(a), (int)(b), (uintptr_t)(c), (int64_t)(d))
 #define HOT_dropped(a, b, c, d, e) ops.dropped((uint64_t)(a))
 #define SLOW(t, op, a, b, c, d, e)                                                                                     \

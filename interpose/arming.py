@@ -18,6 +18,7 @@ def watched(block, end):
         bell = raw.load(block + blocks.ARMED)
         if not (arm_for(end, bell, 1, block) and arm_for(end, bell, 2, block)):
             raw.store(block + blocks.ARMED, 0)
+            rings.ring_own(end, bell)  # another thread sleeps on this connection: ours has to look now and then
 
 
 def hope(end, begun):

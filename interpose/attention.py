@@ -17,7 +17,8 @@ def attend(d):
         return
     d.queue.attended = True
     try:
-        attend_alone(d)
+        with description.process().libos.steps:
+            attend_alone(d)
     finally:
         d.queue.attended = False
 

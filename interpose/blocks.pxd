@@ -18,6 +18,8 @@ cdef extern from * nogil:
         CATFLAP_B_ENDING = 112,
         CATFLAP_B_NUMBERS = 120,
         CATFLAP_B_SHARED = 128,
+        CATFLAP_B_SPARE = 136,
+        CATFLAP_B_REPLAYS = 144,
         CATFLAP_B_TOP = 192,
         CATFLAP_B_READY = 320,
         CATFLAP_B_BUCKETS = 8512,
@@ -58,6 +60,8 @@ cdef extern from * nogil:
     int ENDING "CATFLAP_B_ENDING"
     int NUMBERS "CATFLAP_B_NUMBERS"
     int SHARED "CATFLAP_B_SHARED"
+    int SPARE "CATFLAP_B_SPARE"
+    int REPLAYS "CATFLAP_B_REPLAYS"
     int TOP "CATFLAP_B_TOP"
     int READY "CATFLAP_B_READY"
     int BUCKETS "CATFLAP_B_BUCKETS"

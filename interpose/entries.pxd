@@ -1,6 +1,6 @@
 from interpose cimport abi, description, linux
 from interpose.description cimport Description
-from interpose cimport interest, readiness, watching
+from interpose cimport interest, readiness, sets, watching
 from libos cimport raw
 
 cdef long long recv(Description d, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
@@ -15,6 +15,7 @@ cdef long long begin_ready_poll(size_t fds, size_t handles, size_t copy, unsigne
 cdef long long handle(Description d) noexcept nogil
 cdef long long end_wait(unsigned long long qtoken, int op, size_t data, long long result) noexcept nogil
 cdef long long drop_wait(unsigned long long qtoken) noexcept nogil
+cdef long long forking(int done) noexcept nogil
 cdef long long probe(Description d, long long x) noexcept nogil
 cdef long long adopt(int fd, int domain, int kind) noexcept with gil
 cdef long long attend(Description d) noexcept with gil

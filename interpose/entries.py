@@ -4,7 +4,7 @@
 addresses; interpreted, the host calls the same functions through cffi. No exception leaves here.
 """
 
-from interpose import abi, description, interest, linux, readiness, watching
+from interpose import abi, description, interest, linux, readiness, sets, watching
 from interpose.datagram import Datagram
 from interpose.listener import Listener
 from interpose.stream import Stream
@@ -60,6 +60,14 @@ def end_wait(qtoken, op, data, result):
 
 def drop_wait(qtoken):
     return readiness.dropped(qtoken)
+
+
+def forking(done):
+    """This process is about to fork, or has: no other thread may hold a lock that the child would have to wait for."""
+    if not done:
+        interest.show_all_sets()
+    sets.forking(done)
+    return 0
 
 
 def probe(d, x):
@@ -276,6 +284,7 @@ def native():
         "handle": raw.address_of(handle),
         "woke": raw.address_of(end_wait),
         "dropped": raw.address_of(drop_wait),
+        "forking": raw.address_of(forking),
         "probe": raw.address_of(probe),
         "adopt": raw.address_of(adopt),
         "attend": raw.address_of(attend),
@@ -317,6 +326,7 @@ def interpreted():
         "handle": (handle, True),
         "woke": (end_wait, False),
         "dropped": (drop_wait, False),
+        "forking": (forking, False),
         "probe": (probe, True),
         "adopt": (adopt, False),
         "attend": (attend, True),

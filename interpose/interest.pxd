@@ -18,7 +18,7 @@ cpdef void show_hidden(size_t end, long long fd) noexcept nogil
 @cython.locals(i="unsigned long long", entry=size_t)
 cdef void show_all(size_t block) noexcept nogil
 @cython.locals(ep="unsigned long long")
-cpdef void forking() noexcept nogil
+cpdef void show_all_sets() noexcept nogil
 cdef unsigned long long asked_of(size_t end, unsigned long long wanted) noexcept nogil
 @cython.locals(bell="unsigned long long")
 cdef void tell_waiters(size_t block, size_t end) noexcept nogil

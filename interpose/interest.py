@@ -28,7 +28,7 @@ def control_locked(ep, op, fd, end, event):
     if not block and op == linux.EPOLL_CTL_ADD and end and ep < blocks.EPS:
         block = sets.HERE.spare
         if block:
-            sets.HERE.spare = raw.load(block + blocks.TURN)
+            sets.HERE.spare = raw.load(block + blocks.SPARE)
         else:
             block = wakers.reserve(blocks.FIRST + blocks.ENTRIES * blocks.SIZE)
         raw.store(block + blocks.EP, ep)
@@ -138,7 +138,7 @@ def show_all(block):
         i += 1
 
 
-def forking():
+def show_all_sets():
     """A child shares the kernel's sets, but not what we know of them."""
     rings.lock(sets.HERE.lock_at)
     ep = 0
@@ -337,7 +337,7 @@ def forget_set(ep):
     raw.store(block + blocks.NESTED, 0)
     raw.store(block + blocks.SHARED, 0)
     rings.unlock(block + blocks.LOCK)
-    raw.store(block + blocks.TURN, sets.HERE.spare)  # never given back: somebody may still be looking at it
+    raw.store(block + blocks.SPARE, sets.HERE.spare)  # never given back: somebody may still be looking at it
     sets.HERE.spare = block
     rings.unlock(sets.HERE.lock_at)
 

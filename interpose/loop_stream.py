@@ -94,6 +94,7 @@ class LoopStream(Stream):
             if r != -linux.EAGAIN:
                 return self.shown(address, done) if done else r
             if flags & linux.MSG_DONTWAIT or not self.blocks():
+                endpoint.settle(self.end)  # what it waits for may be the answer to what a reader has given back
                 return self.shown(address, done) if done else r
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
@@ -178,7 +179,6 @@ class LoopStream(Stream):
             left = deadline - raw.now()
             if left <= 0:
                 return -linux.EAGAIN
-        endpoint.settle(self.end)
         if mask == 2:
             endpoint.stretch(self.end)
         bell = raw.load(qt + layout.W_BELL)
@@ -187,15 +187,18 @@ class LoopStream(Stream):
             if not arming.arm(self.end, bell, mask):
                 left = watching.MILLISECOND
             raw.fence()
-            if endpoint.ready(self.end, mask):
-                watching.awake(qt)
-                return 0
         elif bell:
             left = watching.MILLISECOND
+        # behind the arming: a reader who leaves rings who is armed then
+        if not endpoint.settle(self.end):
+            left = watching.MILLISECOND
+        if 0 < bell < 64 and endpoint.ready(self.end, mask):
+            watching.awake(qt)
+            return 0
         raw.store(self.end + layout.SLEEPS, raw.load(self.end + layout.SLEEPS) + 1)
         if raw.load(qt) == 0:  # who closes the last number meanwhile leaves the connection to us
-            raw.fetch_add(self.end + layout.SLEEPERS, 1)
-            raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP, self.end + layout.SLEEPERS))
+            raw.fetch_add(spine.sleepers_at(self.end), 1)
+            raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP, spine.sleepers_at(self.end)))
         raw.store(qt + layout.W_FD, self.queue.fd)
         events = linux.POLLIN | linux.POLLRDHUP if mask == 1 else linux.POLLRDHUP
         if mask == 2 and raw.load(self.end + layout.OUT_STATE) != layout.RING:
@@ -211,7 +214,7 @@ class LoopStream(Stream):
             interest.forget_end(self.end)
         else:
             interest.show_hidden(self.end, number)
-        if self.numbers == {number} and raw.load(self.end + layout.SLEEPERS):
+        if self.numbers == {number} and raw.load(spine.sleepers_at(self.end)):
             try:
                 self.queue.move(high(dup(number)))
                 self.orphaned = True
@@ -228,7 +231,7 @@ class LoopStream(Stream):
 
     def slept(self):
         """A call that slept on a number that is not ours any more is over."""
-        if self.orphaned and not raw.load(self.end + layout.SLEEPERS):
+        if self.orphaned and not raw.load(spine.sleepers_at(self.end)):
             self.orphaned = False
             description.PROCESS.libos.release(self.queue)
             close(self.queue.fd)
@@ -292,6 +295,7 @@ class LoopStream(Stream):
                 raw.store(qt + layout.W_DONE, done)
                 continue
             if r != -linux.EAGAIN or flags & linux.MSG_DONTWAIT or not self.blocks():
+                endpoint.settle(self.end)
                 return self.observed(message, done) if done else r
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):

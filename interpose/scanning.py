@@ -65,7 +65,11 @@ def scan_word(block, word, events, n, found):
 
 
 def between(end):
-    """The ring has bytes that come after some which the kernel still has: nobody will tell us when those are read."""
+    """Nobody will tell us when it goes on: the ring has bytes that come after some which the kernel still has, or bytes
+    that a reader has given back wait for room in the kernel.
+    """
+    if raw.load(end + layout.OUT_STATE) == layout.REPLAYING:
+        return True
     return raw.load(end + layout.IN_STATE) == layout.AGREED and rings.inbound(end) != 0
 
 
@@ -87,7 +91,7 @@ def have_now(block, entry):
         if raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.ENDED:
             raw.store(block + blocks.ENDING, 1)  # what follows the ring only the kernel can tell
         if not endpoint.settle(end):
-            return 0
+            raw.store(block + blocks.REPLAYS, 1)
     masks(block, entry, end, wanted)
     if not endpoint.upgraded(end):
         return 0

@@ -13,6 +13,8 @@ cdef Sets HERE
 
 cdef bint spinning_pays(long long now) noexcept nogil
 @cython.locals(ep="unsigned long long", block=size_t)
+cdef void forking(bint done) noexcept nogil
+@cython.locals(ep="unsigned long long", block=size_t)
 cpdef void forked() noexcept nogil
 @cython.locals(other=size_t)
 cdef bint drained(size_t pair) noexcept nogil
@@ -27,4 +29,6 @@ cdef void mark_all(size_t end) noexcept nogil
 cdef void drain() noexcept nogil
 @cython.locals(summary="unsigned long long", i="unsigned long long", soiled="unsigned long long", end=size_t)
 cdef void drain_pair(size_t pair, size_t area) noexcept nogil
+@cython.locals(ep="unsigned long long", block=size_t)
+cdef void distrust(unsigned long long bell) noexcept nogil
 cdef size_t block_of(unsigned long long ep) noexcept nogil

@@ -39,15 +39,13 @@ def here():
     return HERE
 
 
-def begin(libos, spin, forking):
-    """Watch a libOS whose data the kernel can't see; `spin` is how many ns a thread looks at it before it sleeps,
-    `forking` is called before every fork.
-    """
+def begin(libos, spin):
+    """Watch a libOS whose data the kernel can't see; `spin` is how many ns a thread looks at it before it sleeps."""
     HERE.spin = spin
     HERE.cores = posix.cpu_count() or 1
     HERE.arena = libos.family.arena
     libos.family.on_pair = pair_came
-    libos.survive_forks(forking, forked)
+    libos.survive_forks(forked)
 
 
 def spinning_pays(now):
@@ -58,8 +56,26 @@ def spinning_pays(now):
     return HERE.crowded < 2 and HERE.spin > 0
 
 
+def forking(done):
+    """Around a fork the forking thread has all locks: a child could wait for ever for one that another thread held."""
+    if not done:
+        rings.lock(HERE.lock_at)
+    ep = 0
+    while ep < HERE.top:
+        block = raw.load(HERE.table + ep * 8)
+        if block and raw.load(block + blocks.EP) == ep:  # once, however many numbers it has
+            if done:
+                rings.unlock(block + blocks.LOCK)
+            else:
+                rings.lock(block + blocks.LOCK)
+        ep += 1
+    if done:
+        rings.unlock(HERE.lock_at)
+
+
 def forked():
     """In a child: the parent goes on draining the pairs it had; what we have of those is looked at at every scan."""
+    forking(True)
     HERE.pairs = 0
     ep = 0
     while ep < HERE.top:
@@ -138,6 +154,18 @@ def drain_pair(pair, area):
             soiled &= soiled - 1
             if end:
                 mark_all(end)
+
+
+def distrust(bell):
+    """Another bell has taken a place of this one: the sets for which it was armed arm it again."""
+    rings.lock(HERE.lock_at)
+    ep = 0
+    while ep < HERE.top:
+        block = raw.load(HERE.table + ep * 8)
+        if block and raw.load(block + blocks.ARMED) == bell:
+            raw.store(block + blocks.ARMED, 0)
+        ep += 1
+    rings.unlock(HERE.lock_at)
 
 
 def block_of(ep):

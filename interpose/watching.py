@@ -5,7 +5,7 @@ are not, spins while that pays, and sleeps on the kernel's set together with its
 """
 
 from interpose import abi, arming, blocks, description, linux, scanning, sets
-from libos import endpoint, layout, raw
+from libos import endpoint, layout, raw, rings
 
 COMPILED = __file__.endswith(".so")
 MILLISECOND = 1000000
@@ -33,7 +33,9 @@ def awake(w):
 
 
 def asleep(bell):
+    """Peers are to ring, and who takes a place of this bell has to see that its thread sleeps (rings.py, arm)."""
     raw.store(description.PROCESS.bells + bell * 64, 1)
+    raw.fence()
 
 
 def rest(w, left, deadline):
@@ -58,6 +60,7 @@ def wait(ep, events, n, w):
         return plain(block + blocks.PLAIN if block else sets.HERE.lock_at + 256, w)
     awake(w)
     raw.store(block + blocks.ENDING, 0)
+    raw.store(block + blocks.REPLAYS, 0)
     found = scanning.scan(block, events, n)
     if found and (found == n or quiet(block)):
         return found
@@ -119,6 +122,9 @@ def sleep(block, events, n, w, deadline):
     bell = raw.load(w + layout.W_BELL)
     if 0 < bell < 64:
         asleep(bell)
+        if raw.load(description.PROCESS.bells + bell * 64 + rings.ROBBED):
+            raw.store(description.PROCESS.bells + bell * 64 + rings.ROBBED, 0)
+            sets.distrust(bell)
         if raw.load(block + blocks.ARMED) != bell or raw.load(block + blocks.LINEAR):
             if not arming.arm_all(block, bell):
                 left = MILLISECOND  # another thread has a place: look again soon
@@ -129,6 +135,8 @@ def sleep(block, events, n, w, deadline):
             return found
     elif bell:
         left = MILLISECOND
+    if raw.load(block + blocks.REPLAYS):
+        left = MILLISECOND  # the kernel is slow to take what a reader has given back
     return rest(w, left, deadline)
 
 
@@ -205,13 +213,15 @@ def arm_polled(fds, handles, n, bell):
     while i < n:
         end = raw.load(handles + i * 8)
         if end and raw.load(end + layout.IN):
-            endpoint.settle(end)
             if not arming.arm(end, bell, 1):
                 alone = False
             if events_of(fds, i) & linux.POLLOUT:
                 endpoint.stretch(end)
                 if not arming.arm(end, bell, 2):
                     alone = False
+            # behind the arming: a reader who leaves rings who is armed then
+            if not endpoint.settle(end):
+                alone = False
         i += 1
     return alone
 
@@ -244,6 +254,8 @@ def poll_once(fds, handles, copy, n):
     while i < n:
         events = events_of(fds, i)
         end = raw.load(handles + i * 8)
+        if end:
+            endpoint.settle(end)
         if end and raw.load(end + layout.OUT_STATE) == layout.RING:
             if events & (linux.POLLOUT | linux.POLLWRNORM):
                 events |= linux.POLLRDHUP  # who says goodbye reads no ring

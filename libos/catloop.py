@@ -5,10 +5,11 @@ other end is under Catflap too is upgraded: its bytes go through a ring in share
 options, the end of the stream, the death of the peer) stays the kernel's.
 """
 
+from _thread import RLock
 from posix import register_at_fork
 from time import sleep
 
-from libos import endpoint, layout, meeting, raw, rings
+from libos import endpoint, layout, meeting, raw, rings, spine
 from libos.family import Family
 from libos.loop_queue import LoopQueue
 from libos.runtime.memory import Heap
@@ -32,6 +33,9 @@ class Catloop:
         self.family = Family()
         self.next_qd = FIRST_QD
         self.queues = set()
+        self.shares = set()  # queues (by qd) whose records this process has a share in until they are freed
+        self.shared = set()  # queues that a fork under way has counted
+        self.steps = RLock()  # a fork waits for the step of a meeting, which would go on in two processes
 
     def adopt(self, fd, kind):
         self.family.note(fd, 0)
@@ -44,6 +48,7 @@ class Catloop:
         queue = LoopQueue(qd, fd, end, self.worth)
         queue.on_free = self.freed
         self.queues.add(queue)
+        self.shares.add(qd)
         return queue
 
     def attend(self, queue, may_agree):
@@ -51,7 +56,7 @@ class Catloop:
         meeting.Refused when it stays on the kernel.
         """
         queue.next_step = NEVER
-        if raw.load(queue.end + layout.LEFT):
+        if raw.load(queue.end + layout.LEFT) or raw.load(queue.end + layout.USERS) > 1:
             return
         if queue.meeting is None:
             queue.meeting = meeting.Meeting(self.family, queue.end, queue.accepting)
@@ -84,33 +89,45 @@ class Catloop:
                 meeting.reset_at_close(queue.fd)
 
     def freed(self, queue):
-        """Nobody can be inside the queue any more."""
-        self.family.give_back(queue.end)
+        """Nobody can be inside the queue any more. What was closed before a fork is the parent's to give back."""
+        if queue.qd in self.shares:
+            self.shares.discard(queue.qd)
+            self.family.give_back(queue.end)
 
-    def survive_forks(self, forking, forked):
-        """Have every fork leave records and locks in order, in parent and child; `forking` is called in the parent
-        before, `forked` in the child.
-        """
+    def survive_forks(self, forked):
+        """Have every fork leave records and locks in order, in parent and child; `forked` is called in the child."""
         lock = self.family.lock
 
-        def before():
-            forking()
-            self.before_fork()
-
         def in_child():
-            lock.release()
+            counted = in_parent()
             self.family.forked()
+            self.shares = {queue.qd for queue in self.queues}
             for queue in self.queues:
                 self.family.join(queue.end)
+                spine.nobody_sleeps(queue.end)
+            # others of the parent's threads may have run since they were counted
+            for queue in self.queues - counted:
+                raw.fetch_add(queue.end + layout.USERS, 1)
+            for queue in counted - self.queues:
+                raw.fetch_add(queue.end + layout.USERS, (1 << 64) - 1)
             forked()
 
-        register_at_fork(before=before, after_in_parent=lock.release, after_in_child=in_child)
+        def in_parent():
+            lock.release()
+            self.steps.release()
+            counted, self.shared = self.shared, set()
+            return counted
+
+        register_at_fork(before=self.before_fork, after_in_parent=in_parent, after_in_child=in_child)
 
     def before_fork(self):
         """The child will share every record. A meeting is between two processes: those not over yet are called off."""
-        for queue in self.queues:
-            raw.fetch_add(queue.end + layout.USERS, 1)
+        self.steps.acquire()
+        for queue in tuple(self.queues):
             queue.next_step = NEVER
             if queue.meeting is not None:
                 queue.meeting.close()
         self.family.lock.acquire()
+        self.shared = self.queues.copy()
+        for queue in self.shared:
+            raw.fetch_add(queue.end + layout.USERS, 1)

@@ -15,7 +15,7 @@ Results are counts, 0 at the end of the stream, or errors exactly as the kernel 
 from libos import calls, layout, raw, rings, spine
 
 COMPILED = __file__.endswith(".so")
-PATIENCE = 20000000  # ns
+PATIENCE = 200000000  # ns
 KEEPS = 65536  # bytes that the kernel surely takes from a socket whose sends all went elsewhere
 
 
@@ -212,6 +212,8 @@ def replay(end):
         raw.fetch_or(header + layout.H_TAIL, layout.ENDED)
         rings.tell_receiver(end)
     at = raw.load(end + layout.REPLAY)
+    if at < tail and spine.lost(end):
+        at = tail  # the program is to hear why, not this
     r = 0
     while at < tail:
         level = 0

@@ -180,13 +180,16 @@ class Family:
         """(bell, descriptor) for the calling thread; bell 0 when there are no more: that thread looks now and then."""
         self.start_bells()
         me = rings.here().pid
-        for bell in range(1, BELLS):  # children claim in the same page
-            if raw.compare_exchange(self.page + bell * 64 + 8, 0, me):
-                return bell, self.bind_bell(bell).detach()
-        for bell in range(1, BELLS):
-            owner = raw.load(self.page + bell * 64 + 8)
-            if owner != me and raw.ended(owner) and raw.compare_exchange(self.page + bell * 64 + 8, owner, me):
-                return bell, self.bind_bell(bell).detach()
+        for reclaiming in (False, True):
+            for bell in range(1, BELLS):  # children claim in the same page
+                word = self.page + bell * 64 + 8
+                owner = raw.load(word) if reclaiming else 0
+                free = not owner or (owner != me and raw.ended(owner))
+                if free and raw.compare_exchange(word, owner, me):
+                    try:
+                        return bell, self.bind_bell(bell).detach()
+                    except OSError:  # a process that we do not know of has its socket still: it stays taken
+                        pass
         return 0, -1
 
     def free_bell(self, bell):

@@ -46,7 +46,6 @@ cdef extern from * nogil:
         CATFLAP_L_FULL_HEAD = 352,
         CATFLAP_L_OWNER = 360,
         CATFLAP_L_LEFT = 368,
-        CATFLAP_L_SLEEPERS = 376,
         CATFLAP_L_PIDS = 384,
         CATFLAP_L_RECORD = 448,
         CATFLAP_L_KNOWN = 8,
@@ -139,7 +138,6 @@ cdef extern from * nogil:
     int FULL_HEAD "CATFLAP_L_FULL_HEAD"
     int OWNER "CATFLAP_L_OWNER"
     int LEFT "CATFLAP_L_LEFT"
-    int SLEEPERS "CATFLAP_L_SLEEPERS"
     int PIDS "CATFLAP_L_PIDS"
     int RECORD "CATFLAP_L_RECORD"
     int KNOWN "CATFLAP_L_KNOWN"

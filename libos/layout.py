@@ -52,7 +52,6 @@ REPLAY = 344
 FULL_HEAD = 352
 OWNER = 360
 LEFT = 368
-SLEEPERS = 376
 PIDS = 384
 RECORD = 448
 KNOWN = 8  # processes that a record has room for

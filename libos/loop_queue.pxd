@@ -15,5 +15,7 @@ cdef class LoopQueue(KernelQueue):
     cdef long long push_rest(self, size_t message, unsigned long long done, int flags) noexcept nogil
     @cython.locals(r="long long")
     cdef long long pop_rest(self, size_t message, unsigned long long done, int flags) noexcept nogil
+    @cython.locals(r="unsigned long long", there="unsigned long long", part="unsigned long long", ring=size_t, mask="unsigned long long", at="unsigned long long")
+    cdef long long peek_on(self, size_t segment, size_t last, unsigned long long seen, int flags) noexcept nogil
     @cython.locals(segment=size_t, last=size_t, part="unsigned long long", moved="long long", r="long long")
     cdef long long move_rest(self, size_t message, unsigned long long done, int flags, bint inward) noexcept nogil

@@ -21,6 +21,7 @@ class LoopQueue(KernelQueue):
         self.on_free = None
         self.attended = False
         spine.set_fd(end, fd)
+        spine.nobody_sleeps(end)
 
     def move(self, fd):
         self.fd = fd
@@ -84,6 +85,8 @@ class LoopQueue(KernelQueue):
 
     def pop_rest(self, message, done, flags):
         """As pop_message, behind the first `done` bytes of its segments."""
+        if flags & calls.PEEK and raw.load(self.end + layout.IN_STATE) == layout.PLAIN:
+            return KernelQueue.pop_message(self, message, flags)
         r = self.move_rest(message, done, flags, True) if self.length(message) else endpoint.pop(self.end, 0, 0, flags)
         if r >= 0:
             self.bare(message)
@@ -115,11 +118,34 @@ class LoopQueue(KernelQueue):
                 if r < 0:
                     break
                 moved += r
-                if r < part - done or flags & calls.PEEK:
+                if r < part - done:
                     break
                 done = 0
+                if flags & calls.PEEK:
+                    return moved + self.peek_on(segment + 16, last, moved, flags)
             segment += 16
         return moved if moved else r
+
+    def peek_on(self, segment, last, seen, flags):
+        """Look at what is in the ring behind the first `seen` bytes, into the segments up to `last`; how much."""
+        r = 0
+        spine.lock_in(self.end)
+        if raw.load(self.end + layout.IN_STATE) == layout.RING:
+            there = rings.inbound_here(self.end)
+            there = there - seen if there > seen else 0
+            while segment < last and r < there:
+                part = raw.load(segment + 8)
+                if part > there - r:
+                    part = there - r
+                if not flags & calls.TRUNC:
+                    ring = raw.load(self.end + layout.IN_RING)
+                    mask = raw.load(self.end + layout.IN_MASK)
+                    at = raw.load(self.end + layout.HEAD) + seen + r
+                    rings.span(ring, mask, at, raw.load(segment), part, True)
+                r += part
+                segment += 16
+        rings.unlock(self.end + layout.IN_LOCK)
+        return r
 
     def upgraded(self):
         return endpoint.upgraded(self.end)

@@ -11,7 +11,7 @@ import _socket
 import os
 import struct
 
-from libos import diagnostics, layout, raw, spine
+from libos import diagnostics, layout, raw, rings, spine
 from libos.memory_file import high
 from libos.pair import SIZE
 
@@ -169,7 +169,7 @@ def agree(end):
     """Our direction inward may leave the kernel, unless a thread of ours waits in it now. True when that is said."""
     if raw.load(end + layout.IN_STATE) != layout.PLAIN:
         return True
-    if raw.load(end + layout.STRANGERS_IN) or not raw.compare_exchange(end + layout.IN_LOCK, 0, 1):
+    if raw.load(end + layout.STRANGERS_IN) or not raw.compare_exchange(end + layout.IN_LOCK, 0, rings.here().pid):
         return False
     position = raw.kernel_received(spine.fd_of(end))
     if position >= 0:

@@ -94,7 +94,9 @@ class Pair:
         if raw.load(self.block + 64 + slot * 8) == end:
             raw.store(self.block + 64 + slot * 8, 0)
             self.live -= 1
-        if raw.load(header + layout.H_GROWN):
+        # a peer that has still to send once more what we gave back reads it there
+        owed = raw.load(end + layout.LEFT) and not raw.load(header + layout.H_RETURNED)
+        if raw.load(header + layout.H_GROWN) and not owed:
             raw.syscall(SYS_madvise, raw.load(end + layout.REGION_IN), REGION, MADV_REMOVE)
         raw.store(header + layout.H_GONE, 1)
         raw.syscall(SYS_munmap, min(raw.load(end + layout.REGION_IN), raw.load(end + layout.REGION_OUT)), 2 * REGION)

@@ -5,6 +5,7 @@ cdef class Here:
     cdef public unsigned long long pid
 
 cdef Here HERE
+cdef unsigned long long ROBBED
 
 @cython.locals(turns="unsigned long long")
 cpdef bint lock(size_t at) noexcept nogil
@@ -48,5 +49,5 @@ cpdef void tell_receiver(size_t end) noexcept nogil
 cpdef void tell_sender(size_t end) noexcept nogil
 cdef size_t bell_word(size_t end, int mask) noexcept nogil
 cdef unsigned long long armed(size_t end, int mask) noexcept nogil
-@cython.locals(word=size_t, other="unsigned long long")
+@cython.locals(word=size_t, other="unsigned long long", last="unsigned long long", at=size_t)
 cdef bint arm(size_t end, unsigned long long bell, int mask) noexcept nogil

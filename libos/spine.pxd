@@ -3,6 +3,8 @@ from libos cimport calls, layout, raw, rings
 
 @cython.locals(place="unsigned long long")
 cdef size_t fd_at(size_t end) noexcept nogil
+cdef size_t sleepers_at(size_t end) noexcept nogil
+cpdef void nobody_sleeps(size_t end) noexcept nogil
 cpdef unsigned long long fd_of(size_t end) noexcept nogil
 cpdef void set_fd(size_t end, unsigned long long fd) noexcept nogil
 cdef long long kernel_pop(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil

@@ -11,6 +11,15 @@ def fd_at(end):
     return end - place + layout.PRIVATE + (place - layout.FIRST) // layout.RECORD * 8
 
 
+def sleepers_at(end):
+    """Where this process counts its calls that sleep on an end."""
+    return fd_at(end) + layout.ENDS * 8
+
+
+def nobody_sleeps(end):
+    raw.store(sleepers_at(end), 0)
+
+
 def fd_of(end):
     return raw.load(fd_at(end))
 
@@ -34,8 +43,13 @@ def hung_up(end):
 
 
 def has_news(end):
-    """Whether a receive from the spine would not wait."""
-    return raw.polled(fd_of(end), calls.POLLIN | calls.POLLRDHUP) != 0
+    """Whether a receive from the spine would not wait.
+
+    poll(2) keeps silent about fewer bytes than SO_RCVLOWAT, which a receive that does not wait would bring.
+    """
+    if raw.polled(fd_of(end), calls.POLLIN | calls.POLLRDHUP):
+        return True
+    return raw.load(end + layout.LOWAT) != 0 and kernel_pop(end, end + layout.SCRATCH, 1, calls.PEEK) > 0
 
 
 def lost(end):

@@ -208,6 +208,18 @@ def test_records_are_given_back():
     assert len(ends) == 3
 
 
+def test_a_child_gives_back_only_what_it_shares():
+    catloop = Catloop()
+    a, b = loops.tcp_pair()
+    with a, b:
+        queue = catloop.adopt(a.fileno(), 1)
+        catloop.release(queue)
+        catloop.shares = {other.qd for other in catloop.queues}  # as in a child forked before the queue was freed
+        queue.on_free = None
+        catloop.freed(queue)
+        assert raw.load(queue.end + layout.USERS) == 1
+
+
 def test_the_layout_is_the_same_in_both_modes():
     import re
     from pathlib import Path

@@ -151,7 +151,11 @@ class Pair:
 def stack(pid):
     """Where each thread of a process is: in the kernel, and by gdb where there is one."""
     lines = []
-    for task in os.listdir(f"/proc/{pid}/task"):
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:  # it has ended meanwhile
+        tasks = []
+    for task in tasks:
         words = [task]
         for name in ("wchan", "syscall", "stack"):
             try:

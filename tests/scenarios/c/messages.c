@@ -120,6 +120,36 @@ static void send_slowly(void *arg)
     }
 }
 
+SCENARIO(peek_into_segments)
+{
+    int p[2];
+    tcp_pair(p);
+    char a[4] = "", b[4] = "", c[8] = "";
+    struct iovec in[] = {{a, 3}, {b, 0}, {b, 2}, {c, 8}};
+    struct msghdr m = {.msg_iov = in, .msg_iovlen = 4};
+    SAY(send(p[0], "abcdefgh", 8, 0));
+    await_bytes(p[1], 8);
+    for (int i = 0; i < 2; i++) {
+        SAY(recvmsg(p[1], &m, MSG_PEEK));
+        show("a", a, 3);
+        show("b", b, 2);
+        show("c", c, 3);
+        SAY(recvmsg(p[1], &m, MSG_PEEK | MSG_TRUNC));
+        memset(a, 0, sizeof a);
+        memset(b, 0, sizeof b);
+        memset(c, 0, sizeof c);
+    }
+    SAY(recv(p[1], c, 4, 0));
+    SAY(recvmsg(p[1], &m, MSG_PEEK | MSG_DONTWAIT));
+    show("a", a, 3);
+    show("b", b, 1);
+    SAY(readv(p[1], in, 4));
+    show("a", a, 3);
+    SAY(recvmsg(p[1], &m, MSG_PEEK | MSG_DONTWAIT));
+    SAY(shutdown(p[0], SHUT_WR));
+    SAY(recvmsg(p[1], &m, MSG_PEEK));
+}
+
 SCENARIO(wait_all)
 {
     int p[2];

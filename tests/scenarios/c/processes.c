@@ -240,6 +240,32 @@ SCENARIO(fork_beside_a_blocked_thread)
     join(&w);
 }
 
+/* The parent's thread sleeps on the connection; that is no reason for the child to keep its copy. */
+SCENARIO(child_closes_what_the_parent_sleeps_on)
+{
+    int p[2], go[2];
+    char c = 0;
+    tcp_pair(p);
+    MUST(pipe(go));
+    struct worker w;
+    begin(&w, blocked, &p[1]);
+    await_sleep(w.tid);
+    int pid = (int)MUST(fork());
+    if (pid == 0) {
+        bool fine = close(p[1]) == 0 && close(p[0]) == 0 && read(go[0], &c, 1) == 1;
+        _exit(fine ? 0 : 1);
+    }
+    SAY(send(p[0], "x", 1, 0));
+    join(&w);
+    SAY(close(p[1]));
+    SAY(readable(p[0], 2000));
+    SAY(recv(p[0], &c, 1, MSG_DONTWAIT));
+    MUST(write(go[1], "", 1));
+    int status;
+    MUST(waitpid(pid, &status, 0));
+    SAY(status);
+}
+
 SCENARIO(grandchildren)
 {
     int p[2], pid;

@@ -140,7 +140,7 @@ static int employ(struct driver *drivers)
         lane(&c->in, c, c->fd, true, mode);
         lane(&c->out, c, fd, false, mode);
         if (c->plan.turns) {
-            speakers[i] = (struct turns){c, dice_for("turns", (uint64_t)i), d, stress_bytes, 0, 0, false, false, 0, 0, 0};
+            speakers[i] = (struct turns){c, all, dice_for("turns", (uint64_t)i), d, stress_bytes, 0, 0, false, false, 0, 0, 0};
             drivers[n++] = (struct driver){turns_main, &speakers[i]};
         } else if (style < 3)
             drivers[n++] = (struct driver){style == 2 ? three_writers : one_writer, c};

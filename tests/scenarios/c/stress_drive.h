@@ -26,11 +26,13 @@ struct connection {
     struct lane in, out;
     pthread_mutex_t lock;
     uint32_t interest; /* in the epoll set `ep`, once added */
-    bool added;
+    bool added, gone;
     int ep;
 };
 
 static bool stress_deadly; /* one of the two processes will die */
+
+static pthread_mutex_t numbers_lock = PTHREAD_MUTEX_INITIALIZER; /* no fork while a connection's numbers are closed */
 
 /* The process leaves the connection as the plan says. */
 static void part(struct connection *c)
@@ -42,11 +44,14 @@ static void part(struct connection *c)
     int64_t beside = (int64_t)(c->in.offset - info[BYTES_RECEIVED]);
     if (c->plan.ending == RESET && c->plan.ender == c->role && !stress_deadly)
         MUST(setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger)));
+    pthread_mutex_lock(&numbers_lock);
     if (c->out.fd != c->fd)
         MUST(close(c->out.fd));
     if (c->added) /* a forked child may still hold a copy that keeps it in the set */
         MUST(epoll_ctl(c->ep, EPOLL_CTL_DEL, c->fd, NULL));
     MUST(close(c->fd));
+    c->gone = true;
+    pthread_mutex_unlock(&numbers_lock);
     say("done connection %d in %llu out %llu beside %lld", c->number, (unsigned long long)c->in.offset,
         (unsigned long long)c->out.offset, (long long)(beside > 0 ? beside : 0));
 }

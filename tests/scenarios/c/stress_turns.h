@@ -7,7 +7,7 @@
 enum { FORK_AND_LEAVE = 0, FORK_AND_WAIT = 1, FORK_AND_ALTERNATE = 2 };
 
 struct turns {
-    struct connection *c;
+    struct connection *c, *all;
     struct dice plan, dice; /* of both ends, and of this one */
     uint64_t bytes;         /* no more turns after so many, in both directions together */
     int how;                /* FORK_AND_... */
@@ -57,6 +57,20 @@ static void move_on(struct turns *t, struct lane *l)
             wait_turn(t, l);
 }
 
+/* In a child: its copies of the other connections would keep those alive. One of the two processes has to do this: else
+ * a child at either end may wait for the end of a stream that the other one's child holds open. */
+static void close_others(struct turns *t)
+{
+    for (int i = 0; i < stress_connections; i++) {
+        struct connection *c = t->all + i;
+        if (c == t->c || c->gone)
+            continue;
+        if (c->out.fd != c->fd)
+            MUST(close(c->out.fd));
+        MUST(close(c->fd));
+    }
+}
+
 static void turn_fork(struct turns *t, int now)
 {
     struct connection *c = t->c;
@@ -66,7 +80,9 @@ static void turn_fork(struct turns *t, int now)
     MUST(pipe(forth));
     MUST(pipe(back));
     c->in.row->call = c->out.row->call = "fork";
+    pthread_mutex_lock(&numbers_lock);
     int pid = (int)MUST(fork());
+    pthread_mutex_unlock(&numbers_lock);
     t->forked = true;
     t->is_child = pid == 0;
     t->child = pid;
@@ -75,10 +91,16 @@ static void turn_fork(struct turns *t, int now)
     t->to_other = t->is_child ? back[1] : forth[1];
     MUST(close(t->is_child ? forth[1] : back[1]));
     MUST(close(t->is_child ? back[0] : forth[0]));
+    if (t->is_child && c->role == 0)
+        close_others(t);
     if (t->is_child || t->how != FORK_AND_LEAVE)
         c->in.row->pid = c->out.row->pid = getpid();
-    if (!t->is_child && t->how == FORK_AND_LEAVE)
+    if (!t->is_child && t->how == FORK_AND_LEAVE) {
+        pthread_mutex_lock(&numbers_lock);
         MUST(close(c->fd));
+        c->gone = true;
+        pthread_mutex_unlock(&numbers_lock);
+    }
 }
 
 static void child_gone(struct turns *t)
