@@ -43,6 +43,7 @@ def attend_alone(d):
         d.queue.next_step = d.queue.uses + AGAIN
     except Refused as refusal:
         interest.hope(end, 0)
+        interest.forget_end(end)  # the record may be another connection's soon
         reason = getattr(abi, "CATFLAP_KERNEL_" + refusal.reason)
         for number in list(d.numbers):
             process.bind_number(number, 0, reason)
