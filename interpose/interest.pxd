@@ -8,6 +8,10 @@ from libos.runtime cimport wakers
 cpdef long long control(unsigned long long ep, int op, unsigned long long fd, size_t end, size_t event) noexcept nogil
 @cython.locals(block=size_t, entry=size_t, events="unsigned long long", asked="unsigned long long", r="long long")
 cdef long long control_locked(unsigned long long ep, int op, unsigned long long fd, size_t end, size_t event) noexcept nogil
+@cython.locals(block=size_t)
+cdef size_t new_block(unsigned long long ep) noexcept nogil
+@cython.locals(block=size_t)
+cdef size_t waited_for(unsigned long long ep) noexcept nogil
 cdef unsigned long long asked_of(size_t end, unsigned long long wanted) noexcept nogil
 @cython.locals(bell="unsigned long long")
 cdef void tell_waiters(size_t block, size_t end) noexcept nogil
