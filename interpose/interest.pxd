@@ -19,6 +19,10 @@ cpdef void show_hidden(size_t end, long long fd) noexcept nogil
 cdef void show_all(size_t block) noexcept nogil
 @cython.locals(ep="unsigned long long")
 cpdef void show_all_sets() noexcept nogil
+@cython.locals(block=size_t)
+cdef size_t new_block(unsigned long long ep) noexcept nogil
+@cython.locals(block=size_t)
+cdef size_t waited_for(unsigned long long ep) noexcept nogil
 cdef unsigned long long asked_of(size_t end, unsigned long long wanted) noexcept nogil
 @cython.locals(bell="unsigned long long")
 cdef void tell_waiters(size_t block, size_t end) noexcept nogil

@@ -25,17 +25,8 @@ def control(ep, op, fd, end, event):
 
 def control_locked(ep, op, fd, end, event):
     block = sets.block_of(ep)
-    if not block and op == linux.EPOLL_CTL_ADD and end and ep < blocks.EPS:
-        block = sets.HERE.spare
-        if block:
-            sets.HERE.spare = raw.load(block + blocks.SPARE)
-        else:
-            block = wakers.reserve(blocks.FIRST + blocks.ENTRIES * blocks.SIZE)
-        raw.store(block + blocks.EP, ep)
-        raw.store(block + blocks.NUMBERS, 1)
-        raw.store(sets.HERE.table + ep * 8, block)
-        if ep >= sets.HERE.top:
-            sets.HERE.top = ep + 1
+    if not block and op == linux.EPOLL_CTL_ADD and end:
+        block = new_block(ep)
     entry = find(block, fd, end) if block else 0
     if entry and raw.load(entry + blocks.GONE):
         if op != linux.EPOLL_CTL_ADD:
@@ -78,6 +69,34 @@ def control_locked(ep, op, fd, end, event):
             tell_waiters(block, end)
     rings.unlock(block + blocks.LOCK)
     return 0
+
+
+def new_block(ep):
+    """A block for a set that has none, 0 beyond the table. Under the lock."""
+    if ep >= blocks.EPS:
+        return 0
+    block = sets.HERE.spare
+    if block:
+        sets.HERE.spare = raw.load(block + blocks.SPARE)
+    else:
+        block = wakers.reserve(blocks.FIRST + blocks.ENTRIES * blocks.SIZE)
+    if block:
+        raw.store(block + blocks.EP, ep)
+        raw.store(block + blocks.NUMBERS, 1)
+        raw.store(sets.HERE.table + ep * 8, block)
+        if ep >= sets.HERE.top:
+            sets.HERE.top = ep + 1
+    return block
+
+
+def waited_for(ep):
+    """The block of a set that a thread is to wait for in the kernel, where it is counted; made when there is none."""
+    rings.lock(sets.HERE.lock_at)
+    block = sets.block_of(ep)
+    if not block:
+        block = new_block(ep)
+    rings.unlock(sets.HERE.lock_at)
+    return block
 
 
 def special(events):

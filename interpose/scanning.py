@@ -213,7 +213,7 @@ def translate(entry, event):
     """
     have = raw.load32(event)
     wanted = raw.load(entry + blocks.EVENTS)
-    if have & linux.EPOLLRDHUP and wanted & linux.EPOLLOUT:
+    if have & (linux.EPOLLRDHUP | linux.EPOLLHUP) and wanted & linux.EPOLLOUT:
         have |= linux.EPOLLOUT
     have &= (wanted & 0xFFFF) | ALWAYS
     raw.store32(event, have)

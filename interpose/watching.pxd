@@ -1,5 +1,5 @@
 cimport cython
-from interpose cimport abi, arming, blocks, description, linux, scanning, sets
+from interpose cimport abi, arming, blocks, description, interest, linux, scanning, sets
 from libos cimport endpoint, layout, raw, rings
 
 cdef long long MILLISECOND, QUIET

@@ -4,7 +4,7 @@ A waiting thread scans, asks the kernel for its side on every sixteenth turn whi
 are not, spins while that pays, and sleeps on the kernel's set together with its bell.
 """
 
-from interpose import abi, arming, blocks, description, linux, scanning, sets
+from interpose import abi, arming, blocks, description, interest, linux, scanning, sets
 from libos import endpoint, layout, raw, rings
 
 COMPILED = __file__.endswith(".so")
@@ -13,8 +13,7 @@ QUIET = 64  # looks at the kernel that found nothing, until it is asked only now
 
 
 def plain(what, w):
-    """Leave this wait to the kernel's own call, counted, so that nothing moves to a ring behind its back."""
-    raw.fetch_add(what, 1)
+    """Leave this wait to the kernel's own call; it is counted, so that nothing moves to a ring behind its back."""
     raw.store(w, description.PROCESS.qtokens.block(abi.CATFLAP_READY, what))
     return abi.CATFLAP_SLEEP
 
@@ -57,7 +56,14 @@ def wait(ep, events, n, w):
     if not block or not raw.load(block + blocks.HOPES):
         if deadline == 1:  # it will not sleep at all
             return abi.CATFLAP_SLEEP
-        return plain(block + blocks.PLAIN if block else sets.HERE.lock_at + 256, w)
+        if not block:  # another thread may add a connection meanwhile
+            block = interest.waited_for(ep)
+        if not block:
+            return plain(sets.HERE.lock_at + 256, w)
+        raw.fetch_add(block + blocks.PLAIN, 1)
+        if not raw.load(block + blocks.HOPES):
+            return plain(block + blocks.PLAIN, w)
+        raw.fetch_add(block + blocks.PLAIN, raw.invert(0))  # a connection has begun to meet its peer just now
     awake(w)
     raw.store(block + blocks.ENDING, 0)
     raw.store(block + blocks.REPLAYS, 0)
@@ -146,7 +152,10 @@ def poll(fds, handles, copy, n, w):
     if not any_hope(handles, n):
         if deadline == 1:
             return abi.CATFLAP_SLEEP
-        return plain(sets.HERE.plain_at, w)
+        raw.fetch_add(sets.HERE.plain_at, 1)
+        if not any_hope(handles, n):
+            return plain(sets.HERE.plain_at, w)
+        raw.fetch_add(sets.HERE.plain_at, raw.invert(0))
     awake(w)
     found = poll_once(fds, handles, copy, n)
     if found:

@@ -191,7 +191,7 @@ SCENARIO(nested_and_shared)
 }
 
 struct helper {
-    int ep, fd, sleeper, step;
+    int ep, fd, sleeper, step, peer;
 };
 
 static void meddle(void *arg)
@@ -202,8 +202,13 @@ static void meddle(void *arg)
         add(h->ep, h->fd, EPOLLIN);
     else if (h->step == 1)
         change(h->ep, h->fd, EPOLLOUT);
-    else
+    else if (h->step == 2)
         close(h->fd);
+    else {
+        add(h->ep, h->fd, EPOLLIN);
+        nanosleep(&(struct timespec){0, 50000000}, NULL);
+        send(h->peer, "x", 1, 0);
+    }
 }
 
 SCENARIO(changed_while_waiting)
@@ -234,6 +239,13 @@ SCENARIO(changed_while_waiting)
     h = (struct helper){empty, q[1], gettid(), 0};
     begin(&w, meddle, &h); /* the first member of an empty set */
     look("filled", empty, 10000);
+    join(&w);
+    int l = listening(AF_INET, 8), listeners = (int)SAY(epoll_create1(0));
+    SAY(add(listeners, l, EPOLLIN));
+    tcp_pair(q);
+    h = (struct helper){listeners, q[1], gettid(), 3, q[0]};
+    begin(&w, meddle, &h); /* the first connection of a set that has listeners, silent for a moment */
+    look("joined", listeners, 10000);
     join(&w);
 }
 
