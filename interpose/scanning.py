@@ -170,7 +170,7 @@ def translate(entry, event):
     """A goodbye stands for EPOLLOUT too (interest.py, asked_of); who did not ask for it is not told."""
     have = raw.load32(event)
     wanted = raw.load(entry + blocks.EVENTS)
-    if have & linux.EPOLLRDHUP and wanted & linux.EPOLLOUT:
+    if have & (linux.EPOLLRDHUP | linux.EPOLLHUP) and wanted & linux.EPOLLOUT:
         have |= linux.EPOLLOUT
         if not wanted & linux.EPOLLRDHUP:
             have &= ~linux.EPOLLRDHUP
