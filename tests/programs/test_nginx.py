@@ -101,6 +101,7 @@ def test_clients_that_go_away(tmp_path, roles):
         (worker,) = server.workers()
         with connected(server.port) as connection:
             asked(connection, "GET", "/1")
+            time.sleep(0.3)  # until it sleeps: its bell is made then
             before = len(os.listdir(f"/proc/{worker}/fd"))
             for n in range(12):
                 client = slow_client(server.port, f"/{BIG}")
