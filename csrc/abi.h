@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* --- parsed by cffi from here --- */
-enum { CATFLAP_ABI = 2 };
+enum { CATFLAP_ABI = 3 };
 
 /* What an operation may answer besides a count (>= 0) or a kernel error (-errno). */
 enum {
@@ -42,6 +42,9 @@ enum {
     CATFLAP_READY = 5,
     CATFLAP_POP_MESSAGE = 6, /* as POP, with a struct msghdr */
 };
+
+/* Beside the operation of epoll_ctl(2): a thread may wait for that set in the kernel, and nobody has counted it. */
+enum { CATFLAP_UNSEEN = 256 };
 
 /* Why a descriptor is the kernel's. Stable: documented in docs/reasons.md. */
 enum {

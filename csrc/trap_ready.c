@@ -4,6 +4,7 @@
 #include "trap.h"
 
 #include <fcntl.h>
+#include <sys/single_threaded.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -60,10 +61,18 @@ static int64_t timeout_of(const struct timespec *t)
 
 /* An epoll set that holds a descriptor of ours is marked; the kernel's set stays the truth about membership. */
 static _Atomic uint64_t marked_sets[1024];
+/* Those without one that have been waited for: a thread may be there in the kernel now, uncounted. */
+static _Atomic uint64_t waited_sets[1024];
 
 bool epoll_set_is_marked(int ep)
 {
     return (unsigned)ep < 65536 && (atomic_load_explicit(&marked_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1);
+}
+
+static void epoll_set_waited(int ep)
+{
+    if ((unsigned)ep < 65536 && !(atomic_load_explicit(&waited_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1))
+        atomic_fetch_or(&waited_sets[ep >> 6], 1ull << (ep & 63));
 }
 
 void epoll_set_copied(int ep, int to)
@@ -80,6 +89,8 @@ void epoll_set_copied(int ep, int to)
 
 void epoll_set_closed(int ep)
 {
+    if ((unsigned)ep < 65536 && atomic_load_explicit(&waited_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1)
+        atomic_fetch_and(&waited_sets[ep >> 6], ~(1ull << (ep & 63)));
     if (!epoll_set_is_marked(ep))
         return;
     atomic_fetch_and(&marked_sets[ep >> 6], ~(1ull << (ep & 63)));
@@ -335,13 +346,16 @@ EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
             nest(fd);
         return r;
     }
-    if (op == EPOLL_CTL_ADD && (unsigned)ep < 65536 && !epoll_set_is_marked(ep))
+    int unseen = 0;
+    if (op == EPOLL_CTL_ADD && (unsigned)ep < 65536 && !epoll_set_is_marked(ep)) {
         atomic_fetch_or(&marked_sets[ep >> 6], 1ull << (ep & 63));
+        unseen = (atomic_load(&waited_sets[ep >> 6]) >> (ep & 63) & 1) && !__libc_single_threaded ? CATFLAP_UNSEEN : 0;
+    }
     if (!ops.sets || bypass_hot() || (op != EPOLL_CTL_DEL && unmapped(event)))
         return next.epoll_ctl(ep, op, fd, event);
     struct thread *t = enter();
     void *d = lookup(fd);
-    int64_t r = d ? HOT(t, interest, d, ep, op, fd, op == EPOLL_CTL_DEL ? NULL : event) : CATFLAP_STALE;
+    int64_t r = d ? HOT(t, interest, d, ep, op | unseen, fd, op == EPOLL_CTL_DEL ? NULL : event) : CATFLAP_STALE;
     leave(t);
     return r == CATFLAP_STALE ? next.epoll_ctl(ep, op, fd, event) : (int)result(r);
 }
@@ -349,7 +363,11 @@ EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
 /* The common way of the three epoll waits. */
 #define EPOLL_WAIT(timeout_ns, mask, call)                                                                             \
     do {                                                                                                               \
-        if (likely(!epoll_set_is_marked(ep)) || bypass_hot() || unmapped(events) || n <= 0)                                \
+        if (likely(!epoll_set_is_marked(ep))) {                                                                        \
+            epoll_set_waited(ep);                                                                                      \
+            return call;                                                                                               \
+        }                                                                                                              \
+        if (bypass_hot() || unmapped(events) || n <= 0)                                                                \
             return call;                                                                                               \
         struct pollfd on[2] = {{.fd = ep, .events = POLLIN}};                                                          \
         WAIT(HOT(t, ready, ep, events, n, &wait, 0), on, 1, timeout_ns, mask, call);                                   \

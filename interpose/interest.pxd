@@ -1,5 +1,5 @@
 cimport cython
-from interpose cimport arming, blocks, linux, sets
+from interpose cimport abi, arming, blocks, linux, sets
 from libos cimport endpoint, layout, raw, rings
 from libos.runtime cimport wakers
 
@@ -8,7 +8,7 @@ cdef int ENOENT, EEXIST
 
 @cython.locals(r="long long")
 cpdef long long control(unsigned long long ep, int op, unsigned long long fd, size_t end, size_t event) noexcept nogil
-@cython.locals(block=size_t, entry=size_t, events="unsigned long long", asked="unsigned long long", r="long long")
+@cython.locals(block=size_t, entry=size_t, events="unsigned long long", asked="unsigned long long", unseen=int, r="long long")
 cdef long long control_locked(unsigned long long ep, int op, unsigned long long fd, size_t end, size_t event) noexcept nogil
 cdef unsigned long long special(unsigned long long events) noexcept nogil
 cdef bint lazily(size_t block, size_t entry, int op, unsigned long long asked, unsigned long long events, size_t event) noexcept nogil
@@ -25,7 +25,7 @@ cdef size_t new_block(unsigned long long ep) noexcept nogil
 cdef size_t waited_for(unsigned long long ep) noexcept nogil
 cdef unsigned long long asked_of(size_t end, unsigned long long wanted) noexcept nogil
 @cython.locals(bell="unsigned long long")
-cdef void tell_waiters(size_t block, size_t end) noexcept nogil
+cdef void tell_waiters(size_t block, size_t end, int unseen) noexcept nogil
 cdef void keep_plain(size_t end) noexcept nogil
 @cython.locals(block=size_t, i="unsigned long long", entry=size_t)
 cpdef void nested(unsigned long long ep) noexcept nogil

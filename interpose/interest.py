@@ -7,7 +7,7 @@ whoever waits next drains the pairs and sets the bits of all entries of that con
 happened, not what is in the set.
 """
 
-from interpose import arming, blocks, linux, sets
+from interpose import abi, arming, blocks, linux, sets
 from libos import endpoint, layout, raw, rings
 from libos.runtime import wakers
 
@@ -24,6 +24,8 @@ def control(ep, op, fd, end, event):
 
 
 def control_locked(ep, op, fd, end, event):
+    unseen = op & abi.CATFLAP_UNSEEN
+    op &= ~abi.CATFLAP_UNSEEN
     block = sets.block_of(ep)
     if not block and op == linux.EPOLL_CTL_ADD and end:
         block = new_block(ep)
@@ -66,7 +68,7 @@ def control_locked(ep, op, fd, end, event):
         else:
             fill(block, entry, events, asked, raw.load(event + 4))
             sets.mark(entry)
-            tell_waiters(block, end)
+            tell_waiters(block, end, unseen)
     rings.unlock(block + blocks.LOCK)
     return 0
 
@@ -122,7 +124,7 @@ def lazily(block, entry, op, asked, events, event):
     rings.unlock(block + blocks.LOCK)
     if op != linux.EPOLL_CTL_DEL:
         sets.mark(entry)
-        tell_waiters(block, raw.load(entry + blocks.END))
+        tell_waiters(block, raw.load(entry + blocks.END), 0)
     return True
 
 
@@ -178,9 +180,9 @@ def asked_of(end, wanted):
     return wanted
 
 
-def tell_waiters(block, end):
+def tell_waiters(block, end, unseen):
     """A connection has come into a set, or is wanted in another way, while threads may wait for it."""
-    if raw.load(block + blocks.PLAIN) and raw.load(end + layout.IN):
+    if (unseen or raw.load(block + blocks.PLAIN)) and raw.load(end + layout.IN):
         endpoint.leave(end)  # who waits in the kernel hears only of what goes through it
     bell = raw.load(block + blocks.ARMED)
     if bell and raw.load(end + layout.IN):

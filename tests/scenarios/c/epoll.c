@@ -247,6 +247,14 @@ SCENARIO(changed_while_waiting)
     begin(&w, meddle, &h); /* the first connection of a set that has listeners, silent for a moment */
     look("joined", listeners, 10000);
     join(&w);
+    int way[2], others = (int)SAY(epoll_create1(0));
+    MUST(pipe(way));
+    SAY(add(others, way[0], EPOLLIN));
+    tcp_pair(p);
+    h = (struct helper){others, p[1], gettid(), 3, p[0]};
+    begin(&w, meddle, &h); /* the first socket of a set that is waited for */
+    look("joined the pipe", others, 10000);
+    join(&w);
 }
 
 SCENARIO(timeouts)
