@@ -105,8 +105,11 @@ def have_now(block, entry):
         edge = ready & 1 and raw.load(entry + blocks.SEEN_TAIL) != endpoint.inward(end)
         if not edge and not (ready & 2 and raw.load(entry + blocks.SEEN_FULLS) != raw.load(end + layout.FULLS)):
             return 0
-        raw.store(entry + blocks.SEEN_TAIL, endpoint.inward(end))
-        raw.store(entry + blocks.SEEN_FULLS, raw.load(end + layout.FULLS))
+        # only what is told now: the other side's edge is still owed
+        if ready & 1:
+            raw.store(entry + blocks.SEEN_TAIL, endpoint.inward(end))
+        if ready & 2:
+            raw.store(entry + blocks.SEEN_FULLS, raw.load(end + layout.FULLS))
     if wanted & linux.EPOLLOUT and not ready & 2 and not endpoint.sending(end):
         if spine.spine_writable(end):  # that direction is still the kernel's, and one report says all
             ready |= 2
