@@ -221,7 +221,7 @@ SCENARIO(changed_while_waiting)
     send(p[0], "x", 1, 0);
     await_bytes(p[1], 1);
     struct worker w;
-    struct helper h = {ep, p[1], gettid(), 0};
+    struct helper h = {ep, p[1], gettid(), 0, -1};
     begin(&w, meddle, &h); /* adds a ready descriptor */
     look("added", ep, 10000);
     join(&w);
@@ -231,12 +231,12 @@ SCENARIO(changed_while_waiting)
     look("modified", ep, 10000);
     join(&w);
     SAY(epoll_ctl(ep, EPOLL_CTL_DEL, p[1], NULL));
-    h = (struct helper){ep, q[0], gettid(), 2};
+    h = (struct helper){ep, q[0], gettid(), 2, -1};
     begin(&w, meddle, &h); /* closes the peer */
     look("peer closed", ep, 10000);
     join(&w);
     int empty = (int)SAY(epoll_create1(0));
-    h = (struct helper){empty, q[1], gettid(), 0};
+    h = (struct helper){empty, q[1], gettid(), 0, -1};
     begin(&w, meddle, &h); /* the first member of an empty set */
     look("filled", empty, 10000);
     join(&w);
