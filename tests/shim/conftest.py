@@ -7,6 +7,8 @@ import sys
 import pytest
 from puppets import Puppet, connect, talk
 
+from shim.connections import Snapshot
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENTRY = "import sys; sys.path[0] = {root!r}; from shim.__main__ import main; sys.exit(main())"
 
@@ -57,8 +59,14 @@ def refused():
 
 @pytest.fixture
 def pair(catflap):
-    """(server, client, their descriptors) of an upgraded connection over which 10,000 bytes went both ways."""
+    """(server, client, their descriptors) of an upgraded connection over which 10,000 bytes went both ways, or more
+    where the two were slow to meet.
+    """
     with Puppet(catflap) as server, Puppet(catflap) as client:
         here, there = connect(server, client)
-        talk(server, client)
+        for _ in range(10):
+            talk(server, client)
+            ends = [c for c in Snapshot().connections if (c.pid, c.fd) in ((server.pid, here), (client.pid, there))]
+            if [c.state for c in ends] == ["upgraded"] * 2 and all(c.bytes_in and c.bytes_out for c in ends):
+                break
         yield server, client, here, there
