@@ -87,6 +87,45 @@ SCENARIO(edge_writable_again)
     CHECK(sent == got);
 }
 
+static uint32_t heard_of(int ep, int ms)
+{
+    struct epoll_event got = {0};
+    return epoll_wait(ep, &got, 1, ms) == 1 ? got.events : 0;
+}
+
+/* News of bytes while there may be no room; of room the program hears then or later, but it does. */
+SCENARIO(edges_of_both_sides)
+{
+    int p[2], ep = (int)SAY(epoll_create1(0)), small = 8192;
+    static char buf[65536];
+    tcp_pair(p);
+    SAY(setsockopt(p[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+    nonblocking(p[0], true);
+    nonblocking(p[1], true);
+    SAY(add(ep, p[0], EPOLLIN | EPOLLOUT | EPOLLET));
+    look("first", ep, 1000);
+    for (int round = 0; round < 3; round++) {
+        size_t sent = 0, got = 0;
+        ssize_t n;
+        while ((n = send(p[0], buf, sizeof buf, 0)) > 0)
+            sent += (size_t)n;
+        SAY(send(p[1], "x", 1, 0));
+        uint32_t heard = heard_of(ep, 1000);
+        while (!(heard & EPOLLIN) && (n = heard_of(ep, 1000)))
+            heard |= (uint32_t)n;
+        SAY(recv(p[0], buf, 8, 0));
+        while (got < sent)
+            if ((n = recv(p[1], buf, sizeof buf, 0)) > 0)
+                got += (size_t)n;
+            else if (readable(p[1], 1000) != 1)
+                break;
+        if (!(heard & EPOLLOUT))
+            heard |= heard_of(ep, 1000);
+        CHECK(heard & EPOLLIN && heard & EPOLLOUT);
+        CHECK(sent == got);
+    }
+}
+
 SCENARIO(oneshot)
 {
     int p[2], ep = (int)SAY(epoll_create1(0));
