@@ -209,8 +209,9 @@ def test_system_calls_of_an_upgraded_connection(what):
         busy += max(crowd() for _ in range(5)) > 1
         if share(*what) < 0.01:
             return
-    if busy:
-        pytest.skip("others use the cores")
+    # where strace is the third thread on two cores, the ends have reason to sleep
+    if busy or os.cpu_count() < 3:
+        pytest.skip("others use the cores, strace among them")
     pytest.fail("too many system calls")
 
 
