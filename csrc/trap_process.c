@@ -21,10 +21,11 @@ EXPORT pid_t fork(void)
 
 enum { PATIENCE = 100 }; /* milliseconds */
 
-/* The process ends, and the kernel closes what it has: peers that look at a ring alone are told before. */
+/* The process ends, and the kernel closes what it has: peers that look at a ring alone are told before. Not from a handler of
+ * a fault in our own code, whose thread may hold the locks that this takes. */
 void tell_peers(void)
 {
-    if (likely(!ops.sets) || bypass_hot() || in_vfork_child() || (ops.guarded && bypass()))
+    if (likely(!ops.sets) || bypass_hot() || in_vfork_child() || (ops.guarded && bypass()) || (self && self->depth))
         return;
     struct thread *t = enter();
     const struct timespec moment = {0, 1000000};

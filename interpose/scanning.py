@@ -204,7 +204,7 @@ def unwanted(block, entry):
     if raw.load(entry + blocks.GONE) == blocks.HIDDEN:
         interest.show(block, entry)
         return True
-    if raw.load(entry + blocks.EVENTS) >> 28:
+    if interest.special(raw.load(entry + blocks.EVENTS)):
         return False
     ask_kernel(block, entry, interest.asked_of(raw.load(entry + blocks.END), raw.load(entry + blocks.EVENTS)))
     return True

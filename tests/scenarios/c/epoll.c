@@ -61,14 +61,21 @@ SCENARIO(edge)
     SAY(recv(p[1], buf, 8, 0));
 }
 
-SCENARIO(edge_writable_again)
+/* Non-blocking, and soon full towards p[1]. */
+static void narrow_pair(int p[2])
 {
-    int p[2], ep = (int)SAY(epoll_create1(0)), small = 8192;
-    static char buf[65536];
+    int small = 8192;
     tcp_pair(p);
     SAY(setsockopt(p[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
     nonblocking(p[0], true);
     nonblocking(p[1], true);
+}
+
+SCENARIO(edge_writable_again)
+{
+    int p[2], ep = (int)SAY(epoll_create1(0));
+    static char buf[65536];
+    narrow_pair(p);
     SAY(add(ep, p[0], EPOLLOUT | EPOLLET));
     look("first", ep, 1000);
     size_t sent = 0, got = 0;
@@ -96,12 +103,9 @@ static uint32_t heard_of(int ep, int ms)
 /* News of bytes while there may be no room; of room the program hears then or later, but it does. */
 SCENARIO(edges_of_both_sides)
 {
-    int p[2], ep = (int)SAY(epoll_create1(0)), small = 8192;
+    int p[2], ep = (int)SAY(epoll_create1(0));
     static char buf[65536];
-    tcp_pair(p);
-    SAY(setsockopt(p[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
-    nonblocking(p[0], true);
-    nonblocking(p[1], true);
+    narrow_pair(p);
     SAY(add(ep, p[0], EPOLLIN | EPOLLOUT | EPOLLET));
     look("first", ep, 1000);
     for (int round = 0; round < 3; round++) {
