@@ -9,7 +9,7 @@ import sys
 
 from _catflap_host import ffi, lib
 
-from interpose import abi, sets
+from interpose import abi, sets, spinning
 
 EIO = 5
 
@@ -132,7 +132,8 @@ def start(shared):
     process.grace_passed = lib.services_grace_passed
     if process.watched:
         lib.set_sets(1)
-        sets.begin(process.libos, choice.spin * 1000)
+        sets.begin(process.libos)
+        spinning.begin(choice.spin * 1000)
         Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
     native = entries.native()
     if native:

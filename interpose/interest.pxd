@@ -1,6 +1,6 @@
 cimport cython
 from interpose cimport abi, arming, blocks, linux, sets
-from libos cimport endpoint, layout, raw, rings
+from libos cimport endpoint, layout, leaving, raw, rings
 from libos.runtime cimport wakers
 
 

@@ -8,7 +8,7 @@ happened, not what is in the set.
 """
 
 from interpose import abi, arming, blocks, linux, sets
-from libos import endpoint, layout, raw, rings
+from libos import endpoint, layout, leaving, raw, rings
 from libos.runtime import wakers
 
 COMPILED = __file__.endswith(".so")
@@ -175,7 +175,7 @@ def asked_of(end, wanted):
 
     A peer that is gone reads no ring: its goodbye stands for EPOLLOUT then.
     """
-    if wanted & linux.EPOLLOUT and endpoint.sending(end):
+    if wanted & linux.EPOLLOUT and leaving.sending(end):
         return wanted & ~linux.EPOLLOUT | linux.EPOLLRDHUP
     return wanted
 
@@ -183,7 +183,7 @@ def asked_of(end, wanted):
 def tell_waiters(block, end, unseen):
     """A connection has come into a set, or is wanted in another way, while threads may wait for it."""
     if (unseen or raw.load(block + blocks.PLAIN)) and raw.load(end + layout.IN):
-        endpoint.leave(end)  # who waits in the kernel hears only of what goes through it
+        leaving.leave(end)  # who waits in the kernel hears only of what goes through it
     bell = raw.load(block + blocks.ARMED)
     if bell and raw.load(end + layout.IN):
         rings.ring_own(end, bell)
@@ -191,7 +191,7 @@ def tell_waiters(block, end, unseen):
 
 def keep_plain(end):
     """A set that we can't watch has this connection: it stays on the kernel, or goes back there."""
-    endpoint.leave(end)
+    leaving.leave(end)
 
 
 def nested(ep):

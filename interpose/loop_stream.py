@@ -8,9 +8,9 @@ have done.
 
 from os import close, dup
 
-from interpose import abi, arming, description, interest, linux, sets, watching
+from interpose import abi, arming, description, interest, linux, spinning, watching
 from interpose.stream import Stream
-from libos import calls, endpoint, layout, raw, spine
+from libos import calls, endpoint, layout, leaving, raw, spine
 from libos.memory_file import high
 from libos.runtime import instrument
 
@@ -53,7 +53,7 @@ class LoopStream(Stream):
     def connect(self, address, length, qt):
         if raw.load(self.end + layout.IN) and length >= 2 and address >= 65536:
             if not raw.load32(address) & 0xFFFF:  # AF_UNSPEC dissolves; any other family changes nothing
-                endpoint.leave(self.end)
+                leaving.leave(self.end)
         return Stream.connect(self, address, length, qt)
 
     def due(self):
@@ -65,10 +65,10 @@ class LoopStream(Stream):
         """Whether our bytes go to the ring, from this push on if the peer has just agreed."""
         if raw.load(self.end + layout.OUT_STATE) == layout.PLAIN and raw.load(self.end + layout.OUT):
             endpoint.try_mark(self.end)
-        endpoint.settle(
+        leaving.settle(
             self.end
         )  # a reader that has closed the ring is the kernel's from the first byte of this call on
-        return endpoint.sending(self.end)
+        return leaving.sending(self.end)
 
     def recv(self, address, size, flags, qt):
         if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
@@ -94,7 +94,7 @@ class LoopStream(Stream):
             if r != -linux.EAGAIN:
                 return self.shown(address, done) if done else r
             if flags & linux.MSG_DONTWAIT or not self.blocks():
-                endpoint.settle(self.end)  # what it waits for may be the answer to what a reader has given back
+                leaving.settle(self.end)  # what it waits for may be the answer to what a reader has given back
                 return self.shown(address, done) if done else r
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
@@ -152,10 +152,10 @@ class LoopStream(Stream):
             self.misses += 1
             return False
         limit = raw.now()
-        if not sets.spinning_pays(limit):
+        if not spinning.pays(qt, limit):
             return False
         raw.store(self.end + layout.SPINS, raw.load(self.end + layout.SPINS) + 1)
-        limit += sets.HERE.spin
+        limit += spinning.HERE.spin
         turns = 0
         while not raw.load32(raw.load(qt + layout.W_PENDING)):
             if endpoint.ready(self.end, mask):
@@ -190,7 +190,7 @@ class LoopStream(Stream):
         elif bell:
             left = watching.MILLISECOND
         # behind the arming: a reader who leaves rings who is armed then
-        if not endpoint.settle(self.end):
+        if not leaving.settle(self.end):
             left = watching.MILLISECOND
         if 0 < bell < 64 and endpoint.ready(self.end, mask):
             watching.awake(qt)
@@ -244,17 +244,17 @@ class LoopStream(Stream):
         if self.loop.beside(False):  # bytes that nobody has read: that close resets (RFC 2525, 2.17)
             raw.store(self.end + layout.SCRATCH, 1)  # struct linger: on, no seconds
             raw.syscall(linux.SYS_setsockopt, self.queue.fd, 1, 13, self.end + layout.SCRATCH, 8, 0)
-        endpoint.close_inward(self.end)
-        endpoint.stop_sending(self.end, True)
-        return 0 if endpoint.settle(self.end) else 1
+        leaving.close_inward(self.end)
+        leaving.stop_sending(self.end, True)
+        return 0 if leaving.settle(self.end) else 1
 
     def leave(self):
-        return 1 if endpoint.leave(self.end) else 0
+        return 1 if leaving.leave(self.end) else 0
 
     def shutdown(self, how):
         """shutdown(2): the end of what we send is the kernel's to tell, after the ring."""
         if how != linux.SHUT_RD:
-            endpoint.stop_sending(self.end, True)
+            leaving.stop_sending(self.end, True)
         r = raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0)
         if r == 0:
             self.shut |= how + 1
@@ -270,7 +270,7 @@ class LoopStream(Stream):
             raw.store(header + layout.H_DEAF, 1)
             raw.fetch_or(header + layout.H_TAIL, layout.CLOSED)
         elif header:
-            endpoint.close_inward(self.end)
+            leaving.close_inward(self.end)
 
     def recvmsg(self, message, flags, qt):
         if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
@@ -295,7 +295,7 @@ class LoopStream(Stream):
                 raw.store(qt + layout.W_DONE, done)
                 continue
             if r != -linux.EAGAIN or flags & linux.MSG_DONTWAIT or not self.blocks():
-                endpoint.settle(self.end)
+                leaving.settle(self.end)
                 return self.observed(message, done) if done else r
             flags &= ~calls.LOOK_NOW
             if not self.spun(1, qt):
@@ -338,8 +338,8 @@ class LoopStream(Stream):
         r = self.staged(in_fd, offset, size, qt)
         if r < 0 and r >= -4095 and r != -linux.EAGAIN and r != -linux.EINTR:
             # not a file that can be read at a place: the kernel knows what it is
-            endpoint.leave(self.end)
-            if not endpoint.sending(self.end):
+            leaving.leave(self.end)
+            if not leaving.sending(self.end):
                 return self.block(abi.CATFLAP_PUSH, qt)
         return r
 

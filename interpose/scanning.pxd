@@ -1,6 +1,6 @@
 cimport cython
 from interpose cimport blocks, interest, linux, sets
-from libos cimport endpoint, layout, raw, rings, spine
+from libos cimport endpoint, layout, leaving, raw, rings, spine
 
 cdef unsigned long long ALWAYS
 

@@ -1,7 +1,7 @@
 """One look at an epoll set: events of connections whose data is in a ring, level and edge triggered (epoll(7))."""
 
 from interpose import blocks, interest, linux, sets
-from libos import endpoint, layout, raw, rings, spine
+from libos import endpoint, layout, leaving, raw, rings, spine
 
 COMPILED = __file__.endswith(".so")
 ALWAYS = 0x18  # EPOLLERR | EPOLLHUP are told whether wanted or not
@@ -90,7 +90,7 @@ def have_now(block, entry):
     if raw.load(end + layout.IN):
         if raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.ENDED:
             raw.store(block + blocks.ENDING, 1)  # what follows the ring only the kernel can tell
-        if not endpoint.settle(end):
+        if not leaving.settle(end):
             raw.store(block + blocks.REPLAYS, 1)
     masks(block, entry, end, wanted)
     if not endpoint.upgraded(end):
@@ -110,7 +110,7 @@ def have_now(block, entry):
             raw.store(entry + blocks.SEEN_TAIL, endpoint.inward(end))
         if ready & 2:
             raw.store(entry + blocks.SEEN_FULLS, raw.load(end + layout.FULLS))
-    if wanted & linux.EPOLLOUT and not ready & 2 and not endpoint.sending(end):
+    if wanted & linux.EPOLLOUT and not ready & 2 and not leaving.sending(end):
         if spine.spine_writable(end):  # that direction is still the kernel's, and one report says all
             ready |= 2
     have = linux.EPOLLIN | (wanted & linux.EPOLLRDNORM) if ready & 1 else 0

@@ -5,13 +5,11 @@ from libos.runtime cimport wakers
 
 cdef class Sets:
     cdef public size_t table, watch, lock_at, plain_at, arena, pairs
-    cdef public unsigned long long spin, top, cores, crowded
-    cdef public long long look_at
+    cdef public unsigned long long top
     cdef public size_t spare
 
 cdef Sets HERE
 
-cdef bint spinning_pays(long long now) noexcept nogil
 @cython.locals(ep="unsigned long long", block=size_t)
 cdef void forking(bint done) noexcept nogil
 @cython.locals(ep="unsigned long long", block=size_t)

@@ -4,8 +4,6 @@ A peer soils a bit of its pair (libos/rings.py). Whoever waits next drains the p
 connection, its entry is marked as one that has to be looked at.
 """
 
-import posix
-
 from interpose import blocks
 from libos import layout, raw, rings
 from libos.runtime import wakers
@@ -25,10 +23,6 @@ class Sets:
         self.top = 0  # above every epoll descriptor that has a block
         self.arena = 0  # of the end records
         self.pairs = 0  # the first pair's block
-        self.spin = 20000  # ns
-        self.cores = 1
-        self.look_at = 0  # when the machine is looked at next
-        self.crowded = 0  # looks in a row that found more threads than cores
 
 
 HERE = Sets()
@@ -39,21 +33,11 @@ def here():
     return HERE
 
 
-def begin(libos, spin):
-    """Watch a libOS whose data the kernel can't see; `spin` is how many ns a thread looks at it before it sleeps."""
-    HERE.spin = spin
-    HERE.cores = posix.cpu_count() or 1
+def begin(libos):
+    """Watch a libOS whose data the kernel can't see."""
     HERE.arena = libos.family.arena
     libos.family.on_pair = pair_came
     libos.survive_forks(forked)
-
-
-def spinning_pays(now):
-    """Whether there is a core for who spins. No: two looks in a row, 10 ms apart, found more threads than cores."""
-    if now >= HERE.look_at:
-        HERE.look_at = now + 10000000
-        HERE.crowded = HERE.crowded + 1 if raw.running() > HERE.cores else 0
-    return HERE.crowded < 2 and HERE.spin > 0
 
 
 def forking(done):

@@ -4,8 +4,8 @@ A waiting thread scans, asks the kernel for its side on every sixteenth turn whi
 are not, spins while that pays, and sleeps on the kernel's set together with its bell.
 """
 
-from interpose import abi, arming, blocks, description, interest, linux, scanning, sets
-from libos import endpoint, layout, raw, rings
+from interpose import abi, arming, blocks, description, interest, linux, scanning, sets, spinning
+from libos import endpoint, layout, leaving, raw, rings
 
 COMPILED = __file__.endswith(".so")
 MILLISECOND = 1000000
@@ -102,10 +102,10 @@ def quiet(block):
 def spin(block, events, n, w, now, deadline):
     """Look again and again while that pays: not after many times in vain."""
     misses = raw.load(block + blocks.MISSES)
-    if not sets.HERE.pairs or (misses > 8 and misses & 15) or not sets.spinning_pays(now):
+    if not sets.HERE.pairs or (misses > 8 and misses & 15) or not spinning.pays(w, now):
         raw.store(block + blocks.MISSES, misses + 1)
         return 0
-    limit = now + sets.HERE.spin
+    limit = now + spinning.HERE.spin
     if deadline < limit:
         limit = deadline
     turns = 0
@@ -182,9 +182,9 @@ def poll(fds, handles, copy, n, w):
 
 def spin_polled(fds, handles, n, w, now, deadline):
     """Look again and again while that pays; whether a ring has what is waited for."""
-    if not any_ring(handles, n) or not sets.spinning_pays(now):
+    if not any_ring(handles, n) or not spinning.pays(w, now):
         return False
-    limit = now + sets.HERE.spin
+    limit = now + spinning.HERE.spin
     if deadline < limit:
         limit = deadline
     turns = 0
@@ -229,7 +229,7 @@ def arm_polled(fds, handles, n, bell):
                 if not arming.arm(end, bell, 2):
                     alone = False
             # behind the arming: a reader who leaves rings who is armed then
-            if not endpoint.settle(end):
+            if not leaving.settle(end):
                 alone = False
         i += 1
     return alone
@@ -264,7 +264,7 @@ def poll_once(fds, handles, copy, n):
         events = events_of(fds, i)
         end = raw.load(handles + i * 8)
         if end:
-            endpoint.settle(end)
+            leaving.settle(end)
         if end and raw.load(end + layout.OUT_STATE) == layout.RING:
             if events & (linux.POLLOUT | linux.POLLWRNORM):
                 events |= linux.POLLRDHUP  # who says goodbye reads no ring

@@ -1,7 +1,8 @@
 cdef extern from "<sys/syscall.h>" nogil:
-    long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap, SYS_sched_yield, SYS_poll, SYS_ioctl
+    long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap, SYS_sched_yield, SYS_poll, SYS_ioctl, SYS_setsockopt, SYS_getsockopt
 
 cdef extern from "<sys/socket.h>" nogil:
+    int SOL_SOCKET, SO_SNDBUF
     int DONTWAIT "MSG_DONTWAIT"
     int POLLIN "0x1"
     int POLLPRI "0x2"
@@ -25,3 +26,9 @@ cdef extern from "<errno.h>" nogil:
 cdef extern from "<sys/mman.h>" nogil:
     int READ_WRITE "(PROT_READ|PROT_WRITE)"
     int RESERVED "(MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE)"
+
+cdef extern from "<netinet/in.h>" nogil:
+    int IPPROTO_TCP
+
+cdef extern from "<linux/tcp.h>" nogil:
+    int TCP_NOTSENT_LOWAT

@@ -9,7 +9,7 @@ from _thread import RLock
 from posix import register_at_fork
 from time import sleep
 
-from libos import endpoint, layout, meeting, raw, rings, spine
+from libos import layout, leaving, meeting, raw, rings, spine
 from libos.family import Family
 from libos.loop_queue import LoopQueue
 from libos.runtime.memory import Heap
@@ -79,10 +79,10 @@ class Catloop:
             if queue.meeting is None or not queue.meeting.holds(queue.fd):
                 queue.move(NOBODY)  # closed behind our back, and given away again
             unread = raw.load(end + layout.IN_STATE) == layout.RING and rings.inbound(end)
-            endpoint.close_inward(end)
-            endpoint.stop_sending(end, True)
+            leaving.close_inward(end)
+            leaving.stop_sending(end, True)
             for _ in range(PATIENCE):
-                if endpoint.settle(end):
+                if leaving.settle(end):
                     break
                 sleep(0.001)  # the kernel is slow to take what the peer had not read
             if unread and queue.fd != NOBODY:

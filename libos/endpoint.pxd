@@ -1,7 +1,6 @@
 cimport cython
-from libos cimport calls, layout, raw, rings, spine
+from libos cimport calls, layout, leaving, raw, rings, spine
 
-cdef unsigned long long KEEPS
 cdef long long PATIENCE
 
 cdef void look_next(size_t end) noexcept nogil
@@ -23,23 +22,10 @@ cdef long long full(size_t end, size_t address, unsigned long long size, int fla
 cdef long long push_beside(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(r="long long")
 cdef long long push_last(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
-@cython.locals(header=size_t, head="unsigned long long", tail="unsigned long long", at="unsigned long long", level="unsigned long long", count="unsigned long long", mask="unsigned long long", r="long long")
-cdef long long replay(size_t end) noexcept nogil
-cdef void finish(size_t end) noexcept nogil
-@cython.locals(r="long long", closed="unsigned long long")
-cpdef bint settle(size_t end) noexcept nogil
-@cython.locals(closed="unsigned long long")
-cpdef void stop_sending(size_t end, bint last) noexcept nogil
-@cython.locals(header=size_t)
-cpdef void close_inward(size_t end) noexcept nogil
-cdef bint unread(size_t end) noexcept nogil
-@cython.locals(closed="unsigned long long")
-cpdef bint leave(size_t end) noexcept nogil
 cpdef void try_mark(size_t end) noexcept nogil
 @cython.locals(sent="long long")
 cdef void publish_mark(size_t end) noexcept nogil
 cpdef unsigned long long inward(size_t end) noexcept nogil
-cdef bint sending(size_t end) noexcept nogil
 cpdef bint upgraded(size_t end) noexcept nogil
 cdef bint in_rings(size_t end) noexcept nogil
 @cython.locals(r=int)

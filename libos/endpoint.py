@@ -12,11 +12,10 @@ more can be published; the sender sends what was not taken once more, through th
 Results are counts, 0 at the end of the stream, or errors exactly as the kernel gives them.
 """
 
-from libos import calls, layout, raw, rings, spine
+from libos import calls, layout, leaving, raw, rings, spine
 
 COMPILED = __file__.endswith(".so")
 PATIENCE = 200000000  # ns
-KEEPS = 65536  # bytes that the kernel surely takes from a socket whose sends all went elsewhere
 
 
 def look_next(end):
@@ -171,19 +170,16 @@ def push_locked(end, address, size, flags):
 
 
 def full(end, address, size, flags):
-    """No room. Who said goodbye and does not read is gone, or reads what comes through the kernel after the ring."""
-    if raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED:
+    """No room. Who said goodbye and does not read may be gone: the kernel finds out by what it is given."""
+    if raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED or spine.hung_up(end):
         return push_beside(end, address, size, flags)
-    if spine.hung_up(end):
-        finish(end)
-        return push_last(end, address, size, flags)
     rings.owe_edge(end)
     return -calls.EAGAIN
 
 
 def push_beside(end, address, size, flags):
     """A push of a direction that is not in the ring, or is no more."""
-    if sending(end) and replay(end) < 0:
+    if leaving.sending(end) and leaving.replay(end) < 0:
         return -calls.EAGAIN
     return push_last(end, address, size, flags)
 
@@ -194,124 +190,6 @@ def push_last(end, address, size, flags):
     if r < 0:
         look_next(end)
     return r
-
-
-def replay(end):
-    """Leave the ring: what the receiver has not taken goes through the kernel. 0 when done, else -EAGAIN. Under the
-    lock.
-    """
-    tail = raw.load(end + layout.TAIL)
-    header = raw.load(end + layout.OUT)
-    if raw.load(end + layout.OUT_STATE) == layout.RING:
-        if raw.load(header + layout.H_DEAF):
-            finish(end)
-            return 0
-        head = raw.fetch_or(header + layout.H_HEAD, layout.CLOSED) & layout.POSITIONS
-        raw.store(end + layout.REPLAY, head if 0 <= tail - head <= layout.BIG else tail)
-        raw.store(end + layout.OUT_STATE, layout.REPLAYING)
-        raw.fetch_or(header + layout.H_TAIL, layout.ENDED)
-        rings.tell_receiver(end)
-    at = raw.load(end + layout.REPLAY)
-    if at < tail and spine.lost(end):
-        at = tail  # the program is to hear why, not this
-    r = 0
-    while at < tail:
-        level = 0
-        count = tail - at
-        while level < raw.load(end + layout.OUT_LEVEL):
-            r = raw.load(header + layout.H_GROWN + level * 8) - 1
-            if at < r:
-                if count > r - at:
-                    count = r - at
-                break
-            level += 1
-        mask = rings.mask_of(level)
-        if count > mask + 1 - (at & mask):
-            count = mask + 1 - (at & mask)
-        if spine.lost(end):
-            break  # the connection is gone, and the program's next call is to hear why
-        r = spine.kernel_push(end, rings.place(end, level, True) + (at & mask), count, calls.NOSIGNAL)
-        if r == -calls.EAGAIN:
-            return r
-        if r <= 0:
-            break
-        at += r
-        raw.store(end + layout.REPLAY, at)
-    raw.store(end + layout.OUT_STATE, layout.KERNEL)
-    raw.store(header + layout.H_RETURNED, 1)
-    return 0
-
-
-def finish(end):
-    """We leave the ring for good, and the receiver finishes it: for what the kernel could not keep. Under the lock."""
-    raw.store(end + layout.OUT_STATE, layout.KERNEL)
-    raw.fetch_or(raw.load(end + layout.OUT) + layout.H_TAIL, layout.ENDED)
-    rings.tell_receiver(end)
-
-
-def settle(end):
-    """Do our part of a receiver's leaving, if it has left. False while bytes are still to be sent once more."""
-    if not raw.load(end + layout.OUT) or not sending(end):
-        return True
-    closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
-    if not closed and raw.load(end + layout.OUT_STATE) == layout.RING:
-        return True
-    spine.lock_out(end)
-    r = replay(end) if sending(end) else 0
-    rings.unlock(end + layout.OUT_LOCK)
-    return r == 0
-
-
-def stop_sending(end, last):
-    """Our direction goes back to the kernel, which alone can end it or hand it on; `last` when nothing follows."""
-    if not raw.load(end + layout.OUT):
-        return
-    spine.lock_out(end)
-    closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
-    if raw.load(end + layout.OUT_STATE) == layout.RING and last and rings.outbound(end) > KEEPS and not closed:
-        finish(end)
-    elif sending(end):
-        replay(end)
-    elif raw.load(end + layout.OUT_STATE) == layout.PLAIN:
-        raw.store(end + layout.OUT_STATE, layout.KERNEL)
-    rings.unlock(end + layout.OUT_LOCK)
-
-
-def close_inward(end):
-    """We read no more from the ring: no more can be published there. What is unread the sender sends once more."""
-    header = raw.load(end + layout.IN)
-    if not header:
-        return
-    spine.lock_in(end)
-    raw.fetch_or(header + layout.H_TAIL, layout.CLOSED)
-    raw.store(end + layout.IN_STATE, layout.PLAIN)
-    rings.unlock(end + layout.IN_LOCK)
-    # whoever of the peer's threads sleeps on this connection has something to do
-    rings.soil(end)
-    rings.ring_bell(end, header + layout.H_ROOM_BELL)
-    rings.ring_bell(end, raw.load(end + layout.OUT) + layout.H_BELL)
-
-
-def unread(end):
-    """Whether the peer had pushed more than we took when the ring was closed."""
-    return raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.POSITIONS != raw.load(end + layout.HEAD)
-
-
-def leave(end):
-    """Back to the kernel for good, in both directions. True while bytes are on their way back through it."""
-    if not raw.load(end + layout.LEFT):
-        raw.store(end + layout.LEFT, 1)
-        raw.fetch_add(end + layout.STRANGERS_IN, 1)
-        raw.fetch_add(end + layout.STRANGERS_OUT, 1)
-    if not raw.load(end + layout.IN):
-        return False
-    closed = raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.CLOSED
-    if not closed or raw.load(end + layout.IN_STATE) != layout.PLAIN:
-        close_inward(end)
-        stop_sending(end, False)
-    if not settle(end):
-        return True
-    return unread(end) and not raw.load(raw.load(end + layout.IN) + layout.H_RETURNED)
 
 
 def try_mark(end):
@@ -338,14 +216,9 @@ def inward(end):
     return raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.POSITIONS
 
 
-def sending(end):
-    """Whether what we send goes to the ring, or still has to follow what did."""
-    return raw.load(end + layout.OUT_STATE) == layout.RING or raw.load(end + layout.OUT_STATE) == layout.REPLAYING
-
-
 def upgraded(end):
     """Whether any direction has left the kernel: then a wait has to look at the rings too."""
-    return raw.load(end + layout.IN_STATE) != layout.PLAIN or sending(end)
+    return raw.load(end + layout.IN_STATE) != layout.PLAIN or leaving.sending(end)
 
 
 def in_rings(end):
@@ -394,6 +267,7 @@ def stretch(end):
     head = raw.load(raw.load(end + layout.OUT) + layout.H_HEAD)
     if raw.load(end + layout.OUT_STATE) == layout.RING and rings.room(end) == 0:
         if raw.load(end + layout.FULL_HEAD) == head + 1:
+            raw.store(end + layout.KEPT, leaving.keeps(end))
             rings.grow(end)
         raw.store(end + layout.FULL_HEAD, head + 1)
     rings.unlock(end + layout.OUT_LOCK)

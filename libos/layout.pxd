@@ -36,7 +36,7 @@ cdef extern from * nogil:
         CATFLAP_L_OUT_LEVEL = 272,
         CATFLAP_L_REGION_IN = 280,
         CATFLAP_L_REGION_OUT = 288,
-        CATFLAP_L_PAIR_FD = 296,
+        CATFLAP_L_KEPT = 296,
         CATFLAP_L_LIMIT = 304,
         CATFLAP_L_SPINS = 312,
         CATFLAP_L_SLEEPS = 320,
@@ -46,6 +46,7 @@ cdef extern from * nogil:
         CATFLAP_L_FULL_HEAD = 352,
         CATFLAP_L_OWNER = 360,
         CATFLAP_L_LEFT = 368,
+        CATFLAP_L_OPTION = 376,
         CATFLAP_L_PIDS = 384,
         CATFLAP_L_RECORD = 448,
         CATFLAP_L_KNOWN = 8,
@@ -128,7 +129,7 @@ cdef extern from * nogil:
     int OUT_LEVEL "CATFLAP_L_OUT_LEVEL"
     int REGION_IN "CATFLAP_L_REGION_IN"
     int REGION_OUT "CATFLAP_L_REGION_OUT"
-    int PAIR_FD "CATFLAP_L_PAIR_FD"
+    int KEPT "CATFLAP_L_KEPT"
     int LIMIT "CATFLAP_L_LIMIT"
     int SPINS "CATFLAP_L_SPINS"
     int SLEEPS "CATFLAP_L_SLEEPS"
@@ -138,6 +139,7 @@ cdef extern from * nogil:
     int FULL_HEAD "CATFLAP_L_FULL_HEAD"
     int OWNER "CATFLAP_L_OWNER"
     int LEFT "CATFLAP_L_LEFT"
+    int OPTION "CATFLAP_L_OPTION"
     int PIDS "CATFLAP_L_PIDS"
     int RECORD "CATFLAP_L_RECORD"
     int KNOWN "CATFLAP_L_KNOWN"

@@ -1,5 +1,5 @@
 cimport cython
-from libos cimport calls, endpoint, layout, raw, rings, spine
+from libos cimport calls, endpoint, layout, leaving, raw, rings, spine
 from libos.kernel_queue cimport KernelQueue
 
 @cython.final

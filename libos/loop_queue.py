@@ -2,7 +2,7 @@
 contract.
 """
 
-from libos import calls, endpoint, layout, raw, rings, spine
+from libos import calls, endpoint, layout, leaving, raw, rings, spine
 from libos.kernel_queue import KernelQueue
 
 COMPILED = __file__.endswith(".so")
@@ -76,7 +76,7 @@ class LoopQueue(KernelQueue):
         if not endpoint.upgraded(self.end):
             return 0
         if outward:
-            return rings.outbound(self.end) if endpoint.sending(self.end) else 0
+            return rings.outbound(self.end) if leaving.sending(self.end) else 0
         return rings.inbound(self.end) if raw.load(self.end + layout.IN_STATE) != layout.PLAIN else 0
 
     def push_rest(self, message, done, flags):

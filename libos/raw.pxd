@@ -17,6 +17,7 @@ cdef extern from "libos/raw.h" nogil:
     long long now "raw_now" () noexcept
     bint ended "raw_ended" (long pid) noexcept
     int running "raw_running" () noexcept
+    long long waited "raw_waited" () noexcept
     int polled "raw_polled" (long fd, int events) noexcept
     long kernel_sent "raw_kernel_sent" (long fd) noexcept
     long kernel_received "raw_kernel_received" (long fd) noexcept

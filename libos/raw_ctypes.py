@@ -123,6 +123,14 @@ def running():
         return 0
 
 
+def waited():
+    try:
+        with open("/proc/thread-self/schedstat") as file:
+            return int(file.read().split()[1])
+    except (OSError, IndexError):
+        return -1
+
+
 def polled(fd, events):
     on = (ctypes.c_short * 4)(*struct.unpack("=4h", struct.pack("=ihh", fd, events, 0)))
     return on[3] if syscall(7, ctypes.addressof(on), 1, 0) == 1 else 0

@@ -170,8 +170,13 @@ def room(end):
 
 
 def capacity(end):
-    """Bytes that may be in flight: the ring's, or what SO_SNDBUF and the peer's SO_RCVBUF allow (socket(7))."""
+    """Bytes that may be in flight: the ring's, or what the kernel would take of them at the end of the stream, or what
+    SO_SNDBUF and the peer's SO_RCVBUF allow (socket(7)).
+    """
     size = raw.load(end + layout.OUT_MASK) + 1
+    limit = raw.load(end + layout.KEPT)
+    if limit and limit < size:
+        size = limit
     limit = limit_of(end)
     return limit if limit and limit < size else size
 

@@ -15,6 +15,9 @@ cdef bint lost(size_t end) noexcept nogil
 @cython.locals(news=int)
 cdef bint stops(size_t end, size_t scratch) noexcept nogil
 cdef unsigned int asked(size_t end, long request, size_t scratch) noexcept nogil
+@cython.locals(at=size_t)
+cdef unsigned int option(size_t end, long level, long name) noexcept nogil
+cdef void set_option(size_t end, long level, long name, long long value) noexcept nogil
 cdef bint spine_writable(size_t end) noexcept nogil
 cdef void lock_in(size_t end) noexcept nogil
 cdef void lock_out(size_t end) noexcept nogil

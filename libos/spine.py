@@ -74,6 +74,21 @@ def asked(end, request, scratch):
     return raw.load32(scratch)
 
 
+def option(end, level, name):
+    """A socket option that is an int (getsockopt(2)). Under the sender's lock, as it needs the record."""
+    at = end + layout.OPTION
+    raw.store32(at, 0)
+    raw.store32(at + 4, 4)
+    raw.syscall(calls.SYS_getsockopt, fd_of(end), level, name, at, at + 4, 0)
+    return raw.load32(at)
+
+
+def set_option(end, level, name, value):
+    """As option(), the other way (setsockopt(2))."""
+    raw.store32(end + layout.OPTION, value)
+    raw.syscall(calls.SYS_setsockopt, fd_of(end), level, name, end + layout.OPTION, 4, 0)
+
+
 def spine_writable(end):
     """Whether the kernel would take bytes now (poll(2), POLLOUT)."""
     return raw.polled(fd_of(end), calls.POLLOUT) != 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from libos import calls, endpoint, layout, raw, rings
+from libos import calls, endpoint, layout, leaving, raw, rings
 from libos.catloop import Catloop
 
 RING = layout.RING
@@ -69,7 +69,7 @@ def test_peek_takes_nothing():
 def test_end_of_stream_comes_after_the_ring():
     with loops.pair() as (left, right):
         left.push(b"last")
-        endpoint.stop_sending(left.end, True)
+        leaving.stop_sending(left.end, True)
         left.sock.shutdown(socket.SHUT_WR)
         assert right.pop(2) == b"la"
         assert right.pop(9) == b"st"
@@ -82,10 +82,10 @@ def test_a_receiver_that_leaves_gets_the_rest_through_the_kernel():
     with loops.pair() as (left, right):
         left.push(pattern(70000, 0))
         assert right.pop(1000) == pattern(1000, 0)
-        assert endpoint.leave(right.end)
+        assert leaving.leave(right.end)
         assert endpoint.upgraded(right.end) is False or not endpoint.upgraded(right.end)
-        assert endpoint.settle(left.end)
-        assert not endpoint.leave(right.end)
+        assert leaving.settle(left.end)
+        assert not leaving.leave(right.end)
         got = b""
         while len(got) < 69000:
             got += right.sock.recv(1 << 20)
@@ -132,8 +132,8 @@ def test_random_histories(history, upgraded):
                 else:
                     assert got == -calls.EAGAIN
             elif step == "leave":
-                endpoint.leave(side.end)
-                endpoint.settle(other.end)
+                leaving.leave(side.end)
+                leaving.settle(other.end)
             elif step == "stretch":
                 if raw.load(side.end + layout.IN):
                     endpoint.stretch(side.end)
@@ -141,7 +141,7 @@ def test_random_histories(history, upgraded):
                 side.attend()
         for who in (0, 1):
             for _ in range(200):
-                endpoint.settle(sides[who].end)
+                leaving.settle(sides[who].end)
                 got = sides[1 - who].drain()
                 assert got == pattern(len(got), taken[who])
                 taken[who] += len(got)
@@ -181,10 +181,10 @@ def test_a_scribbling_peer_harms_its_own_connection_only(history, upgraded):
                 got = left.pop(size, calls.LOOK_NOW)
                 assert not isinstance(got, bytes) or len(got) <= size
             elif step == "leave":
-                endpoint.leave(left.end)
+                leaving.leave(left.end)
             elif step == "stretch" and base:
                 endpoint.stretch(left.end)
-                endpoint.settle(left.end)
+                leaving.settle(left.end)
             if base:
                 endpoint.ready(left.end, 3)
                 assert rings.inbound(left.end) <= layout.BIG and rings.outbound(left.end) <= layout.BIG

@@ -104,6 +104,54 @@ SCENARIO(plain_image_reads_what_was_unread)
     exec_with_unread(200000, true);
 }
 
+HELPER(read_to_the_end)
+{
+    int fd = atoi(scenario_argv[2]), n = atoi(scenario_argv[3]);
+    char c;
+    check_stream(fd, n, 7);
+    OR_EXIT(recv(fd, &c, 1, 0) == 0, 17);
+    OR_EXIT(send_all(fd, "k", 1), 18);
+    _exit(0);
+}
+
+/* The sender has said all and ended its direction, and nothing of it is left that could be asked for more. */
+static void exec_after_the_end(int n, bool closed, int room)
+{
+    int p[2];
+    static char buf[1 << 20];
+    warm_pair(p);
+    if (room)
+        MUST(setsockopt(p[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room));
+    MUST(fcntl(p[0], F_SETFD, FD_CLOEXEC));
+    fill(buf, (size_t)n, 0, 7);
+    CHECK(send_all(p[0], buf, (size_t)n));
+    SAY(closed ? close(p[0]) : shutdown(p[0], SHUT_WR));
+    int pid = start_helper("read_to_the_end", p[1], n, true);
+    if (!closed) {
+        wait_for_byte((void *)(intptr_t)p[0]);
+        if (room) {
+            socklen_t len = sizeof room;
+            SAY(getsockopt(p[0], SOL_SOCKET, SO_SNDBUF, &room, &len));
+            SAY(room);
+        }
+    }
+    reap(pid);
+    SAY(close(p[1]));
+    if (!closed)
+        SAY(recv(p[0], buf, 1, 0));
+}
+
+SCENARIO(plain_image_reads_what_an_ended_sender_left)
+{
+    exec_after_the_end(5000, false, 0);
+    exec_after_the_end(200000, false, 0);
+    exec_after_the_end(1 << 20, false, 0);
+    exec_after_the_end(90000, false, 30000);
+    exec_after_the_end(5000, true, 0);
+    exec_after_the_end(200000, true, 0);
+    exec_after_the_end(1 << 20, true, 0);
+}
+
 static void pass(int n, bool many)
 {
     int p[2], way[2];

@@ -1,0 +1,162 @@
+"""The ways back to the kernel, each final for its direction of a connection: who sends ends, who receives leaves.
+
+What the receiver has not taken the sender sends once more, through the kernel (libos/endpoint.py has the protocol).
+"""
+
+from libos import calls, layout, raw, rings, spine
+
+COMPILED = __file__.endswith(".so")
+KEEPS = 65536  # bytes that the kernel surely takes from any socket whose sends all went elsewhere
+
+
+def replay(end):
+    """Leave the ring: what the receiver has not taken goes through the kernel. 0 when done, else -EAGAIN. Under the
+    lock.
+    """
+    tail = raw.load(end + layout.TAIL)
+    header = raw.load(end + layout.OUT)
+    if raw.load(end + layout.OUT_STATE) == layout.RING:
+        if raw.load(header + layout.H_DEAF):
+            finish(end)
+            return 0
+        head = raw.fetch_or(header + layout.H_HEAD, layout.CLOSED) & layout.POSITIONS
+        raw.store(end + layout.REPLAY, head if 0 <= tail - head <= layout.BIG else tail)
+        raw.store(end + layout.OUT_STATE, layout.REPLAYING)
+        raw.fetch_or(header + layout.H_TAIL, layout.ENDED)
+        rings.tell_receiver(end)
+    at = raw.load(end + layout.REPLAY)
+    if at < tail and spine.lost(end):
+        at = tail  # the program is to hear why, not this
+    r = 0
+    while at < tail:
+        level = 0
+        count = tail - at
+        while level < raw.load(end + layout.OUT_LEVEL):
+            r = raw.load(header + layout.H_GROWN + level * 8) - 1
+            if at < r:
+                if count > r - at:
+                    count = r - at
+                break
+            level += 1
+        mask = rings.mask_of(level)
+        if count > mask + 1 - (at & mask):
+            count = mask + 1 - (at & mask)
+        if spine.lost(end):
+            break  # the connection is gone, and the program's next call is to hear why
+        r = spine.kernel_push(end, rings.place(end, level, True) + (at & mask), count, calls.NOSIGNAL)
+        if r == -calls.EAGAIN:
+            return r
+        if r <= 0:
+            break
+        at += r
+        raw.store(end + layout.REPLAY, at)
+    raw.store(end + layout.OUT_STATE, layout.KERNEL)
+    raw.store(header + layout.H_RETURNED, 1)
+    return 0
+
+
+def finish(end):
+    """We leave the ring for good, and the receiver finishes it: for what the kernel could not keep. Under the lock."""
+    raw.store(end + layout.OUT_STATE, layout.KERNEL)
+    raw.fetch_or(raw.load(end + layout.OUT) + layout.H_TAIL, layout.ENDED)
+    rings.tell_receiver(end)
+
+
+def keeps(end):
+    """Bytes that the kernel surely takes when we end: seven eighths of the largest send buffer that it allows us. Under
+    the lock.
+    """
+    size = spine.option(end, calls.SOL_SOCKET, calls.SO_SNDBUF)
+    if raw.load(end + layout.LIMIT):  # of the program's choice
+        spine.set_option(end, calls.SOL_SOCKET, calls.SO_SNDBUF, layout.BIG)
+        largest = spine.option(end, calls.SOL_SOCKET, calls.SO_SNDBUF)
+        spine.set_option(end, calls.SOL_SOCKET, calls.SO_SNDBUF, size // 2)
+        size = largest
+    size = size // 8 * 7
+    return size if size > KEEPS else KEEPS
+
+
+def replay_widely(end):
+    """As replay, of more than the program's own limits let the kernel take: nothing follows, so they are put off."""
+    size = spine.option(end, calls.SOL_SOCKET, calls.SO_SNDBUF)
+    unsent = spine.option(end, calls.IPPROTO_TCP, calls.TCP_NOTSENT_LOWAT)
+    spine.set_option(end, calls.IPPROTO_TCP, calls.TCP_NOTSENT_LOWAT, -1)
+    if raw.load(end + layout.LIMIT):
+        spine.set_option(end, calls.SOL_SOCKET, calls.SO_SNDBUF, layout.BIG)
+    replay(end)
+    if raw.load(end + layout.LIMIT):
+        spine.set_option(end, calls.SOL_SOCKET, calls.SO_SNDBUF, size // 2)
+    spine.set_option(end, calls.IPPROTO_TCP, calls.TCP_NOTSENT_LOWAT, unsent)
+
+
+def settle(end):
+    """Do our part of a receiver's leaving, if it has left. False while bytes are still to be sent once more."""
+    if not raw.load(end + layout.OUT) or not sending(end):
+        return True
+    closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
+    if not closed and raw.load(end + layout.OUT_STATE) == layout.RING:
+        return True
+    spine.lock_out(end)
+    r = replay(end) if sending(end) else 0
+    rings.unlock(end + layout.OUT_LOCK)
+    return r == 0
+
+
+def stop_sending(end, last):
+    """Our direction goes back to the kernel, which alone can end it or hand it on; `last` when nothing follows."""
+    if not raw.load(end + layout.OUT):
+        return
+    spine.lock_out(end)
+    closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
+    if raw.load(end + layout.OUT_STATE) == layout.RING and last and rings.outbound(end) > KEEPS and not closed:
+        if rings.outbound(end) > keeps(end):
+            finish(end)
+        else:
+            replay_widely(end)
+    elif sending(end):
+        replay(end)
+    elif raw.load(end + layout.OUT_STATE) == layout.PLAIN:
+        raw.store(end + layout.OUT_STATE, layout.KERNEL)
+    rings.unlock(end + layout.OUT_LOCK)
+
+
+def close_inward(end):
+    """We read no more from the ring: no more can be published there. What is unread the sender sends once more."""
+    header = raw.load(end + layout.IN)
+    if not header:
+        return
+    spine.lock_in(end)
+    raw.fetch_or(header + layout.H_TAIL, layout.CLOSED)
+    raw.store(end + layout.IN_STATE, layout.PLAIN)
+    rings.unlock(end + layout.IN_LOCK)
+    # whoever of the peer's threads sleeps on this connection has something to do
+    rings.soil(end)
+    rings.ring_bell(end, header + layout.H_ROOM_BELL)
+    rings.ring_bell(end, raw.load(end + layout.OUT) + layout.H_BELL)
+
+
+def unread(end):
+    """Whether the peer had pushed more than we took when the ring was closed."""
+    return raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.POSITIONS != raw.load(end + layout.HEAD)
+
+
+def leave(end):
+    """Back to the kernel for good, in both directions. True while bytes are on their way back through it."""
+    if not raw.load(end + layout.LEFT):
+        raw.store(end + layout.LEFT, 1)
+        raw.fetch_add(end + layout.STRANGERS_IN, 1)
+        raw.fetch_add(end + layout.STRANGERS_OUT, 1)
+    if not raw.load(end + layout.IN):
+        return False
+    closed = raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.CLOSED
+    if not closed or raw.load(end + layout.IN_STATE) != layout.PLAIN:
+        close_inward(end)
+        stop_sending(end, False)
+    if not settle(end):
+        return True
+    return unread(end) and not raw.load(raw.load(end + layout.IN) + layout.H_RETURNED)
+
+
+def sending(end):
+    """Whether what we send goes to the ring, or still has to follow what did."""
+    return raw.load(end + layout.OUT_STATE) == layout.RING or raw.load(end + layout.OUT_STATE) == layout.REPLAYING
