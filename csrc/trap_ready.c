@@ -61,18 +61,35 @@ static int64_t timeout_of(const struct timespec *t)
 
 /* An epoll set that holds a descriptor of ours is marked; the kernel's set stays the truth about membership. */
 static _Atomic uint64_t marked_sets[1024];
-/* Those without one that have been waited for: a thread may be there in the kernel now, uncounted. */
-static _Atomic uint64_t waited_sets[1024];
+/* Threads that began to wait in the kernel for a set when it had no mark: nobody else counts them. One that was cancelled or
+ * jumped out of its call stays counted, which only keeps connections on the kernel. */
+static _Atomic uint16_t unseen_waits[65536];
 
 bool epoll_set_is_marked(int ep)
 {
     return (unsigned)ep < 65536 && (atomic_load_explicit(&marked_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1);
 }
 
-static void epoll_set_waited(int ep)
+/* Whether a wait for `ep` is the kernel's alone; unseen_end() when it is over. */
+static bool unseen_begin(int ep)
 {
-    if ((unsigned)ep < 65536 && !(atomic_load_explicit(&waited_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1))
-        atomic_fetch_or(&waited_sets[ep >> 6], 1ull << (ep & 63));
+    if (epoll_set_is_marked(ep))
+        return false;
+    if ((unsigned)ep >= 65536)
+        return true;
+    atomic_fetch_add(&unseen_waits[ep], 1);
+    if (likely(!epoll_set_is_marked(ep)))
+        return true;
+    atomic_fetch_sub(&unseen_waits[ep], 1);
+    return false;
+}
+
+static int unseen_end(int ep, int result)
+{
+    uint16_t n = (unsigned)ep < 65536 ? atomic_load(&unseen_waits[ep]) : 0;
+    while (n && !atomic_compare_exchange_weak(&unseen_waits[ep], &n, (uint16_t)(n - 1)))
+        ;
+    return result;
 }
 
 void epoll_set_copied(int ep, int to)
@@ -89,8 +106,8 @@ void epoll_set_copied(int ep, int to)
 
 void epoll_set_closed(int ep)
 {
-    if ((unsigned)ep < 65536 && atomic_load_explicit(&waited_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1)
-        atomic_fetch_and(&waited_sets[ep >> 6], ~(1ull << (ep & 63)));
+    if ((unsigned)ep < 65536 && unlikely(atomic_load_explicit(&unseen_waits[ep], memory_order_relaxed)))
+        atomic_store(&unseen_waits[ep], 0);
     if (!epoll_set_is_marked(ep))
         return;
     atomic_fetch_and(&marked_sets[ep >> 6], ~(1ull << (ep & 63)));
@@ -347,9 +364,10 @@ EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
         return r;
     }
     int unseen = 0;
-    if (op == EPOLL_CTL_ADD && (unsigned)ep < 65536 && !epoll_set_is_marked(ep)) {
-        atomic_fetch_or(&marked_sets[ep >> 6], 1ull << (ep & 63));
-        unseen = (atomic_load(&waited_sets[ep >> 6]) >> (ep & 63) & 1) && !__libc_single_threaded ? CATFLAP_UNSEEN : 0;
+    if (op == EPOLL_CTL_ADD && (unsigned)ep < 65536) {
+        if (!epoll_set_is_marked(ep))
+            atomic_fetch_or(&marked_sets[ep >> 6], 1ull << (ep & 63));
+        unseen = atomic_load(&unseen_waits[ep]) ? CATFLAP_UNSEEN : 0;
     }
     if (!ops.sets || bypass_hot() || (op != EPOLL_CTL_DEL && unmapped(event)))
         return next.epoll_ctl(ep, op, fd, event);
@@ -363,10 +381,8 @@ EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
 /* The common way of the three epoll waits. */
 #define EPOLL_WAIT(timeout_ns, mask, call)                                                                             \
     do {                                                                                                               \
-        if (likely(!epoll_set_is_marked(ep))) {                                                                        \
-            epoll_set_waited(ep);                                                                                      \
-            return call;                                                                                               \
-        }                                                                                                              \
+        if (likely(unseen_begin(ep)))                                                                                  \
+            return unseen_end(ep, call);                                                                               \
         if (bypass_hot() || unmapped(events) || n <= 0)                                                                \
             return call;                                                                                               \
         struct pollfd on[2] = {{.fd = ep, .events = POLLIN}};                                                          \
