@@ -179,8 +179,8 @@ class LoopStream(Stream):
             left = deadline - raw.now()
             if left <= 0:
                 return -linux.EAGAIN
-        if mask == 2:
-            endpoint.stretch(self.end)
+        if mask == 2 and not endpoint.stretch(self.end):
+            left = watching.MILLISECOND
         bell = raw.load(qt + layout.W_BELL)
         if 0 < bell < 64:
             watching.asleep(bell)
