@@ -33,6 +33,7 @@ HOT_MODULES = [
     "libos.leaving",
     "libos.endpoint",
     "libos.loop_queue",
+    "libos.catloop",
     "interpose.description",
     "interpose.stream",
     "interpose.loop_stream",

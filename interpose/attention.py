@@ -46,7 +46,7 @@ def attend_alone(d):
         reason = getattr(abi, "CATFLAP_KERNEL_" + refusal.reason)
         for number in list(d.numbers):
             process.bind_number(number, 0, reason)
-            process.libos.family.note(number, reason)
+            process.libos.records.note(number, reason)
             d.close_number(number)
 
 

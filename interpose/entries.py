@@ -100,10 +100,8 @@ def adopt(fd, domain, kind):
         if queue is None:
             return abi.CATFLAP_KERNEL_AUTO
         if description.PROCESS.watched:
-            from interpose.loop_stream import LoopStream
-
             queue.accepting = domain == 0
-            taken = LoopStream(queue, fd, nonblock)
+            taken = description.PROCESS.stream(queue, fd, nonblock)
             if domain == 0 and description.PROCESS.default in ("catnap", "kernel"):
                 taken.leave()
         else:

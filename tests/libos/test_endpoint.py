@@ -198,7 +198,7 @@ def test_records_are_given_back():
         queue = catloop.adopt(a.fileno(), 1)
         ends.add(queue.end)
         catloop.release(queue)
-        queue.on_free = None
+        queue.owner = None
         catloop.freed(queue)
         assert raw.load(queue.end + layout.USERS) == 0
         a.close()
@@ -213,7 +213,7 @@ def test_a_child_gives_back_only_what_it_shares():
         queue = catloop.adopt(a.fileno(), 1)
         catloop.release(queue)
         catloop.shares = {other.qd for other in catloop.queues}  # as in a child forked before the queue was freed
-        queue.on_free = None
+        queue.owner = None
         catloop.freed(queue)
         assert raw.load(queue.end + layout.USERS) == 1
 
@@ -240,16 +240,16 @@ def test_records_of_ended_processes_are_swept(monkeypatch):
     gone = subprocess.Popen(["true"])
     gone.wait()
     catloop = Catloop()
-    kept, left = catloop.family.claim(), catloop.family.claim()
+    kept, left = catloop.records.claim(), catloop.records.claim()
     for end in (kept, left):
         raw.store(end + layout.PIDS, gone.pid)
     raw.store(kept + layout.USERS, 2)
     raw.store(kept + layout.PIDS + 8, os.getpid())
-    assert not catloop.family.alone(left) or raw.load(left + layout.USERS) == 1
-    assert catloop.family.alone(kept)
-    assert catloop.family.sweep() == 1
+    assert not catloop.records.alone(left) or raw.load(left + layout.USERS) == 1
+    assert catloop.records.alone(kept)
+    assert catloop.records.sweep() == 1
     assert raw.load(left + layout.USERS) == 0 and raw.load(kept + layout.USERS) == 2
     monkeypatch.setattr(family.layout, "ENDS", 2)
-    catloop.family.next_end = 0
-    assert catloop.family.claim() == left
-    assert catloop.family.claim() == 0 and catloop.family.full
+    catloop.records.next_end = 0
+    assert catloop.records.claim() == left
+    assert catloop.records.claim() == 0 and catloop.records.full
