@@ -5,7 +5,7 @@ cdef long long SWEEP
 
 cdef class Records:
     cdef public size_t table, arena
-    cdef public unsigned long long next_end
+    cdef public unsigned long long ends, next_end
     cdef public bint full
     cdef public long long sweep_at
     cdef public object detach

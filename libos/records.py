@@ -15,6 +15,7 @@ class Records:
     def __init__(self, table, detach):
         self.table = table
         self.arena = table + layout.FIRST
+        self.ends = layout.ENDS
         self.next_end = 0
         self.full = False
         self.sweep_at = 0
@@ -33,10 +34,10 @@ class Records:
     def find(self):
         if self.full and raw.now() < self.sweep_at:
             return 0
-        number = take(self.arena, self.next_end, layout.ENDS, rings.HERE.pid)
+        number = take(self.arena, self.next_end, self.ends, rings.HERE.pid)
         if number < 0:
             return 0
-        self.next_end = (number + 1) % layout.ENDS
+        self.next_end = (number + 1) % self.ends
         return self.arena + number * layout.RECORD
 
     def alone(self, end):
@@ -64,7 +65,7 @@ class Records:
         """Free the records of processes that ended without a word; how many. Not cheap: it looks at all of them."""
         freed = 0
         number = 0
-        while number < layout.ENDS:
+        while number < self.ends:
             end = self.arena + number * layout.RECORD
             if raw.load(end + layout.USERS) and all_ended(end):
                 self.clear(end)
