@@ -53,6 +53,7 @@ PRELOAD_SOURCES = [
     "descriptors.c",
     "boot.c",
     "thread.c",
+    "young.c",
     "trap_socket.c",
     "trap_leave.c",
     "trap_syscall.c",

@@ -90,7 +90,7 @@ struct catflap_ops {
     int64_t (*forking)(int done);
     int64_t (*probe)(void *d, int64_t x);
     /* from here on the GIL is taken */
-    int64_t (*adopt)(int fd, int domain, int type);
+    int64_t (*adopt)(int fd, int domain, int type, uint64_t uses);
     int64_t (*attend)(void *d);
     int64_t (*new_bell)(uintptr_t fd);
     int64_t (*free_bell)(int bell);

@@ -118,6 +118,12 @@ static bool is_set(const char *name)
     return value && *value;
 }
 
+/* A fork that libc makes for itself, as daemon(3) does; fork() has been here before (trap_process.c). */
+static void forked_inside(void)
+{
+    young_forking(false);
+}
+
 __attribute__((constructor(102))) static void read_environment(void)
 {
     const char *libos = getenv("CATFLAP_LIBOS"), *path = getenv("CATFLAP_LOG"), *level = getenv("CATFLAP_VERBOSE");
@@ -129,6 +135,11 @@ __attribute__((constructor(102))) static void read_environment(void)
     } else {
         bool streams = !libos || !*libos || strcmp(libos, "auto") == 0 || strcmp(libos, "catloop") == 0;
         streams_only = streams && !is_set("CATFLAP_CONFIG");
+        const char *worth = getenv("CATFLAP_WORTH");
+        if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG")) {
+            young_worth = worth && *worth ? strtoul(worth, NULL, 10) : 32;
+            pthread_atfork(forked_inside, NULL, NULL);
+        }
         atomic_store(&kernel_reason, 0);
         atomic_store(&host_state, STATE_COLD);
     }

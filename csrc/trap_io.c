@@ -55,7 +55,7 @@ static bool odd_vector(const struct iovec *iov, int cnt)
 
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
 {
-    if (likely(!lookup(fd)) || unlikely(odd_vector(iov, cnt)))
+    if (likely(!known(fd)) || unlikely(odd_vector(iov, cnt)))
         return next.readv(fd, iov, cnt);
     struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
     RECVMSG(fd, &msg, 0, next.readv(fd, iov, cnt));
@@ -63,7 +63,7 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int cnt)
 {
-    if (likely(!lookup(fd)) || unlikely(odd_vector(iov, cnt)))
+    if (likely(!known(fd)) || unlikely(odd_vector(iov, cnt)))
         return next.writev(fd, iov, cnt);
     struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
     SENDMSG(fd, &msg, 0, next.writev(fd, iov, cnt));
@@ -91,7 +91,7 @@ EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr 
 {
     if (!addr)
         RECV(fd, buf, n, flags, next.recvfrom(fd, buf, n, flags, addr, len));
-    if (likely(!lookup(fd)) || bypass() || unmapped(len))
+    if (likely(!known(fd)) || (lookup(fd) && bypass()) || unmapped(len))
         return next.recvfrom(fd, buf, n, flags, addr, len);
     struct iovec iov = {buf, n};
     socklen_t room = *len;

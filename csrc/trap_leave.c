@@ -16,6 +16,7 @@ bool in_vfork_child(void);
 
 void go_plain(int fd)
 {
+    young_left(fd);
     if (likely(!ops.sets) || !lookup(fd) || bypass_hot() || (ops.guarded && in_vfork_child()))
         return;
     int error = errno;
@@ -31,9 +32,9 @@ void go_plain(int fd)
 /* Descriptors that a new image will have. */
 void inherited_go_plain(void)
 {
-    if (likely(!ops.sets))
+    if (likely(!ops.sets && !young_ever))
         return;
-    for (unsigned fd = 0; descriptor_next(&fd, ~0u); fd++)
+    for (unsigned fd = 0; descriptor_next(&fd, ~0u, false); fd++)
         if (!(next.fcntl((int)fd, F_GETFD) & FD_CLOEXEC))
             go_plain((int)fd);
 }
@@ -83,7 +84,7 @@ EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...)
 /* Descriptors in a message to another process (unix(7), SCM_RIGHTS). */
 void passed_go_plain(const struct msghdr *msg)
 {
-    if (likely(!ops.sets) || unmapped(msg) || likely(!msg->msg_control))
+    if (likely(!ops.sets && !young_ever) || unmapped(msg) || likely(!msg->msg_control))
         return;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)msg, c))
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
@@ -94,7 +95,7 @@ void passed_go_plain(const struct msghdr *msg)
 EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
     go_plain(fd);
-    for (unsigned i = 0; ops.sets && !unmapped(msgs) && i < n && i < 1024; i++)
+    for (unsigned i = 0; (ops.sets || young_ever) && !unmapped(msgs) && i < n && i < 1024; i++)
         passed_go_plain(&msgs[i].msg_hdr);
     return next.sendmmsg(fd, msgs, n, flags);
 }

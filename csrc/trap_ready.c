@@ -128,7 +128,7 @@ static void nest(int ep)
     leave(t);
 }
 
-static bool any_of_ours(const struct pollfd *fds, nfds_t n)
+static bool any_of_ours(const struct pollfd *fds, nfds_t n, struct stays *stays)
 {
     struct rlimit limit;
     if (unmapped(fds) || (n > 1024 && (getrlimit(RLIMIT_NOFILE, &limit) != 0 || n > limit.rlim_cur)))
@@ -136,6 +136,7 @@ static bool any_of_ours(const struct pollfd *fds, nfds_t n)
     bool any = false;
     for (nfds_t i = 0; i < n; i++) {
         nest(fds[i].fd);
+        stays_begin(stays, fds[i].fd);
         any |= lookup(fds[i].fd) != NULL;
     }
     return any && !bypass_hot();
@@ -197,18 +198,20 @@ static int kernel_ppoll(void *a)
 
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-    if (!any_of_ours(fds, n))
-        return next.poll(fds, n, timeout);
+    struct stays stays = {0};
+    if (!any_of_ours(fds, n, &stays))
+        return stays_end(&stays, next.poll(fds, n, timeout));
     struct poll_arguments a = {fds, n, timeout, NULL, NULL};
-    return poll_walk(fds, n, timeout < 0 ? FOREVER : timeout * 1000000ll, NULL, kernel_poll, &a);
+    return stays_end(&stays, poll_walk(fds, n, timeout < 0 ? FOREVER : timeout * 1000000ll, NULL, kernel_poll, &a));
 }
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-    if (!any_of_ours(fds, n) || odd_time(timeout))
-        return next.ppoll(fds, n, timeout, mask);
+    struct stays stays = {0};
+    if (!any_of_ours(fds, n, &stays) || odd_time(timeout))
+        return stays_end(&stays, next.ppoll(fds, n, timeout, mask));
     struct poll_arguments a = {fds, n, 0, timeout, mask};
-    return poll_walk(fds, n, timeout_of(timeout), mask, kernel_ppoll, &a);
+    return stays_end(&stays, poll_walk(fds, n, timeout_of(timeout), mask, kernel_ppoll, &a));
 }
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room)
 {
@@ -226,18 +229,20 @@ EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *time
 
 /* The sets may be longer than FD_SETSIZE, since programs allocate their own, or shorter than `n` says, since programs pass
  * getdtablesize(): no further is read than to the highest number that has been ours. */
-static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e)
+static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e, struct stays *stays)
 {
     const fd_set *sets[] = {r, w, e};
     int top = atomic_load_explicit(&descriptor_top, memory_order_relaxed), words = ((n < top ? n : top) + 63) / 64;
+    bool any = false;
     for (int s = 0; s < 3; s++) {
         const unsigned long *bits = (const unsigned long *)sets[s];
         for (int i = 0; !unmapped(bits) && i < words; i++)
-            for (unsigned long word = bits[i]; word; word &= word - 1)
-                if (lookup(i * 64 + __builtin_ctzl(word)))
-                    return !bypass_hot();
+            for (unsigned long word = bits[i]; word; word &= word - 1) {
+                stays_begin(stays, i * 64 + __builtin_ctzl(word));
+                any |= lookup(i * 64 + __builtin_ctzl(word)) != NULL;
+            }
     }
-    return false;
+    return any && !bypass_hot();
 }
 
 static int select_on_kernel(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
@@ -321,9 +326,9 @@ static int select_by_poll(int n, fd_set *r, fd_set *w, fd_set *e, const struct t
     return total;
 }
 
-EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
+static int select_counted(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout, struct stays *stays)
 {
-    if (!any_in_sets(n, r, w, e))
+    if (!any_in_sets(n, r, w, e, stays))
         return next.select(n, r, w, e, timeout);
     if (!host_needed(n, r, w, e))
         return select_on_kernel(n, r, w, e, timeout);
@@ -344,9 +349,16 @@ EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeou
     return found;
 }
 
-EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask)
+EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
 {
-    if (!any_in_sets(n, r, w, e))
+    struct stays stays = {0};
+    return stays_end(&stays, select_counted(n, r, w, e, timeout, &stays));
+}
+
+static int pselect_counted(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask,
+                           struct stays *stays)
+{
+    if (!any_in_sets(n, r, w, e, stays))
         return next.pselect(n, r, w, e, timeout, mask);
     if (odd_time(timeout))
         return next.pselect(n, r, w, e, timeout, mask);
@@ -355,9 +367,15 @@ EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec
     return select_by_poll(n, r, w, e, timeout, mask);
 }
 
+EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask)
+{
+    struct stays stays = {0};
+    return stays_end(&stays, pselect_counted(n, r, w, e, timeout, mask, &stays));
+}
+
 EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
 {
-    if (likely(!lookup(fd))) {
+    if (likely(!(op == EPOLL_CTL_ADD ? ours(fd) : lookup(fd)))) {
         int r = next.epoll_ctl(ep, op, fd, event);
         if (r == 0)
             nest(fd);

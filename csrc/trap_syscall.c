@@ -38,9 +38,9 @@ _Atomic bool ring_made; /* an io_uring, whose operations name descriptors where 
 /* What a ring of the kernel's may be asked for is the kernel's, from its first operation on. */
 static void all_go_plain(void)
 {
-    if (atomic_exchange(&ring_made, true) || !ops.sets)
+    if (atomic_exchange(&ring_made, true) || (!ops.sets && !young_ever))
         return;
-    for (unsigned fd = 0; descriptor_next(&fd, ~0u); fd++)
+    for (unsigned fd = 0; descriptor_next(&fd, ~0u, false); fd++)
         go_plain((int)fd);
 }
 
@@ -133,18 +133,18 @@ static long trapped(long n, long a, long b, long c, long d, long e, long f)
 static bool for_trap(long n, long a, long b, long c, long e, long f)
 {
     switch (n) {
-    case SYS_fcntl: return (b == F_SETFL || b == F_DUPFD || b == F_DUPFD_CLOEXEC) && (lookup((int)a) || epoll_set_is_marked((int)a));
-    case SYS_close: return lookup((int)a) || descriptor_reason((int)a) == CATFLAP_OWN || epoll_set_is_marked((int)a);
-    case SYS_dup: return lookup((int)a) || epoll_set_is_marked((int)a);
+    case SYS_fcntl: return (b == F_SETFL || b == F_DUPFD || b == F_DUPFD_CLOEXEC) && (known((int)a) || epoll_set_is_marked((int)a));
+    case SYS_close: return known((int)a) || descriptor_reason((int)a) == CATFLAP_OWN || epoll_set_is_marked((int)a);
+    case SYS_dup: return known((int)a) || epoll_set_is_marked((int)a);
     case SYS_dup2: case SYS_dup3:
-        return lookup((int)a) || lookup((int)b) || epoll_set_is_marked((int)a) || epoll_set_is_marked((int)b);
+        return known((int)a) || known((int)b) || epoll_set_is_marked((int)a) || epoll_set_is_marked((int)b);
     case SYS_epoll_wait: case SYS_epoll_pwait: case SYS_epoll_pwait2: return epoll_set_is_marked((int)a);
-    case SYS_epoll_ctl: return lookup((int)c) || epoll_set_is_marked((int)c);
-    case SYS_sendmsg: case SYS_sendmmsg: return ops.sets; /* they may pass a descriptor of ours on */
+    case SYS_epoll_ctl: return known((int)c) || epoll_set_is_marked((int)c);
+    case SYS_sendmsg: case SYS_sendmmsg: return ops.sets || young_ever; /* they may pass a descriptor of ours on */
     case SYS_close_range: case SYS_poll: case SYS_select:
         return atomic_load_explicit(&descriptor_top, memory_order_relaxed) != 0;
-    case SYS_ppoll: return ops.sets && !unmapped(c == 0 ? 65536 : c);
-    case SYS_pselect6: return ops.sets && !unmapped(e == 0 ? 65536 : e) && !unmapped(f == 0 ? 65536 : f);
+    case SYS_ppoll: return (ops.sets || young_ever) && !unmapped(c == 0 ? 65536 : c);
+    case SYS_pselect6: return (ops.sets || young_ever) && !unmapped(e == 0 ? 65536 : e) && !unmapped(f == 0 ? 65536 : f);
     default: return concern[n] == FIRST;
     }
 }
@@ -153,7 +153,7 @@ static bool for_trap(long n, long a, long b, long c, long e, long f)
 __attribute__((used, optimize("no-optimize-sibling-calls"))) static long concerned(long n, long a, long b, long c, long d, long e, long f)
 {
     int state;
-    if (concern[n] == FIRST && !lookup((int)a))
+    if (concern[n] == FIRST && !known((int)a))
         return next.syscall(n, a, b, c, d, e, f);
     leave_before(n, a, b, c);
     if (!for_trap(n, a, b, c, e, f)) {

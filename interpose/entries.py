@@ -89,8 +89,10 @@ def failed(what, error):
     return -errno_of(error)
 
 
-def adopt(fd, domain, kind):
-    """Take a new kernel socket, or answer the CATFLAP_KERNEL_* reason why it is left to the kernel."""
+def adopt(fd, domain, kind, uses):
+    """Take a kernel socket that has had so many uses, or answer the CATFLAP_KERNEL_* reason why it is left to the
+    kernel.
+    """
     try:
         libos = description.PROCESS.libos
         if libos is None:
@@ -101,6 +103,7 @@ def adopt(fd, domain, kind):
             return abi.CATFLAP_KERNEL_AUTO
         if description.PROCESS.watched:
             queue.accepting = domain == 0
+            queue.uses = uses
             taken = description.PROCESS.stream(queue, fd, nonblock)
             if domain == 0 and description.PROCESS.default in ("catnap", "kernel"):
                 taken.leave()
