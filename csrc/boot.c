@@ -30,10 +30,7 @@ static const char *boot_error;
 
 void tell_peers(void);
 
-int64_t host_thread_begin(void)
-{
-    return host.thread();
-}
+int64_t host_thread_begin(void) { return host.thread(); }
 
 void host_thread_end(void)
 {
@@ -96,14 +93,9 @@ static void die(void)
     atomic_compare_exchange_strong(&host_state, &up, STATE_DEAD);
 }
 
-static int service_bind(int fd, void *description, int reason)
-{
-    return descriptor_bind(fd, description, reason);
-}
-
 static const struct catflap_services services = {
     .abi = CATFLAP_ABI,
-    .bind = service_bind,
+    .bind = descriptor_bind,
     .lookup = lookup,
     .reason = descriptor_reason,
     .grace_begin = grace_begin,
@@ -119,10 +111,7 @@ static bool is_set(const char *name)
 }
 
 /* A fork that libc makes for itself, as daemon(3) does; fork() has been here before (trap_process.c). */
-static void forked_inside(void)
-{
-    young_forking(false);
-}
+static void forked_inside(void) { young_forking(false); }
 
 __attribute__((constructor(102))) static void read_environment(void)
 {
@@ -138,7 +127,7 @@ __attribute__((constructor(102))) static void read_environment(void)
         const char *worth = getenv("CATFLAP_WORTH");
         if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG")) {
             young_worth = worth && *worth ? strtoul(worth, NULL, 10) : 32;
-            pthread_atfork(forked_inside, NULL, NULL);
+            pthread_atfork(forked_inside, NULL, young_forked);
         }
         atomic_store(&kernel_reason, 0);
         atomic_store(&host_state, STATE_COLD);
@@ -230,9 +219,10 @@ static int load(void)
     return reason ? fail(reason, "the interpreter did not start, see the log") : 0;
 }
 
-static void before_fork(void);
-static void after_fork_parent(void);
-static void after_fork_child(void);
+void before_fork_trap(void);
+void after_fork_trap(bool child);
+static void after_fork_parent(void) { after_fork_trap(false); }
+static void after_fork_child(void) { after_fork_trap(true); }
 
 static int64_t boot(void)
 {
@@ -255,7 +245,7 @@ static int64_t boot(void)
         }
         return reason;
     }
-    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    pthread_atfork(before_fork_trap, after_fork_parent, after_fork_child);
     return 0;
 }
 
@@ -292,10 +282,7 @@ bool in_vfork_child(void)
 
 /* --- fork: the GIL is taken before, so that the child gets an interpreter at rest --- */
 
-static int64_t fork_before_slow(void)
-{
-    return host.fork_before();
-}
+static int64_t fork_before_slow(void) { return host.fork_before(); }
 
 void before_fork_trap(void)
 {
@@ -346,19 +333,4 @@ void after_fork_trap(bool child)
         ops.forks++; /* descriptions made before are shared with another process from now on */
         syscall(SYS_rt_sigprocmask, SIG_SETMASK, &t->fork_mask, NULL, 8);
     }
-}
-
-static void before_fork(void)
-{
-    before_fork_trap();
-}
-
-static void after_fork_parent(void)
-{
-    after_fork_trap(false);
-}
-
-static void after_fork_child(void)
-{
-    after_fork_trap(true);
 }

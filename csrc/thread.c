@@ -53,10 +53,7 @@ static void thread_end(void *record)
     atomic_store(&t->used, 0);
 }
 
-static void make_key(void)
-{
-    pthread_key_create(&end_key, thread_end);
-}
+static void make_key(void) { pthread_key_create(&end_key, thread_end); }
 
 /* The calling thread's record. Never fails: past RECORDS threads all others are one outsider, whose calls are the kernel's. */
 struct thread *thread_join(void)

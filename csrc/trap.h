@@ -89,9 +89,12 @@ uint64_t young_enter(int fd);
 void young_leave(int fd, uint64_t birth);
 void *young_grow(int fd);
 void young_left(int fd);
-void young_forking(bool here);
+void young_forking(bool waits);
+void young_forked(void);
 void stays_begin(struct stays *s, int fd);
-int stays_end(struct stays *s, int result);
+void stays_end(struct stays *s);
+/* The calling thread's stay with several descriptors, over at the end of the function. */
+#define STAY(name) __attribute__((cleanup(stays_end))) struct stays name = {0}
 
 static inline bool young(int fd)
 {

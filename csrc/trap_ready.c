@@ -166,53 +166,32 @@ static int64_t ask(struct thread *t, struct pollfd *fds, nfds_t n, struct pollfd
     return HOT(t, ready_poll, fds, handles, copy, n, wait);
 }
 
-static int poll_walk(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigset_t *mask, int (*kernel)(void *), void *arguments)
+static int polled(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
     struct thread *record = self ? self : thread_join();
     uint64_t *handles;
     struct pollfd *copy = scratch(record, n, &handles);
     if (!copy)
-        return kernel(arguments);
-    WAIT(ask(t, fds, n, copy, handles, &wait), copy, n, timeout_ns, mask, kernel(arguments));
-}
-
-struct poll_arguments {
-    struct pollfd *fds;
-    nfds_t n;
-    int timeout;
-    const struct timespec *ptimeout;
-    const sigset_t *mask;
-};
-
-static int kernel_poll(void *a)
-{
-    struct poll_arguments *p = a;
-    return next.poll(p->fds, p->n, p->timeout);
-}
-
-static int kernel_ppoll(void *a)
-{
-    struct poll_arguments *p = a;
-    return next.ppoll(p->fds, p->n, p->ptimeout, p->mask);
+        return next.ppoll(fds, n, timeout, mask);
+    WAIT(ask(t, fds, n, copy, handles, &wait), copy, n, timeout_of(timeout), mask, next.ppoll(fds, n, timeout, mask));
 }
 
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-    struct stays stays = {0};
+    STAY(stays);
     if (!any_of_ours(fds, n, &stays))
-        return stays_end(&stays, next.poll(fds, n, timeout));
-    struct poll_arguments a = {fds, n, timeout, NULL, NULL};
-    return stays_end(&stays, poll_walk(fds, n, timeout < 0 ? FOREVER : timeout * 1000000ll, NULL, kernel_poll, &a));
+        return next.poll(fds, n, timeout);
+    return polled(fds, n, timeout < 0 ? NULL : &(struct timespec){timeout / 1000, timeout % 1000 * 1000000l}, NULL);
 }
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-    struct stays stays = {0};
+    STAY(stays);
     if (!any_of_ours(fds, n, &stays) || odd_time(timeout))
-        return stays_end(&stays, next.ppoll(fds, n, timeout, mask));
-    struct poll_arguments a = {fds, n, 0, timeout, mask};
-    return stays_end(&stays, poll_walk(fds, n, timeout_of(timeout), mask, kernel_ppoll, &a));
+        return next.ppoll(fds, n, timeout, mask);
+    return polled(fds, n, timeout, mask);
 }
+
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room)
 {
     if (unlikely(room / sizeof *fds < n))
@@ -326,9 +305,10 @@ static int select_by_poll(int n, fd_set *r, fd_set *w, fd_set *e, const struct t
     return total;
 }
 
-static int select_counted(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout, struct stays *stays)
+EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
 {
-    if (!any_in_sets(n, r, w, e, stays))
+    STAY(stays);
+    if (!any_in_sets(n, r, w, e, &stays))
         return next.select(n, r, w, e, timeout);
     if (!host_needed(n, r, w, e))
         return select_on_kernel(n, r, w, e, timeout);
@@ -349,28 +329,16 @@ static int select_counted(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval
     return found;
 }
 
-EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
+EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask)
 {
-    struct stays stays = {0};
-    return stays_end(&stays, select_counted(n, r, w, e, timeout, &stays));
-}
-
-static int pselect_counted(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask,
-                           struct stays *stays)
-{
-    if (!any_in_sets(n, r, w, e, stays))
+    STAY(stays);
+    if (!any_in_sets(n, r, w, e, &stays))
         return next.pselect(n, r, w, e, timeout, mask);
     if (odd_time(timeout))
         return next.pselect(n, r, w, e, timeout, mask);
     if (!host_needed(n, r, w, e))
         return pselect_on_kernel(n, r, w, e, timeout, mask);
     return select_by_poll(n, r, w, e, timeout, mask);
-}
-
-EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask)
-{
-    struct stays stays = {0};
-    return stays_end(&stays, pselect_counted(n, r, w, e, timeout, mask, &stays));
 }
 
 EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)

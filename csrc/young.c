@@ -30,12 +30,15 @@ bool young_begin(int fd, bool accepted)
     return true;
 }
 
-/* A moment later, when another thread has taken it or not. */
-static uintptr_t later(entry_t *at)
+/* The entry, once no other thread is just taking it. */
+static uintptr_t settled(entry_t *at)
 {
-    const struct timespec moment = {0, 20000};
-    syscall(SYS_nanosleep, &moment, NULL);
-    return atomic_load(at);
+    uintptr_t e;
+    int error = errno;
+    while (((e = at ? atomic_load(at) : 0) & 3) == YOUNG && e & BUSY)
+        syscall(SYS_nanosleep, &(struct timespec){0, 20000}, NULL);
+    errno = error;
+    return e;
 }
 
 /* What becomes of the entry `e` that this thread has made busy. */
@@ -70,21 +73,17 @@ static bool grow(int fd, entry_t *at, uintptr_t e)
 uint64_t young_enter(int fd)
 {
     entry_t *at = descriptor_entry(fd, false);
-    uintptr_t e = atomic_load(at);
-    while ((e & 3) == YOUNG)
-        if (e & BUSY)
-            e = later(at);
-        else if ((e & USES) / USE + 1 >= young_worth && !(e & INSIDES) && grow(fd, at, e))
-            e = atomic_load(at);
-        else if (atomic_compare_exchange_strong(at, &e, e + INSIDE + ((e & USES) == USES ? 0 : USE)))
-            return 1ull << 32 | e >> BIRTH;
+    for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
+        if ((e & USES) / USE + 1 < young_worth || e & INSIDES || !grow(fd, at, e))
+            if (atomic_compare_exchange_strong(at, &e, e + INSIDE + ((e & USES) == USES ? 0 : USE)))
+                return 1ull << 32 | e >> BIRTH;
     return 0;
 }
 
 void young_leave(int fd, uint64_t birth)
 {
     entry_t *at = descriptor_entry(fd, false);
-    uintptr_t e = atomic_load(at);
+    uintptr_t e = settled(at);
     while ((e & 3) == YOUNG && (1ull << 32 | e >> BIRTH) == birth && e & INSIDES)
         if (atomic_compare_exchange_strong(at, &e, e - INSIDE))
             return;
@@ -94,14 +93,9 @@ void young_leave(int fd, uint64_t birth)
 void *young_grow(int fd)
 {
     entry_t *at = descriptor_entry(fd, false);
-    uintptr_t e = atomic_load(at);
-    while ((e & 3) == YOUNG)
-        if (e & BUSY)
-            e = later(at);
-        else if (e & INSIDES || !grow(fd, at, e))
-            young_left(fd), e = atomic_load(at);
-        else
-            e = atomic_load(at);
+    for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
+        if (e & INSIDES || !grow(fd, at, e))
+            young_left(fd);
     return lookup(fd);
 }
 
@@ -109,25 +103,31 @@ void *young_grow(int fd)
 void young_left(int fd)
 {
     entry_t *at = descriptor_entry(fd, false);
-    uintptr_t e = at ? atomic_load(at) : 0;
-    while ((e & 3) == YOUNG)
-        if (e & BUSY)
-            e = later(at);
-        else if (atomic_compare_exchange_strong(at, &e, CATFLAP_KERNEL_LEFT << 2 | 1))
-            return;
+    for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
+        atomic_compare_exchange_strong(at, &e, CATFLAP_KERNEL_LEFT << 2 | 1);
 }
 
-/* A child will share them: with a description, or with the kernel alone. */
-void young_forking(bool here)
+/* A child will share them: with a description while the host can give it, or with the kernel alone. Where the forking thread
+ * has the GIL already nothing is waited for: what is just taken stays the parent's. */
+void young_forking(bool waits)
+{
+    int top = young_ever ? atomic_load(&descriptor_top) : 0;
+    for (int fd = 0; fd < top; fd++) {
+        uintptr_t e = entry(fd);
+        if ((e & 3) == YOUNG && waits && atomic_load(&host_state) == STATE_UP)
+            young_grow(fd);
+        else if ((e & 3) == YOUNG && !(e & BUSY))
+            atomic_compare_exchange_strong(descriptor_entry(fd, false), &e, CATFLAP_KERNEL_LEFT << 2 | 1);
+    }
+}
+
+/* In the child: what other threads have made meanwhile. */
+void young_forked(void)
 {
     int top = young_ever ? atomic_load(&descriptor_top) : 0;
     for (int fd = 0; fd < top; fd++)
-        if (young(fd)) {
-            if (here && atomic_load(&host_state) == STATE_UP)
-                young_grow(fd);
-            else
-                young_left(fd);
-        }
+        if (young(fd))
+            descriptor_bind(fd, NULL, CATFLAP_KERNEL_LEFT);
 }
 
 /* Calls that wait for several descriptors: counted on each of them. */
@@ -142,9 +142,8 @@ void stays_begin(struct stays *s, int fd)
         s->at[s->n++] = (struct stay){fd, birth};
 }
 
-int stays_end(struct stays *s, int result)
+void stays_end(struct stays *s)
 {
     for (unsigned i = 0; i < s->n; i++)
         young_leave(s->at[i].fd, s->at[i].birth);
-    return result;
 }
