@@ -6,6 +6,8 @@
 
 #include <linux/aio_abi.h>
 #include <fcntl.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
@@ -15,6 +17,7 @@
 bool epoll_set_is_marked(int ep);
 void passed_go_plain(const struct msghdr *msg);
 void inherited_go_plain(void);
+void sandboxed(void);
 
 /* Which calls concern us: when their first argument is a descriptor of ours, or perhaps. */
 enum { NOT = 0, FIRST, PERHAPS, NUMBERS = 512 };
@@ -31,6 +34,7 @@ __attribute__((used)) static const uint8_t concern[NUMBERS] = {
     [SYS_epoll_pwait] = PERHAPS, [SYS_epoll_pwait2] = PERHAPS, [SYS_splice] = PERHAPS, [SYS_io_submit] = PERHAPS,
     [SYS_pidfd_getfd] = PERHAPS, [SYS_execve] = PERHAPS, [SYS_execveat] = PERHAPS, [SYS_io_uring_setup] = PERHAPS,
     [SYS_io_uring_enter] = PERHAPS, [SYS_io_uring_register] = PERHAPS,
+    [SYS_prctl] = PERHAPS, [SYS_seccomp] = PERHAPS,
 };
 
 _Atomic bool ring_made; /* an io_uring, whose operations name descriptors where we can't see it */
@@ -61,6 +65,8 @@ static void leave_before(long n, long a, long b, long c)
     case SYS_pidfd_getfd: go_plain((int)b); break; /* perhaps of this very process */
     case SYS_execve: case SYS_execveat: inherited_go_plain(); break;
     case SYS_io_uring_enter: case SYS_io_uring_register: all_go_plain(); break;
+    case SYS_prctl: if (a == PR_SET_SECCOMP && (b == SECCOMP_MODE_STRICT || c)) sandboxed(); break;
+    case SYS_seccomp: if (a == SECCOMP_SET_MODE_STRICT || (a == SECCOMP_SET_MODE_FILTER && c)) sandboxed(); break;
     }
 }
 
