@@ -155,7 +155,7 @@ def session(folder, pair, way, repository):
         return seen, sha(f.read())
 
 
-@pytest.mark.parametrize("way", WAYS if flap.FULL else ["http", "daemon"])
+@pytest.mark.parametrize("way", WAYS if flap.FULL else ["http"])
 @every()
 def test_clone_push_and_pull(agree, roles, way, repository):
     seen, digest = agree(session, roles, way, repository)

@@ -17,7 +17,7 @@ from webserver import asked, connected, nginx
 
 BIG = 50_000_000
 ERRORS = re.compile(rb"connect (?P<connect>\d+), read (?P<read>\d+), write (?P<write>\d+), timeout (?P<timeout>\d+)")
-SECONDS, EVERY = (9, 2) if flap.FULL else (2.5, 0.6)
+SECONDS, EVERY = (9, 2) if flap.FULL else (2, 0.4)
 HEADERS = {(): "keep", ("-H", "Connection: close"): "close"}
 
 

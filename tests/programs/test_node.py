@@ -47,7 +47,7 @@ def test_keeping_connections(agree, roles):
     (status, output, errors), ended = agree(transcript, roles)
     assert (status, errors, ended) == (0, b"", (0, b"", b"")), output
     lines = output.decode().splitlines()
-    assert len(lines) == 73 and lines[-3].split() == ["reset", "ECONNRESET"] and lines[-2].split()[1] == "200", output
+    assert len(lines) == 74 and lines[-4].split() == ["reset", "ECONNRESET"] and lines[-3].split()[1] == "200", output
 
 
 def cluster(folder, pair, policy):

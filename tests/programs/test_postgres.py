@@ -89,7 +89,7 @@ def accounts(folder, pair):
     """pgbench: each transaction processed, money neither made nor lost; with a connection for each of them too."""
     with postgres(pair) as server:
         seen = [server.run("pgbench", "-i", "-q", "-I", "dtgp", "postgres")[0]]
-        for words in [("-M", mode, "-t", "40") for mode in MODES] + [("-C", "-S", "-t", "10")]:
+        for words in [("-M", mode, "-t", "20") for mode in MODES] + [("-C", "-S", "-t", "10")]:
             words = ("-n", "-c", "8", "-j", "2", "--random-seed=5", *words, "postgres")
             status, output, errors = server.run("pgbench", *words)
             counted = re.findall(rb"number of (?:failed )?transactions.*", output)

@@ -64,7 +64,7 @@ def binary():
 
 @contextlib.contextmanager
 def fpm(folder, pair, requests=0):
-    """PHP-FPM with three processes, each for so many requests, and nginx; with no limit, it keeps connections to them."""
+    """PHP-FPM with three processes, each for so many requests, and nginx; without a limit, it keeps connections."""
     port = flap.free_port()
     os.makedirs(folder / "root", exist_ok=True)
     (folder / "root" / "page.php").write_text(SCRIPT)

@@ -1,6 +1,8 @@
 """redis-servers under load that save, rewrite their log and replicate: each copy is what the server has."""
 
 import contextlib
+import os
+import signal
 
 import flap
 import pytest
@@ -26,7 +28,7 @@ def saved(folder, pair):
     """BGSAVE and the rewrite of the append-only file under load; servers started from each have the same."""
     with redis(folder / "a", pair, "--appendonly", "yes", "--appendfsync", "no") as server:
         for n in (1, 70_000, 3_000_000):
-            server.ask("-x", "SET", f"value{n}", stdin=content(n))
+            server.ask("SET", f"value{n}", content(n))
         with loaded(server):
             for command in ("BGSAVE", "BGREWRITEAOF"):
                 assert "started" in server.ask(command)
@@ -38,7 +40,7 @@ def saved(folder, pair):
         length = server.ask("LLEN", "mylist")
         digest = server.digest()
         assert server.ask("SAVE") == "OK"
-        server.ask("SHUTDOWN", "NOSAVE")
+        os.kill(server.program.pid, signal.SIGTERM)
         assert server.program.wait(20).status == 0
     with redis(folder / "a", pair, "--appendonly", "yes") as server:
         idle(server, "loading")
@@ -74,7 +76,7 @@ def replicated(folder, pair, diskless):
     words = ("--repl-diskless-sync", diskless, "--repl-diskless-sync-delay", "0", "--repl-backlog-size", "64mb")
     with redis(folder / "m", pair, *words) as master:
         for n in (1, 70_000, 3_000_000):
-            master.ask("-x", "SET", f"value{n}", stdin=content(n))
+            master.ask("SET", f"value{n}", content(n))
         with redis(folder / "r", pair, "--repl-diskless-load", "disabled") as replica:
             with loaded(master):
                 assert replica.ask("REPLICAOF", "127.0.0.1", str(master.port)) == "OK"
@@ -82,10 +84,10 @@ def replicated(folder, pair, diskless):
                 assert int(master.ask("CLIENT", "KILL", "TYPE", "replica")) == 1
             follows(replica, master)
             assert replica.digest() == master.digest()
-            master.ask(stdin=b"SET late r\n" * 400)  # one after the other, each of them passed on
+            master.asked([("SET", "late", "r")] * 400)  # one after the other, each of them passed on
             served.upgraded(pair, master.port)
             assert int(replica.ask("CLIENT", "KILL", "TYPE", "master")) == 1
-            master.ask("-x", "SET", "after", stdin=content(2_000_000))
+            master.ask("SET", "after", content(2_000_000))
             follows(replica, master)
             assert replica.digest() == master.digest()
             synced = [master.info("stats", f"sync_{kind}") for kind in ("full", "partial_ok", "partial_err")]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 
 import flap
 import pytest
@@ -78,7 +79,9 @@ def session(folder, pair, way):
         limit = patience(pair, 25)
         result = flap.run([*argv, *options, str(source), str(target)], pair.client, pure=pair.pure, timeout=limit)
         assert not result.timed_out, str(result)
-        return result.status, sorted(result.stdout.splitlines()), result.stderr
+        # whether a folder's time has changed depends on the moment
+        files = [line for line in result.stdout.splitlines() if not re.search(rb"/ \d+$", line)]
+        return result.status, sorted(files), result.stderr
 
     with WAYS[way](folder, pair) as (remote, options):
         seen = [copy(f"{here}/", remote)]
@@ -98,6 +101,4 @@ def session(folder, pair, way):
 def test_trees(agree, roles, way):
     seen = agree(session, roles, way)
     assert [status for status, *_ in seen] == [0, 0, 0] and {errors for *_, errors in seen} == {b""}, seen
-    assert [line for line in seen[1][1] if not line.endswith(b"/ 4096")] == [b"del. d3/f3 0", b"send large 5000000"], (
-        seen[1]
-    )
+    assert seen[1][1] == [b"del. d3/f3 0", b"send large 5000000"], seen[1]

@@ -15,7 +15,6 @@ from sshserver import UNPRIVILEGED, forget, sshd
 
 # a process of its own program for each connection, as ever; or a fork that goes on with the connection as it has it
 EXECUTED, FORKED = pytest.param((), id="executed"), pytest.param(("-r",), id="forked")
-SERVERS = pytest.mark.parametrize("options", [EXECUTED, FORKED])
 MB5 = 5_000_000
 
 
@@ -42,7 +41,7 @@ def commands(folder, pair, *options):
         return seen
 
 
-@SERVERS
+@pytest.mark.parametrize("options", [EXECUTED, FORKED] if flap.FULL else [EXECUTED])
 @every()
 def test_commands_and_copies(agree, roles, options):
     seen = agree(commands, roles, *options)

@@ -16,7 +16,7 @@ function ask(agent, method, path, body) {
     const request = http.request({ host: '127.0.0.1', port, agent, method, path }, (response) => {
       const pieces = [];
       response.on('data', (piece) => pieces.push(piece));
-      response.on('end', () => done({ status: response.statusCode, body: Buffer.concat(pieces), again: request.reusedSocket }));
+      response.on('end', () => done({ status: response.statusCode, body: Buffer.concat(pieces) }));
     });
     request.on('error', (error) => done({ error: error.code }));
     request.end(body);
@@ -24,7 +24,7 @@ function ask(agent, method, path, body) {
 }
 
 const told = (name, answer) =>
-  console.log(name, answer.error ?? answer.status, answer.body?.length ?? '', answer.body ? sha(answer.body) : '', answer.again ?? '');
+  console.log(name, answer.error ?? answer.status, answer.body?.length ?? '', answer.body ? sha(answer.body) : '');
 
 for (let n = 0; n < 100; n++) {
   const answer = await ask(one, 'POST', '/', `message ${n}`);
@@ -41,9 +41,10 @@ for (const method of ['POST', 'PUT']) told(method, await ask(one, method, '/', l
 told('pieces', await ask(one, 'GET', '/pieces/300'));
 told('absent', await ask(one, 'GET', '/absent'));
 const answers = await Promise.all([...Array(60).keys()].map((n) => ask(four, 'GET', `/size/${n * 1000}`)));
-answers.forEach((answer, n) => told(`together ${n}`, { ...answer, again: undefined }));
+answers.forEach((answer, n) => told(`together ${n}`, answer));
 told('reset', await ask(one, 'GET', '/reset'));
 told('after', await ask(one, 'GET', '/size/10'));
+told('sockets', await ask(one, 'GET', '/sockets'));
 
 // a request in single bytes, the connection half closed behind it
 const raw = net.connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
