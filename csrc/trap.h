@@ -225,8 +225,18 @@ static inline bool bypass_hot(void)
     return unlikely(state != STATE_UP && (state != STATE_DEAD || !ops.sets || ops.guarded)) || unlikely(t && t->guard);
 }
 
-/* Before a call that we don't serve: this descriptor's connection goes back to the kernel for good. */
+/* Before a call that we don't serve: this descriptor's connection goes back to the kernel for good; so do those in a message
+ * and those that a new image inherits. */
 void go_plain(int fd);
+void passed_go_plain(const struct msghdr *msg);
+void inherited_go_plain(void);
+
+void forget(int fd);
+bool epoll_set_is_marked(int ep);
+bool in_vfork_child(void);
+void before_fork_trap(void);
+void after_fork_trap(bool child);
+void tell_peers(void);
 
 /* Addresses that no mapping can have: the kernel says EFAULT where we would fault. */
 static inline bool unmapped_at(uintptr_t address)

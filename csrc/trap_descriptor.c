@@ -6,9 +6,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
-bool in_vfork_child(void);
 void epoll_set_closed(int ep);
-bool epoll_set_is_marked(int ep);
 void epoll_set_copied(int ep, int to);
 
 /* The number is about to leave its description. */

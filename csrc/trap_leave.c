@@ -6,13 +6,13 @@
 #include <aio.h>
 #include <alloca.h>
 #include <fcntl.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <time.h>
 
 enum { PATIENCE = 500 }; /* milliseconds */
-
-bool in_vfork_child(void);
 
 void go_plain(int fd)
 {
@@ -140,3 +140,27 @@ NEW_IMAGE(int, posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_fi
 LISTED(execl, next.execv(path, argv))
 LISTED(execlp, next.execvp(path, argv))
 LISTED(execle, next.execve(path, argv, va_arg(ap, char *const *)))
+
+/* The process is about to forbid itself system calls (seccomp(2)), and those that we make are not those it allows itself: all
+ * it has and will have is the kernel's. Other processes that share a connection go back with it. */
+void sandboxed(void)
+{
+    if (in_vfork_child())
+        return;
+    atomic_store(&kernel_reason, CATFLAP_KERNEL_SECCOMP);
+    for (unsigned fd = 0; descriptor_next(&fd, ~0u, false); fd++) {
+        go_plain((int)fd);
+        forget((int)fd);
+        descriptor_bind((int)fd, NULL, CATFLAP_KERNEL_SECCOMP);
+    }
+    atomic_store(&host_state, STATE_OFF);
+}
+
+/* Declared with a C name of its own: libc's is variadic. */
+EXPORT int prctl_trap(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) __asm__("prctl");
+int prctl_trap(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
+{
+    if (option == PR_SET_SECCOMP && (a == SECCOMP_MODE_STRICT || b)) /* no filter: it only asks whether it could */
+        sandboxed();
+    return next.prctl(option, a, b, c, d);
+}

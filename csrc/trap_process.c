@@ -5,10 +5,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-void before_fork_trap(void);
-void after_fork_trap(bool child);
-bool in_vfork_child(void);
-
 EXPORT pid_t fork(void)
 {
     young_forking(true);

@@ -192,19 +192,11 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, c
     return polled(fds, n, timeout, mask);
 }
 
-EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room)
-{
-    if (unlikely(room / sizeof *fds < n))
-        return next.__poll_chk(fds, n, timeout, room);
-    return poll(fds, n, timeout);
-}
-
-EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t room)
-{
-    if (unlikely(room / sizeof *fds < n))
-        return next.__ppoll_chk(fds, n, timeout, mask, room);
-    return ppoll(fds, n, timeout, mask);
-}
+#define CHECKED(name, params, args, plain)                                                                             \
+    EXPORT int name params { return unlikely(room / sizeof *fds < n) ? next.name args : plain; }
+CHECKED(__poll_chk, (struct pollfd *fds, nfds_t n, int timeout, size_t room), (fds, n, timeout, room), poll(fds, n, timeout))
+CHECKED(__ppoll_chk, (struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t room),
+        (fds, n, timeout, mask, room), ppoll(fds, n, timeout, mask))
 
 /* The sets may be longer than FD_SETSIZE, since programs allocate their own, or shorter than `n` says, since programs pass
  * getdtablesize(): no further is read than to the highest number that has been ours. */

@@ -1,9 +1,7 @@
 /* The socket family. A socket is always a real kernel socket first; the host then takes it or leaves it. */
 #include "trap.h"
 
-bool in_vfork_child(void);
 extern _Atomic bool ring_made;
-void forget(int fd);
 
 /* A new socket that stays on the kernel, and why. */
 static int left(int fd, int reason)

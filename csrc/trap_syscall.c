@@ -6,15 +6,15 @@
 
 #include <linux/aio_abi.h>
 #include <fcntl.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <time.h>
 
-bool epoll_set_is_marked(int ep);
-void passed_go_plain(const struct msghdr *msg);
-void inherited_go_plain(void);
+void sandboxed(void);
 
 #define OURS known((int)a)
 #define SET epoll_set_is_marked((int)a)
@@ -64,7 +64,7 @@ enum { NUMBERS = 512 };
 __attribute__((used)) static const uint8_t concern[NUMBERS] = {
     CALLS(CONCERN)[SYS_recvmmsg] = 1, [SYS_preadv2] = 1, [SYS_pwritev2] = 1, [SYS_splice] = 1, [SYS_io_submit] = 1,
     [SYS_pidfd_getfd] = 1, [SYS_execve] = 1, [SYS_execveat] = 1, [SYS_io_uring_setup] = 1, [SYS_io_uring_enter] = 1,
-    [SYS_io_uring_register] = 1,
+    [SYS_io_uring_register] = 1, [SYS_prctl] = 1, [SYS_seccomp] = 1,
 };
 
 _Atomic bool ring_made; /* an io_uring, whose operations name descriptors where we can't see it */
@@ -95,6 +95,8 @@ static void leave_before(long n, long a, long b, long c)
     case SYS_pidfd_getfd: go_plain((int)b); break; /* perhaps of this very process */
     case SYS_execve: case SYS_execveat: inherited_go_plain(); break;
     case SYS_io_uring_enter: case SYS_io_uring_register: all_go_plain(); break;
+    case SYS_prctl: if (a == PR_SET_SECCOMP && (b == SECCOMP_MODE_STRICT || c)) sandboxed(); break;
+    case SYS_seccomp: if (a == SECCOMP_SET_MODE_STRICT || (a == SECCOMP_SET_MODE_FILTER && c)) sandboxed(); break;
     }
 }
 

@@ -15,7 +15,6 @@ enum { ACCEPTED = 4, BUSY = 8, BIRTH = 40 };
 #define USE ((uintptr_t)1 << 16)
 #define USES ((uintptr_t)0xffffff << 16)
 
-bool in_vfork_child(void);
 bool young_ever;              /* there has been one */
 unsigned long young_worth;    /* uses that earn a description; 0: every socket gets one at once */
 static _Atomic uintptr_t births;

@@ -222,7 +222,12 @@ class LoopStream(Stream):
                 return False
             except OSError:
                 pass  # no descriptor left: it is cut short
-        return Stream.close_number(self, number)
+        moved = Stream.close_number(self, number)
+        if not self.numbers and raw.load(self.end + layout.USERS) > 1:
+            from interpose import attention
+
+            attention.let_go(self)
+        return moved
 
     def bounds(self):
         from interpose import attention

@@ -22,6 +22,7 @@ PATIENCE = 100  # milliseconds
 NEVER = (1 << 63) - 1
 NOBODY = (1 << 31) - 1  # no descriptor has this number
 FIRST_GAP, LAST_GAP = 2, 512  # uses of a connection between two steps of its meeting
+SHARED_GAP = 32  # the same, while forked processes share it
 
 
 class Catloop:
@@ -58,7 +59,10 @@ class Catloop:
         meeting.Refused when it stays on the kernel.
         """
         queue.next_step = NEVER
-        if raw.load(queue.end + layout.LEFT) or raw.load(queue.end + layout.USERS) > 1:
+        if raw.load(queue.end + layout.LEFT):
+            return
+        if not self.records.alone(queue.end):  # a server that forks for each connection has closed it in a moment
+            queue.next_step = queue.uses + SHARED_GAP
             return
         if queue.meeting is None:
             queue.meeting = meeting.Meeting(self.family, queue.end, queue.accepting)
@@ -126,9 +130,10 @@ class Catloop:
         """The child will share every record. A meeting is between two processes: those not over yet are called off."""
         self.steps.acquire()
         for queue in tuple(self.queues):
-            queue.next_step = NEVER
             if queue.meeting is not None:
                 queue.meeting.close()
+                if not raw.load(queue.end + layout.IN):  # who is alone with it later begins anew
+                    queue.meeting = None
         self.family.lock.acquire()
         self.shared = self.queues.copy()
         for queue in self.shared:
