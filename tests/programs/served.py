@@ -27,12 +27,13 @@ def upgraded(pair, port, count=2):
         told = {row.name or row.state for row in rows(port)} - {"catnap"}
         assert told and told <= {"meeting", "young", "CATFLAP_KERNEL_PEER_PLAIN"}, told
         return
-    end = time.monotonic() + 10
+    end, seen = time.monotonic() + 10, []
     while True:
         known = rows(port)
         if sum(row.state == "upgraded" for row in known) >= count:
             return
-        assert time.monotonic() < end, "\n".join(str(row.as_dict()) for row in known)
+        seen = known or seen
+        assert time.monotonic() < end, "\n".join(str(row.as_dict()) for row in seen)
         time.sleep(0.05)
 
 
