@@ -100,8 +100,9 @@ def test_large_files(agree, roles):
 def test_wrk_is_upgraded(tmp_path):
     pair = served.BOTH
     with workers(tmp_path, pair, (1000,)) as server:
-        with wrk(pair, "-t", 1, "-c", 4, "-d", 2, f"{server.url}/1000") as client:
+        with wrk(pair, "-t", 1, "-c", 4, "-d", 15, f"{server.url}/1000") as client:
             served.upgraded(pair, server.port, 8)
+            os.kill(client.pid, signal.SIGINT)  # it ends as if its time were up
             result = client.wait(20)
         assert failures(result.stdout) == {}
         with connected(server.port) as connection:

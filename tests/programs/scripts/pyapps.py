@@ -45,7 +45,7 @@ async def asgi(scope, receive, send):
 def wsgi(environ, start_response):
     status, pieces = page(environ["PATH_INFO"])
     if environ["REQUEST_METHOD"] in ("POST", "PUT"):
-        status, pieces = 200, [environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))]
+        status, pieces = 200, [environ["wsgi.input"].read()]
     headers = [("Content-Length", str(sum(map(len, pieces))))] if len(pieces) < 300 else []
     start_response("200 OK" if status == 200 else "404 Not Found", headers)
     return pieces
