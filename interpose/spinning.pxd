@@ -14,4 +14,4 @@ cdef Spinning HERE
 @cython.locals(bell="unsigned long long")
 cdef bint pays(size_t w, long long now) noexcept nogil
 @cython.locals(verdict=int, waited="long long", since="long long")
-cdef bint alone(size_t line, long long now) noexcept nogil
+cpdef bint alone(size_t line, long long now) noexcept nogil

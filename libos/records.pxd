@@ -14,6 +14,7 @@ cdef class Records:
     @cython.locals(number="long long")
     cpdef size_t find(self) noexcept
     cpdef bint alone(self, size_t end) noexcept
+    @cython.locals(i=int)
     cpdef void join(self, size_t end) noexcept
     cpdef give_back(self, size_t end)
     cpdef clear(self, size_t end)
@@ -21,18 +22,13 @@ cdef class Records:
     cpdef int sweep(self) except? -1
     cpdef void note(self, unsigned long long fd, unsigned long long reason) noexcept
 
-
 @cython.locals(step="unsigned long long", number="unsigned long long", end=size_t)
-cpdef long long take(size_t arena, unsigned long long start, unsigned long long ends, unsigned long long pid) noexcept nogil
-@cython.locals(count="unsigned long long", known="unsigned long long", i=int, user="unsigned long long")
-cpdef bint alone(size_t end, unsigned long long pid) noexcept nogil
-@cython.locals(offset=int)
-cpdef void blank(size_t end) noexcept nogil
-@cython.locals(i=int)
-cpdef void leave(size_t end, unsigned long long pid) noexcept nogil
-@cython.locals(word=size_t, shift="unsigned long long")
-cpdef void note(size_t table, unsigned long long fd, unsigned long long reason) noexcept nogil
+cdef long long take(size_t arena, unsigned long long start, unsigned long long ends, unsigned long long pid) noexcept nogil
 @cython.locals(known="unsigned long long", i=int, user="unsigned long long")
-cdef bint all_ended(size_t end) noexcept nogil
+cdef bint all_ended(size_t end, unsigned long long but) noexcept nogil
+@cython.locals(offset=int)
+cdef void blank(size_t end) noexcept nogil
 @cython.locals(i=int)
-cdef void join(size_t end, unsigned long long pid) noexcept nogil
+cdef void leave(size_t end, unsigned long long pid) noexcept nogil
+@cython.locals(word=size_t, shift="unsigned long long")
+cdef void note(size_t table, unsigned long long fd, unsigned long long reason) noexcept nogil

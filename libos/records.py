@@ -1,6 +1,6 @@
 """The records of ends in the table that a family shares: who takes one, who uses it, and when it is free again.
 
-On the way of every new connection, so that it is compiled; what happens once in a while is in family.py.
+On the way of every new connection, so that it is compiled.
 """
 
 from libos import layout, raw, rings
@@ -42,15 +42,19 @@ class Records:
 
     def alone(self, end):
         """Whether nobody else uses a record: others may have been killed before they could say goodbye."""
-        return alone(end, rings.HERE.pid)
+        return raw.load(end + layout.USERS) == 1 or all_ended(end, rings.HERE.pid)
 
     def join(self, end):
-        """This process, just forked, shares a record."""
-        join(end, rings.HERE.pid)
+        """This process, just forked, shares a record, and is one of those that are known if there is room for it."""
+        i = 0
+        while i < layout.KNOWN:
+            if raw.compare_exchange(end + layout.PIDS + i * 8, 0, rings.HERE.pid):
+                return
+            i += 1
 
     def give_back(self, end):
         """One process of the family lets go of a record; the last one clears it."""
-        if alone(end, rings.HERE.pid):  # nobody else can come to it
+        if self.alone(end):  # nobody else can come to it
             self.clear(end)
             raw.store(end + layout.USERS, 0)
         else:
@@ -67,7 +71,7 @@ class Records:
         number = 0
         while number < self.ends:
             end = self.arena + number * layout.RECORD
-            if raw.load(end + layout.USERS) and all_ended(end):
+            if raw.load(end + layout.USERS) and all_ended(end, 0):
                 self.clear(end)
                 raw.store(end + layout.USERS, 0)
                 freed += 1
@@ -96,44 +100,18 @@ def take(arena, start, ends, pid):
     return -1
 
 
-def alone(end, pid):
-    """Whether nobody but the process `pid` uses a record: others may have been killed before they could say goodbye."""
-    count = raw.load(end + layout.USERS)
-    if count == 1:
-        return True
+def all_ended(end, but):
+    """Whether every process that uses a record, leaving out `but`, is known, and dead."""
     known = 0
     i = 0
     while i < layout.KNOWN:
         user = raw.load(end + layout.PIDS + i * 8)
         if user:
             known += 1
-            if user != pid and not raw.ended(user):
-                return False
-        i += 1
-    return known == count
-
-
-def all_ended(end):
-    """Whether every process that uses a record is known, and dead."""
-    known = 0
-    i = 0
-    while i < layout.KNOWN:
-        user = raw.load(end + layout.PIDS + i * 8)
-        if user:
-            known += 1
-            if not raw.ended(user):
+            if user != but and not raw.ended(user):
                 return False
         i += 1
     return known == raw.load(end + layout.USERS)
-
-
-def join(end, pid):
-    """The process `pid` is one of the users, if there is room for it."""
-    i = 0
-    while i < layout.KNOWN:
-        if raw.compare_exchange(end + layout.PIDS + i * 8, 0, pid):
-            return
-        i += 1
 
 
 def blank(end):
