@@ -34,6 +34,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -138,6 +139,7 @@ struct thread {
     int bell;                  /* what wakes this thread out of a wait on the host; 0: none yet */
     int bell_fd;
     uint32_t caught, hard;     /* signals caught, and those of them without SA_RESTART */
+    struct timespec left;      /* how long a wait on the host may last; a signal caught before it ends it */
     int deferred;              /* a signal put off until this thread is outside */
     siginfo_t deferred_info;
     uint64_t deferred_mask;

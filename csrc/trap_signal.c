@@ -37,6 +37,8 @@ static void trampoline(int sig, siginfo_t *info, void *context)
     handler_t handler = atomic_load_explicit(&handlers[sig], memory_order_acquire);
     if (handler)
         handler(sig, info, context);
+    if (t) /* behind the handler, which may have waited itself */
+        t->left = (struct timespec){0, 0};
 }
 
 /* This thread is outside: send the signal again, as it came, and let it in. */

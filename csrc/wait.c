@@ -1,14 +1,17 @@
 /* Sleeping on what the host can't hand to the kernel: its bells, together with kernel descriptors, from bare C.
  *
  * The gap between "nothing there" and the sleep is closed twice: the host has published that this thread sleeps before it
- * looked for the last time, and signals are let in by ppoll itself, so that one that comes now still ends the sleep. */
+ * looked for the last time; and a handler that runs now leaves no time to sleep, in the very words that ppoll is given.
+ *
+ * No mask is changed on the way: whoever does, the kernel has look for signals of the whole process, and they would not reach
+ * the thread that they were meant for, the main one, but this. */
 #include "trap.h"
 
 #include <sys/syscall.h>
 #include <time.h>
 
 enum { NO_BELL = -1 };
-static const uint64_t ALL = ~(3ull << 31); /* but glibc's own two */
+static const struct timespec EVER = {1ll << 40, 0};
 
 static void make_bell(struct thread *t)
 {
@@ -36,21 +39,19 @@ int64_t wait_sleep(struct thread *t, struct catflap_wait *w, struct pollfd *fds,
         w->bell = (uint64_t)t->bell;
         return 0;
     }
-    struct timespec timeout = {w->timeout / 1000000000, w->timeout % 1000000000};
     fds[n] = (struct pollfd){.fd = t->bell > 0 ? t->bell_fd : -1, .events = POLLIN};
     struct sleep outer = sleep_begin(t, w->qtoken);
-    uint64_t before;
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &ALL, &before, 8);
-    int r = -EINTR;
+    t->left = w->timeout < 0 ? EVER : (struct timespec){w->timeout / 1000000000, w->timeout % 1000000000};
+    atomic_signal_fence(memory_order_seq_cst);
+    int r = -EINTR, type;
     if (t->caught == w->caught) {
-        sigset_t as_before;
-        memset(&as_before, 0, sizeof as_before);
-        memcpy(&as_before, &before, 8);
-        r = next.ppoll(fds, n + 1, w->timeout < 0 ? NULL : &timeout, mask ? mask : &as_before);
+        /* as libc's ppoll is cancelled, which would give the kernel a copy of the time */
+        pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+        r = (int)next.syscall(SYS_ppoll, (long)fds, (long)(n + 1), (long)&t->left, (long)mask, 8, 0);
+        pthread_setcanceltype(type, NULL);
         if (r < 0)
             r = -errno;
     }
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8);
     drain(t, r > 0 ? fds[n].revents : 0);
     t->qtoken = outer.outer_qtoken;
     t->sleep_frame = outer.outer_frame;

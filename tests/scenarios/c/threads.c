@@ -326,3 +326,62 @@ SCENARIO(first_calls_at_once)
     for (int i = 0; i < 8; i++)
         join(&w[i]);
 }
+
+/* --- signals to the process, while threads sleep on connections again and again --- */
+static _Atomic int elsewhere, over, played[6];
+
+static void note_thread(int signal)
+{
+    (void)signal;
+    if (gettid() != getpid())
+        elsewhere++;
+}
+
+static void play(void *arg)
+{
+    int *end = arg;
+    char c = 'x';
+    if (end[1] % 2)
+        MUST(send(end[0], &c, 1, 0));
+    while (!over && recv(end[0], &c, 1, 0) == 1 && send(end[0], &c, 1, MSG_NOSIGNAL) == 1)
+        played[end[1]]++;
+}
+
+/* The kernel gives them to the main thread, whatever others do: it may sit in pause(2), waiting for them. */
+SCENARIO(signals_for_the_main_thread)
+{
+    struct worker workers[6];
+    int ends[6][2];
+    handle(SIGUSR1, note_thread, 0);
+    for (int i = 0; i < 3; i++) {
+        int p[2];
+        tcp_pair(p);
+        for (int side = 0; side < 2; side++) {
+            ends[2 * i + side][0] = p[side];
+            ends[2 * i + side][1] = 2 * i + side;
+        }
+    }
+    for (int i = 0; i < 6; i++)
+        begin(&workers[i], play, ends[i]);
+    for (int i = 0; i < 6; i++) /* a thread that starts changes its mask */
+        while (played[i] < 100)
+            nap_ms(1);
+    int pid = (int)MUST(fork());
+    if (pid == 0) {
+        for (int i = 0; i < 400; i++) {
+            kill(getppid(), SIGUSR1);
+            usleep(1000);
+        }
+        _exit(0);
+    }
+    int status, turns = 0;
+    while (waitpid(pid, &status, 0) != pid && turns < 1000)
+        turns++;
+    SAY(turns > 10);
+    SAY(elsewhere);
+    over = 1;
+    for (int i = 0; i < 6; i++)
+        shutdown(ends[i][0], SHUT_RDWR);
+    for (int i = 0; i < 6; i++)
+        join(&workers[i]);
+}
