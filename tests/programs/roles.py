@@ -15,6 +15,8 @@ EXTRA = {
     "catnap-server": Roles("catnap", "kernel", False),
     "catnap-client": Roles("kernel", "catnap", False),
     "catnap-server-auto-client": Roles("catnap", "auto", False),
+    "auto-server": Roles("auto", "kernel", False),
+    "auto-client": Roles("kernel", "auto", False),
 }
 PURE = Roles("catnap", "catnap", True)
 SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts")
