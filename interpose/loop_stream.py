@@ -333,8 +333,10 @@ class LoopStream(Stream):
                     return done if r == -linux.EAGAIN and done else r
 
     def sendfile(self, in_fd, offset, size, qt):
-        if (not self.ringed() and not raw.load(qt + layout.W_DONE)) or not size:
+        if not size:
             return Stream.sendfile(self, in_fd, offset, size, qt)
+        if not self.ringed() and not raw.load(qt + layout.W_DONE):
+            return abi.CATFLAP_ATTEND if self.due() else Stream.sendfile(self, in_fd, offset, size, qt)
         r = self.staged(in_fd, offset, size, qt)
         if r < 0 and r >= -4095 and r != -linux.EAGAIN and r != -linux.EINTR:
             # not a file that can be read at a place: the kernel knows what it is

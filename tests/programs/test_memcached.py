@@ -33,8 +33,7 @@ def values(folder, pair, clients, rounds):
         limit = patience(pair, 60)
         with flap.Program(argv, pair.client, pure=pair.pure, timeout=limit, stdin=subprocess.PIPE) as client:
             until(lambda: client.read("out").endswith(b"all\n"), "answers", limit, program=client)
-            check_carried(pair, program, port, clients * rounds * 10_000_000)
-            check_carried(pair, client, port, clients * rounds * 10_000_000)
+            check_carried(pair, program, client, least=clients * rounds * 10_000_000)
             client.process.stdin.close()
             result = client.wait(20)
         assert (result.status, result.stderr) == (0, b""), str(result)

@@ -2,28 +2,36 @@
 
 from roles import until
 
-from shim import connections, inside
+from shim import inside
 
 
-def carried(pid, port):
-    """Bytes, in and out, that rings have moved over the connections of a process with TCP `port` at either end."""
-    try:
-        rows = connections.Snapshot(pid).connections
-    except inside.Unreadable:  # it may have ended
-        return 0
-    ends = f":{port}"
-    return sum(row.bytes_in + row.bytes_out for row in rows if row.local.endswith(ends) or row.remote.endswith(ends))
+def carried(program):
+    """Bytes, in and out, that rings have moved over the connections that a program and its children have open."""
+    families = {}
+    for pid in program.family():
+        try:
+            process = inside.Process(pid)
+            if process.table:
+                families.setdefault(process.family, (process, set()))[1].update(process.touched())
+        except inside.Unreadable:  # it has ended
+            continue
+    total = 0
+    for process, pages in families.values():
+        try:
+            total += sum(record["HEAD"] + record["TAIL"] for record in process.records(pages))
+        except inside.Unreadable:
+            continue
+        finally:
+            process.close()
+    return total
 
 
-def check_carried(pair, program, port, least=1):
-    """Under auto at both ends `least` bytes or more have gone through rings over the open connections of a program and
-    its children; under anything else none.
+def check_carried(pair, *programs, least=1):
+    """Under auto at both ends `least` bytes or more have gone through rings over the open connections of each of these
+    programs; under anything else none.
     """
-
-    def total():
-        return sum(carried(pid, port) for pid in program.family())
-
-    if pair.server == pair.client == "auto":
-        until(lambda: total() >= least, f"{least} bytes in rings", program=program)
-    else:
-        assert total() == 0
+    for program in programs:
+        if pair.server == pair.client == "auto":
+            until(lambda program=program: carried(program) >= least, f"{least} bytes in rings", program=program)
+        else:
+            assert carried(program) == 0
