@@ -10,7 +10,7 @@ from os import close, dup
 
 from interpose import abi, arming, description, interest, linux, spinning, watching
 from interpose.stream import Stream
-from libos import calls, endpoint, layout, leaving, raw, spine
+from libos import calls, endpoint, layout, leaving, raw, records, rings, spine
 from libos.memory_file import high
 from libos.runtime import instrument
 
@@ -239,7 +239,7 @@ class LoopStream(Stream):
 
     def ended(self):
         """As a close that the kernel makes for us. 1 while bytes are on their way back through it."""
-        if not raw.load(self.end + layout.IN) or raw.load(self.end + layout.USERS) > 1:
+        if not raw.load(self.end + layout.IN) or not records.alone(self.end, rings.HERE.pid):
             return 0  # or another process goes on with it
         if self.loop.beside(False):  # bytes that nobody has read: that close resets (RFC 2525, 2.17)
             raw.store(self.end + layout.SCRATCH, 1)  # struct linger: on, no seconds

@@ -88,13 +88,13 @@ class Family:
         return records.alone(end, rings.here().pid)
 
     def sweep(self):
-        """Free the records of processes that ended without a word; how many. Not cheap: it looks at all of them."""
+        """Free the records of processes that are gone without a word; how many. Not cheap: it looks at all of them."""
         freed = 0
         for i in range(layout.ENDS):
             end = self.arena + i * layout.RECORD
             count = raw.load(end + layout.USERS)
             users = self.users(end) if count else []
-            if count and len(users) == count and all(raw.ended(pid) for pid in users):
+            if count and len(users) == count and all(records.gone(end, pid) for pid in users):
                 self.clear(end)
                 raw.store(end + layout.USERS, 0)
                 freed += 1

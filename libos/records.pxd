@@ -4,6 +4,7 @@ from libos cimport layout, raw
 
 @cython.locals(step="unsigned long long", number="unsigned long long", end=size_t)
 cpdef long long take(size_t arena, unsigned long long start, unsigned long long ends, unsigned long long pid) noexcept nogil
+cpdef bint gone(size_t end, unsigned long long user) noexcept nogil
 @cython.locals(count="unsigned long long", known="unsigned long long", i=int, user="unsigned long long")
 cpdef bint alone(size_t end, unsigned long long pid) noexcept nogil
 @cython.locals(offset=int)

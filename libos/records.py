@@ -24,8 +24,13 @@ def take(arena, start, ends, pid):
     return -1
 
 
+def gone(end, user):
+    """Whether a process that used a record has ended, or has executed another program, which closed its descriptor."""
+    return raw.ended(user) or raw.replaced(user, end + layout.OWNER)
+
+
 def alone(end, pid):
-    """Whether nobody but the process `pid` uses a record: others may have been killed before they could say goodbye."""
+    """Whether nobody but the process `pid` uses a record: others may be gone without having said goodbye."""
     count = raw.load(end + layout.USERS)
     if count == 1:
         return True
@@ -35,7 +40,7 @@ def alone(end, pid):
         user = raw.load(end + layout.PIDS + i * 8)
         if user:
             known += 1
-            if user != pid and not raw.ended(user):
+            if user != pid and not gone(end, user):
                 return False
         i += 1
     return known == count

@@ -26,12 +26,28 @@ def carried(program):
     return total
 
 
+def rings(pair):
+    """Whether connections between a server and a client are to be upgraded."""
+    return pair.server == pair.client == "auto"
+
+
+def warm(pair, use, *programs):
+    """Under auto at both ends: `use()` the connections until rings carry some of each program's."""
+
+    def warmed():
+        use()
+        return all(map(carried, programs))
+
+    if rings(pair):
+        until(warmed, "upgraded connections")
+
+
 def check_carried(pair, *programs, least=1):
     """Under auto at both ends `least` bytes or more have gone through rings over the open connections of each of these
     programs; under anything else none.
     """
     for program in programs:
-        if pair.server == pair.client == "auto":
+        if rings(pair):
             until(lambda program=program: carried(program) >= least, f"{least} bytes in rings", program=program)
         else:
             assert carried(program) == 0
