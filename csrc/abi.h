@@ -63,6 +63,7 @@ enum {
     CATFLAP_KERNEL_NO_MEMORY = 13,   /* no address space, descriptor or shared memory for the rings */
     CATFLAP_KERNEL_IO_URING = 14,    /* the process has made an io_uring, whose operations we can't see */
     CATFLAP_KERNEL_LEFT = 15,        /* it was upgraded, and something came that only the kernel can serve */
+    CATFLAP_KERNEL_SECCOMP = 16,     /* the process has forbidden itself system calls */
     CATFLAP_OWN = 255,               /* not the program's at all: the host's own descriptor */
 };
 
@@ -90,7 +91,7 @@ struct catflap_ops {
     int64_t (*forking)(int done);
     int64_t (*probe)(void *d, int64_t x);
     /* from here on the GIL is taken */
-    int64_t (*adopt)(int fd, int domain, int type);
+    int64_t (*adopt)(int fd, int domain, int type, uint64_t uses);
     int64_t (*attend)(void *d);
     int64_t (*new_bell)(uintptr_t fd);
     int64_t (*free_bell)(int bell);

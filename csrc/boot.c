@@ -28,12 +28,7 @@ static int verbose;
 static int boot_pid;
 static const char *boot_error;
 
-void tell_peers(void);
-
-int64_t host_thread_begin(void)
-{
-    return host.thread();
-}
+int64_t host_thread_begin(void) { return host.thread(); }
 
 void host_thread_end(void)
 {
@@ -55,19 +50,11 @@ void log_text(const char *line)
     errno = error;
 }
 
-static char *number(char *p, long v)
+static char *number(char *p, unsigned v)
 {
-    char digits[24];
-    int n = 0;
-    if (v < 0) {
-        *p++ = '-';
-        v = -v;
-    }
-    do
-        digits[n++] = (char)('0' + v % 10);
-    while ((v /= 10) && n < 23);
-    while (n)
-        *p++ = digits[--n];
+    if (v > 9)
+        p = number(p, v / 10);
+    *p++ = (char)('0' + v % 10);
     return p;
 }
 
@@ -76,17 +63,13 @@ void log_line(const char *what, int a, int b)
 {
     if (verbose < 1 || !log_path[0])
         return;
-    char line[256], *p = line;
-    p = stpcpy(p, "catflap[");
-    p = number(p, syscall(SYS_getpid));
-    p = stpcpy(p, "]: ");
-    p = stpncpy(p, what, 150);
+    char line[256], *p = number(stpcpy(line, "catflap["), (unsigned)syscall(SYS_getpid));
+    p = stpncpy(stpcpy(p, "]: "), what, 150);
     *p++ = ' ';
-    p = number(p, a);
+    p = number(p, (unsigned)a);
     *p++ = ' ';
-    p = number(p, b);
-    *p++ = '\n';
-    *p = 0;
+    p = number(p, (unsigned)b);
+    strcpy(p, "\n");
     log_text(line);
 }
 
@@ -96,14 +79,9 @@ static void die(void)
     atomic_compare_exchange_strong(&host_state, &up, STATE_DEAD);
 }
 
-static int service_bind(int fd, void *description, int reason)
-{
-    return descriptor_bind(fd, description, reason);
-}
-
 static const struct catflap_services services = {
     .abi = CATFLAP_ABI,
-    .bind = service_bind,
+    .bind = descriptor_bind,
     .lookup = lookup,
     .reason = descriptor_reason,
     .grace_begin = grace_begin,
@@ -118,6 +96,15 @@ static bool is_set(const char *name)
     return value && *value;
 }
 
+/* A fork that libc makes for itself, as daemon(3) does; fork() has been here before (trap_process.c). */
+static void forked_inside(void) { young_forking(false); }
+
+static void forked_child(void)
+{
+    boot_pid = (int)syscall(SYS_getpid);
+    young_forked();
+}
+
 __attribute__((constructor(102))) static void read_environment(void)
 {
     const char *libos = getenv("CATFLAP_LIBOS"), *path = getenv("CATFLAP_LOG"), *level = getenv("CATFLAP_VERBOSE");
@@ -129,6 +116,12 @@ __attribute__((constructor(102))) static void read_environment(void)
     } else {
         bool streams = !libos || !*libos || strcmp(libos, "auto") == 0 || strcmp(libos, "catloop") == 0;
         streams_only = streams && !is_set("CATFLAP_CONFIG");
+        const char *worth = getenv("CATFLAP_WORTH");
+        if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG")) {
+            young_worth = worth && *worth ? strtoul(worth, NULL, 10) : 32;
+            boot_pid = (int)syscall(SYS_getpid);
+            pthread_atfork(forked_inside, NULL, forked_child);
+        }
         atomic_store(&kernel_reason, 0);
         atomic_store(&host_state, STATE_COLD);
     }
@@ -219,9 +212,8 @@ static int load(void)
     return reason ? fail(reason, "the interpreter did not start, see the log") : 0;
 }
 
-static void before_fork(void);
-static void after_fork_parent(void);
-static void after_fork_child(void);
+static void after_fork_parent(void) { after_fork_trap(false); }
+static void after_fork_child(void) { after_fork_trap(true); }
 
 static int64_t boot(void)
 {
@@ -244,7 +236,7 @@ static int64_t boot(void)
         }
         return reason;
     }
-    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    pthread_atfork(before_fork_trap, after_fork_parent, after_fork_child);
     return 0;
 }
 
@@ -281,10 +273,7 @@ bool in_vfork_child(void)
 
 /* --- fork: the GIL is taken before, so that the child gets an interpreter at rest --- */
 
-static int64_t fork_before_slow(void)
-{
-    return host.fork_before();
-}
+static int64_t fork_before_slow(void) { return host.fork_before(); }
 
 void before_fork_trap(void)
 {
@@ -335,19 +324,4 @@ void after_fork_trap(bool child)
         ops.forks++; /* descriptions made before are shared with another process from now on */
         syscall(SYS_rt_sigprocmask, SIG_SETMASK, &t->fork_mask, NULL, 8);
     }
-}
-
-static void before_fork(void)
-{
-    before_fork_trap();
-}
-
-static void after_fork_parent(void)
-{
-    after_fork_trap(false);
-}
-
-static void after_fork_child(void)
-{
-    after_fork_trap(true);
 }

@@ -1,5 +1,6 @@
 /* Descriptor number -> description. Lock-free, two levels; pages come from the kernel when a number in them is first
- * bound. An entry is a description's address, 0 (nothing known) or (reason << 1 | 1): the kernel's, and why. */
+ * bound. An entry is a description's address, 0 (nothing known), (reason << 2 | 1): the kernel's, and why, or that of a young
+ * socket (young.c). */
 #include "trap.h"
 
 #include <sys/mman.h>
@@ -32,37 +33,40 @@ static entry_t *page_of(int fd, bool make)
     return entries;
 }
 
+entry_t *descriptor_entry(int fd, bool make)
+{
+    entry_t *entries = page_of(fd, make);
+    int top = atomic_load(&descriptor_top);
+    while (entries && make && top <= fd && !atomic_compare_exchange_weak(&descriptor_top, &top, fd + 1))
+        ;
+    return entries ? &entries[fd & ((1 << PAGE_BITS) - 1)] : NULL;
+}
+
 /* Bind a number to a description, or with NULL to the kernel for `reason` (0: nothing known). 0, or -1 beyond the table. */
 int descriptor_bind(int fd, void *description, int reason)
 {
-    entry_t *entries = page_of(fd, description || reason);
-    if (!entries)
+    entry_t *at = description || reason ? descriptor_entry(fd, true) : descriptor_entry(fd, false);
+    if (!at)
         return description ? -1 : 0;
-    uintptr_t e = description ? (uintptr_t)description : reason ? (uintptr_t)reason << 1 | 1 : 0;
-    int top = atomic_load(&descriptor_top);
-    while (description && top <= fd && !atomic_compare_exchange_weak(&descriptor_top, &top, fd + 1))
-        ;
-    atomic_store_explicit(&entries[fd & ((1 << PAGE_BITS) - 1)], e, memory_order_release);
+    uintptr_t e = description ? (uintptr_t)description : reason ? (uintptr_t)reason << 2 | 1 : 0;
+    atomic_store_explicit(at, e, memory_order_release);
     return 0;
 }
 
 int descriptor_reason(int fd)
 {
-    entry_t *entries = page_of(fd, false);
-    uintptr_t e = entries ? atomic_load(&entries[fd & ((1 << PAGE_BITS) - 1)]) : 0;
-    return e & 1 ? (int)(e >> 1) : 0;
+    uintptr_t e = entry(fd);
+    return (e & 3) == 1 ? (int)(e >> 2) : 0;
 }
 
 void *descriptor_forget(int fd)
 {
-    entry_t *entries = page_of(fd, false);
-    if (!entries)
-        return NULL;
-    uintptr_t e = atomic_exchange(&entries[fd & ((1 << PAGE_BITS) - 1)], 0);
+    entry_t *at = descriptor_entry(fd, false);
+    uintptr_t e = at ? atomic_exchange(at, 0) : 0;
     return e & 1 ? NULL : (void *)e;
 }
 
-static int next_of(unsigned *fd, unsigned last, bool own)
+bool descriptor_next(unsigned *fd, unsigned last, bool own)
 {
     unsigned top = atomic_load(&page_top) << PAGE_BITS;
     for (; *fd <= last && *fd < top; ++*fd) {
@@ -70,18 +74,8 @@ static int next_of(unsigned *fd, unsigned last, bool own)
             *fd |= (1u << PAGE_BITS) - 1;
             continue;
         }
-        if (own ? descriptor_reason((int)*fd) == CATFLAP_OWN : lookup((int)*fd) != NULL)
-            return 1;
+        if (own ? descriptor_reason((int)*fd) == CATFLAP_OWN : known((int)*fd))
+            return true;
     }
-    return 0;
-}
-
-int descriptor_next(unsigned *fd, unsigned last)
-{
-    return next_of(fd, last, false);
-}
-
-int descriptor_own_next(unsigned *fd, unsigned last)
-{
-    return next_of(fd, last, true);
+    return false;
 }

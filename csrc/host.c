@@ -4,42 +4,15 @@
 
 static const struct catflap_services *services;
 
-static int services_bind(int fd, uintptr_t description, int reason)
-{
-    return services->bind(fd, (void *)description, reason);
-}
-
-static uintptr_t services_lookup(int fd)
-{
-    return (uintptr_t)services->lookup(fd);
-}
-
-static void services_grace_begin(void)
-{
-    services->grace_begin();
-}
-
-static int services_grace_passed(void)
-{
-    return services->grace_passed();
-}
-
-static void services_die(void)
-{
-    services->die();
-}
-
-static void services_log(const char *line)
-{
-    services->log(line);
-}
+static int services_bind(int fd, uintptr_t description, int reason) { return services->bind(fd, (void *)description, reason); }
+static uintptr_t services_lookup(int fd) { return (uintptr_t)services->lookup(fd); }
+static void services_grace_begin(void) { services->grace_begin(); }
+static int services_grace_passed(void) { return services->grace_passed(); }
+static void services_die(void) { services->die(); }
+static void services_log(const char *line) { services->log(line); }
 
 static struct catflap_ops *ops_table;
-
-static uintptr_t forks_address(void)
-{
-    return (uintptr_t)&ops_table->forks;
-}
+static uintptr_t forks_address(void) { return (uintptr_t)&ops_table->forks; }
 
 static void set_native(const char *name, uintptr_t address)
 {
@@ -50,15 +23,8 @@ static void set_native(const char *name, uintptr_t address)
 #undef NATIVE
 }
 
-static void set_sets(int yes)
-{
-    ops_table->sets = yes;
-}
-
-static void set_guarded(int yes)
-{
-    ops_table->guarded = yes;
-}
+static void set_sets(int yes) { ops_table->sets = yes; }
+static void set_guarded(int yes) { ops_table->guarded = yes; }
 
 /* The error that Python holds, as one log line; never to stderr. */
 static void log_python_error(void)
@@ -129,29 +95,24 @@ static int import_shared(const char *root, int shared)
             Py_XDECREF(entry);
         }
     }
+    int64_t reason = CATFLAP_KERNEL_BOOT_FAILED;
     PyObject *back_end = PyImport_ImportModule("_cffi_backend");
-    if (!back_end) {
-        log_python_error();
-    } else {
-        Py_DECREF(back_end);
+    if (back_end) {
         PyGILState_STATE state = PyGILState_Ensure();
         PyThreadState *held = PyEval_SaveThread();
         int failed = cffi_start_python();
         PyEval_RestoreThread(held);
-        if (!failed) {
-            int64_t reason = catflap_boot(shared);
-            PyGILState_Release(state);
-            if (before)
-                PyList_SetSlice(path, 0, PyList_Size(path), before);
-            Py_XDECREF(before);
-            return (int)reason;
-        }
+        if (!failed)
+            reason = catflap_boot(shared);
         PyGILState_Release(state);
+    } else {
+        log_python_error();
     }
+    Py_XDECREF(back_end);
     if (before)
         PyList_SetSlice(path, 0, PyList_Size(path), before);
     Py_XDECREF(before);
-    return CATFLAP_KERNEL_BOOT_FAILED;
+    return (int)reason;
 }
 
 __attribute__((visibility("default"))) int catflap_host_start(struct catflap_ops *ops,

@@ -26,6 +26,13 @@ static pthread_once_t end_once = PTHREAD_ONCE_INIT;
 int64_t host_thread_begin(void);
 void host_thread_end(void);
 
+/* Whatever it was doing, it does no more. */
+static void outside(struct thread *t)
+{
+    uint64_t sequence = atomic_load(&t->sequence);
+    atomic_store(&t->sequence, sequence + (sequence & 1));
+}
+
 static void bell_close(struct thread *t)
 {
     descriptor_bind(t->bell_fd, NULL, 0);
@@ -47,16 +54,12 @@ static void thread_end(void *record)
         host_thread_end();
     t->has_state = 0;
     t->depth = t->guard = 0;
-    uint64_t sequence = atomic_load(&t->sequence);
-    atomic_store(&t->sequence, sequence + (sequence & 1));
+    outside(t);
     self = NULL;
     atomic_store(&t->used, 0);
 }
 
-static void make_key(void)
-{
-    pthread_key_create(&end_key, thread_end);
-}
+static void make_key(void) { pthread_key_create(&end_key, thread_end); }
 
 /* The calling thread's record. Never fails: past RECORDS threads all others are one outsider, whose calls are the kernel's. */
 struct thread *thread_join(void)
@@ -93,8 +96,7 @@ void thread_repair(struct thread *t, uintptr_t frame)
         return;
     if (jumped_inside) {
         t->depth = 0;
-        uint64_t sequence = atomic_load(&t->sequence);
-        atomic_store(&t->sequence, sequence + (sequence & 1));
+        outside(t);
     }
     if (jumped_asleep) {
         uint64_t qtoken = t->qtoken;
@@ -116,8 +118,7 @@ void thread_forked(void)
             continue;
         t->depth = t->guard = t->has_state = t->forking = 0;
         t->qtoken = 0;
-        uint64_t sequence = atomic_load(&t->sequence);
-        atomic_store(&t->sequence, sequence + (sequence & 1));
+        outside(t);
         atomic_store(&t->used, 0);
     }
     atomic_store(&barrier_registered, 0);

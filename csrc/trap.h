@@ -54,25 +54,73 @@ extern struct next_table next;
 typedef _Atomic(uintptr_t) entry_t;
 extern _Atomic(entry_t *) descriptor_pages[PAGE_COUNT];
 
-/* The description a number stands for, or NULL when it is the kernel's. Lock-free, two loads. */
-static inline void *lookup(int fd)
+/* The entry of a number. Lock-free, two loads. */
+static inline uintptr_t entry(int fd)
 {
     unsigned page = (unsigned)fd >> PAGE_BITS;
     if (unlikely(page >= PAGE_COUNT))
-        return NULL;
+        return 0;
     entry_t *entries = atomic_load_explicit(&descriptor_pages[page], memory_order_acquire);
     if (!entries)
-        return NULL;
-    uintptr_t e = atomic_load_explicit(&entries[(unsigned)fd & ((1u << PAGE_BITS) - 1)], memory_order_acquire);
+        return 0;
+    return atomic_load_explicit(&entries[(unsigned)fd & ((1u << PAGE_BITS) - 1)], memory_order_acquire);
+}
+
+/* The description a number stands for, or NULL when it is the kernel's. */
+static inline void *lookup(int fd)
+{
+    uintptr_t e = entry(fd);
     return e & 1 ? NULL : (void *)e;
+}
+
+/* --- sockets that are only counted (young.c) --- */
+enum { YOUNG = 3, STAYS = 8 };
+struct stays {
+    unsigned n;
+    struct stay {
+        int fd;
+        uint64_t birth;
+    } at[STAYS];
+};
+extern bool young_ever;
+extern unsigned long young_worth;
+bool young_begin(int fd, bool accepted);
+uint64_t young_enter(int fd);
+void young_leave(int fd, uint64_t birth);
+void *young_grow(int fd);
+void young_left(int fd);
+void young_forking(bool waits);
+void young_forked(void);
+void stays_begin(struct stays *s, int fd);
+void stays_end(struct stays *s);
+/* The calling thread's stay with several descriptors, over at the end of the function. */
+#define STAY(name) __attribute__((cleanup(stays_end))) struct stays name = {0}
+
+static inline bool young(int fd)
+{
+    return (entry(fd) & 3) == YOUNG;
+}
+
+/* Whether a number is more to us than any other descriptor. */
+static inline bool known(int fd)
+{
+    uintptr_t e = entry(fd);
+    return e && (e & 3) != 1;
+}
+
+/* The description of a number, made now for a young socket: what follows is more than the kernel can be left alone with. */
+static inline void *ours(int fd)
+{
+    uintptr_t e = entry(fd);
+    return likely((e & 3) != YOUNG) ? e & 1 ? NULL : (void *)e : young_grow(fd);
 }
 
 extern _Atomic int descriptor_top;
 int descriptor_bind(int fd, void *description, int reason);
+entry_t *descriptor_entry(int fd, bool make); /* NULL when there is none */
 int descriptor_reason(int fd);
 void *descriptor_forget(int fd);          /* the description the number stood for, or NULL */
-int descriptor_next(unsigned *fd, unsigned last); /* next of our numbers in [*fd, last]; 0 when none */
-int descriptor_own_next(unsigned *fd, unsigned last); /* next number of the host's own */
+bool descriptor_next(unsigned *fd, unsigned last, bool own); /* the next of our numbers, or the host's own, in [*fd, last] */
 
 /* --- threads (thread.c) --- */
 struct thread {
@@ -177,8 +225,18 @@ static inline bool bypass_hot(void)
     return unlikely(state != STATE_UP && (state != STATE_DEAD || !ops.sets || ops.guarded)) || unlikely(t && t->guard);
 }
 
-/* Before a call that we don't serve: this descriptor's connection goes back to the kernel for good. */
+/* Before a call that we don't serve: this descriptor's connection goes back to the kernel for good; so do those in a message
+ * and those that a new image inherits. */
 void go_plain(int fd);
+void passed_go_plain(const struct msghdr *msg);
+void inherited_go_plain(void);
+
+void forget(int fd);
+bool epoll_set_is_marked(int ep);
+bool in_vfork_child(void);
+void before_fork_trap(void);
+void after_fork_trap(bool child);
+void tell_peers(void);
 
 /* Addresses that no mapping can have: the kernel says EFAULT where we would fault. */
 static inline bool unmapped_at(uintptr_t address)
@@ -198,29 +256,12 @@ static inline int64_t result(int64_t r)
     return r;
 }
 
-/* A hot operation: straight into compiled code, or through the slow door when it is interpreted. */
+/* A hot operation: straight into compiled code, or through the slow door when it is interpreted. Either way its arguments go
+ * as five words, of which it reads what it has parameters for. */
+typedef int64_t (*hot_t)(int64_t, int64_t, int64_t, int64_t, int64_t);
 #define HOT(t, op, a, b, c, d, e)                                                                                      \
-    (likely(!ops.guarded) ? HOT_##op(a, b, c, d, e) : SLOW(t, op, a, b, c, d, e))
-#define HOT_recv(a, b, c, d, e) ops.recv((void *)(a), (uintptr_t)(b), (uint64_t)(c), (int)(d), (uintptr_t)(e))
-#define HOT_send(a, b, c, d, e) ops.send((void *)(a), (uintptr_t)(b), (uint64_t)(c), (int)(d), (uintptr_t)(e))
-#define HOT_recvmsg(a, b, c, d, e) ops.recvmsg((void *)(a), (uintptr_t)(b), (int)(c), (uintptr_t)(d))
-#define HOT_sendmsg(a, b, c, d, e) ops.sendmsg((void *)(a), (uintptr_t)(b), (int)(c), (uintptr_t)(d))
-#define HOT_sendfile(a, b, c, d, e) ops.sendfile((void *)(a), (int)(b), (uintptr_t)(c), (uint64_t)(d), (uintptr_t)(e))
-#define HOT_accept(a, b, c, d, e) ops.accept((void *)(a), (uintptr_t)(b), (uintptr_t)(c), (int)(d), (uintptr_t)(e))
-#define HOT_connect(a, b, c, d, e) ops.connect((void *)(a), (uintptr_t)(b), (uint32_t)(c), (uintptr_t)(d))
-#define HOT_ready(a, b, c, d, e) ops.ready((int)(a), (uintptr_t)(b), (int)(c), (uintptr_t)(d))
-#define HOT_ready_poll(a, b, c, d, e) ops.ready_poll((uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c), (uint64_t)(d), (uintptr_t)(e))
-#define HOT_handle(a, b, c, d, e) ops.handle((void *)(a))
-#define HOT_interest(a, b, c, d, e) ops.interest((void *)(a), (int)(b), (int)(c), (int)(d), (uintptr_t)(e))
-#define HOT_set_closed(a, b, c, d, e) ops.set_closed((int)(a))
-#define HOT_nested(a, b, c, d, e) ops.nested((int)(a))
-#define HOT_set_copied(a, b, c, d, e) ops.set_copied((int)(a), (int)(b))
-#define HOT_leave(a, b, c, d, e) ops.leave((void *)(a))
-#define HOT_ended(a, b, c, d, e) ops.ended((void *)(a))
-#define HOT_pending(a, b, c, d, e) ops.pending((void *)(a), (int)(b))
-#define HOT_forking(a, b, c, d, e) ops.forking((int)(a))
-#define HOT_woke(a, b, c, d, e) ops.woke((uint64_t)(a), (int)(b), (uintptr_t)(c), (int64_t)(d))
-#define HOT_dropped(a, b, c, d, e) ops.dropped((uint64_t)(a))
+    (likely(!ops.guarded) ? ((hot_t)(void *)ops.op)((int64_t)(a), (int64_t)(b), (int64_t)(c), (int64_t)(d), (int64_t)(e)) \
+                          : SLOW(t, op, a, b, c, d, e))
 #define SLOW(t, op, a, b, c, d, e)                                                                                     \
     slow_call(t, (void *)ops.op, (int64_t)(a), (int64_t)(b), (int64_t)(c), (int64_t)(d), (int64_t)(e))
 
@@ -259,7 +300,16 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
  * sleeps, and instead of it when the number turns out not to be ours any more. */
 #define WALK(type, number, data, kind, op_call, call)                                                                      \
     do {                                                                                                               \
-        if (likely(!lookup(number)) || bypass_hot())                                                                       \
+        uintptr_t value = entry(number);                                                                               \
+        if (likely(!value || (value & 3) == 1))                                                                        \
+            return call;                                                                                               \
+        uint64_t birth = unlikely(value & 1) ? young_enter(number) : 0;                                                \
+        if (birth) {                                                                                                   \
+            type as_kernel = call;                                                                                     \
+            young_leave(number, birth);                                                                                \
+            return as_kernel;                                                                                          \
+        }                                                                                                              \
+        if (!lookup(number) || bypass_hot())                                                                           \
             return call;                                                                                               \
         pthread_testcancel();                                                                                          \
         struct thread *t = enter();                                                                                    \

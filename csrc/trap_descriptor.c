@@ -6,15 +6,18 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
-bool in_vfork_child(void);
 void epoll_set_closed(int ep);
-bool epoll_set_is_marked(int ep);
 void epoll_set_copied(int ep, int to);
 
 /* The number is about to leave its description. */
 void forget(int fd)
 {
     epoll_set_closed(fd);
+    if (unlikely(young(fd)) && (atomic_load(&host_state) != STATE_UP || !in_vfork_child())) {
+        young_left(fd);
+        if (!lookup(fd))
+            descriptor_forget(fd);
+    }
     if (likely(!lookup(fd)) || in_vfork_child())
         return;
     int error = errno;
@@ -39,11 +42,11 @@ static int copied(int fd, int to)
 {
     if (!in_vfork_child())
         epoll_set_copied(fd, to);
-    if (unlikely(to >= 0 && to != fd && lookup(to)))
+    if (unlikely(to >= 0 && to != fd && known(to)))
         forget(to); /* the kernel gives this number away: it was closed behind our back */
     if (to >= 0 && (to <= 2 || in_vfork_child()))
         go_plain(fd); /* for stdio, and for the image that follows */
-    if (to < 0 || !lookup(fd) || bypass() || in_vfork_child())
+    if (to < 0 || !ours(fd) || bypass() || in_vfork_child())
         return to;
     int error = errno;
     struct thread *t = enter();
@@ -86,7 +89,7 @@ EXPORT int dup(int fd)
 
 static bool concerns_us(int fd, int to)
 {
-    return lookup(fd) || lookup(to) || epoll_set_is_marked(fd) || epoll_set_is_marked(to);
+    return known(fd) || known(to) || epoll_set_is_marked(fd) || epoll_set_is_marked(to);
 }
 
 EXPORT int dup2(int fd, int to)
@@ -125,7 +128,7 @@ EXPORT int fcntl(int fd, int cmd, ...)
     long arg = va_arg(ap, long);
     va_end(ap);
     int r = next.fcntl(fd, cmd, arg);
-    if (likely(r < 0 || (!lookup(fd) && !epoll_set_is_marked(fd))))
+    if (likely(r < 0 || (!known(fd) && !epoll_set_is_marked(fd))))
         return r;
     if (cmd == F_SETFL) {
         if (arg & O_ASYNC)
@@ -163,10 +166,10 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 static int sweep(unsigned first, unsigned last, int flags)
 {
     int r = 0;
-    for (unsigned fd = first; descriptor_next(&fd, last); fd++)
+    for (unsigned fd = first; descriptor_next(&fd, last, false); fd++)
         forget((int)fd);
     for (unsigned own = first; r == 0 && first <= last; first = own + 1, own = first) {
-        if (!descriptor_own_next(&own, last))
+        if (!descriptor_next(&own, last, true))
             return next.close_range(first, last, flags);
         if (own > first)
             r = next.close_range(first, own - 1, flags);

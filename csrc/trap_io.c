@@ -4,8 +4,6 @@
 
 #include <limits.h>
 
-void passed_go_plain(const struct msghdr *msg);
-
 #define RECV(fd, buf, n, flags, call)                                                                                  \
     WALK(ssize_t, fd, buf, CATFLAP_POP, HOT(t, recv, d, buf, n, flags, &wait), call)
 #define SEND(fd, buf, n, flags, call)                                                                                  \
@@ -55,7 +53,7 @@ static bool odd_vector(const struct iovec *iov, int cnt)
 
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
 {
-    if (likely(!lookup(fd)) || unlikely(odd_vector(iov, cnt)))
+    if (likely(!known(fd)) || unlikely(odd_vector(iov, cnt)))
         return next.readv(fd, iov, cnt);
     struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
     RECVMSG(fd, &msg, 0, next.readv(fd, iov, cnt));
@@ -63,7 +61,7 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int cnt)
 {
-    if (likely(!lookup(fd)) || unlikely(odd_vector(iov, cnt)))
+    if (likely(!known(fd)) || unlikely(odd_vector(iov, cnt)))
         return next.writev(fd, iov, cnt);
     struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
     SENDMSG(fd, &msg, 0, next.writev(fd, iov, cnt));
@@ -91,7 +89,7 @@ EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr 
 {
     if (!addr)
         RECV(fd, buf, n, flags, next.recvfrom(fd, buf, n, flags, addr, len));
-    if (likely(!lookup(fd)) || bypass() || unmapped(len))
+    if (likely(!known(fd)) || (lookup(fd) && bypass()) || unmapped(len))
         return next.recvfrom(fd, buf, n, flags, addr, len);
     struct iovec iov = {buf, n};
     socklen_t room = *len;
@@ -126,23 +124,9 @@ EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t n)
 EXPORT ssize_t sendfile64(int out, int in, off_t *offset, size_t n) __attribute__((alias("sendfile")));
 
 /* fortified forms: an overflow is libc's to report, everything else is the plain call */
-EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
-{
-    if (unlikely(n > room))
-        return next.__read_chk(fd, buf, n, room);
-    return read(fd, buf, n);
-}
-
-EXPORT ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
-{
-    if (unlikely(n > room))
-        return next.__recv_chk(fd, buf, n, room, flags);
-    return recv(fd, buf, n, flags);
-}
-
-EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags, struct sockaddr *addr, socklen_t *len)
-{
-    if (unlikely(n > room))
-        return next.__recvfrom_chk(fd, buf, n, room, flags, addr, len);
-    return recvfrom(fd, buf, n, flags, addr, len);
-}
+#define CHECKED(name, params, args, plain)                                                                             \
+    EXPORT ssize_t name params { return unlikely(n > room) ? next.name args : plain; }
+CHECKED(__read_chk, (int fd, void *buf, size_t n, size_t room), (fd, buf, n, room), read(fd, buf, n))
+CHECKED(__recv_chk, (int fd, void *buf, size_t n, size_t room, int flags), (fd, buf, n, room, flags), recv(fd, buf, n, flags))
+CHECKED(__recvfrom_chk, (int fd, void *buf, size_t n, size_t room, int flags, struct sockaddr *addr, socklen_t *len),
+        (fd, buf, n, room, flags, addr, len), recvfrom(fd, buf, n, flags, addr, len))

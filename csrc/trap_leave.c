@@ -6,16 +6,17 @@
 #include <aio.h>
 #include <alloca.h>
 #include <fcntl.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <time.h>
 
 enum { PATIENCE = 500 }; /* milliseconds */
 
-bool in_vfork_child(void);
-
 void go_plain(int fd)
 {
+    young_left(fd);
     if (likely(!ops.sets) || !lookup(fd) || bypass_hot() || (ops.guarded && in_vfork_child()))
         return;
     int error = errno;
@@ -31,9 +32,9 @@ void go_plain(int fd)
 /* Descriptors that a new image will have. */
 void inherited_go_plain(void)
 {
-    if (likely(!ops.sets))
+    if (likely(!ops.sets && !young_ever))
         return;
-    for (unsigned fd = 0; descriptor_next(&fd, ~0u); fd++)
+    for (unsigned fd = 0; descriptor_next(&fd, ~0u, false); fd++)
         if (!(next.fcntl((int)fd, F_GETFD) & FD_CLOEXEC))
             go_plain((int)fd);
 }
@@ -83,7 +84,7 @@ EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...)
 /* Descriptors in a message to another process (unix(7), SCM_RIGHTS). */
 void passed_go_plain(const struct msghdr *msg)
 {
-    if (likely(!ops.sets) || unmapped(msg) || likely(!msg->msg_control))
+    if (likely(!ops.sets && !young_ever) || unmapped(msg) || likely(!msg->msg_control))
         return;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR((struct msghdr *)msg, c))
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
@@ -94,7 +95,7 @@ void passed_go_plain(const struct msghdr *msg)
 EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
     go_plain(fd);
-    for (unsigned i = 0; ops.sets && !unmapped(msgs) && i < n && i < 1024; i++)
+    for (unsigned i = 0; (ops.sets || young_ever) && !unmapped(msgs) && i < n && i < 1024; i++)
         passed_go_plain(&msgs[i].msg_hdr);
     return next.sendmmsg(fd, msgs, n, flags);
 }
@@ -139,3 +140,27 @@ NEW_IMAGE(int, posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_fi
 LISTED(execl, next.execv(path, argv))
 LISTED(execlp, next.execvp(path, argv))
 LISTED(execle, next.execve(path, argv, va_arg(ap, char *const *)))
+
+/* The process is about to forbid itself system calls (seccomp(2)), and those that we make are not those it allows itself: all
+ * it has and will have is the kernel's. Other processes that share a connection go back with it. */
+void sandboxed(void)
+{
+    if (in_vfork_child())
+        return;
+    atomic_store(&kernel_reason, CATFLAP_KERNEL_SECCOMP);
+    for (unsigned fd = 0; descriptor_next(&fd, ~0u, false); fd++) {
+        go_plain((int)fd);
+        forget((int)fd);
+        descriptor_bind((int)fd, NULL, CATFLAP_KERNEL_SECCOMP);
+    }
+    atomic_store(&host_state, STATE_OFF);
+}
+
+/* Declared with a C name of its own: libc's is variadic. */
+EXPORT int prctl_trap(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) __asm__("prctl");
+int prctl_trap(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
+{
+    if (option == PR_SET_SECCOMP && (a == SECCOMP_MODE_STRICT || b)) /* no filter: it only asks whether it could */
+        sandboxed();
+    return next.prctl(option, a, b, c, d);
+}

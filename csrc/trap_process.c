@@ -5,12 +5,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-void before_fork_trap(void);
-void after_fork_trap(bool child);
-bool in_vfork_child(void);
-
 EXPORT pid_t fork(void)
 {
+    young_forking(true);
     if (atomic_load(&host_state) != STATE_UP)
         return next.fork();
     before_fork_trap();
@@ -29,7 +26,7 @@ void tell_peers(void)
         return;
     struct thread *t = enter();
     const struct timespec moment = {0, 1000000};
-    for (unsigned fd = 0; descriptor_next(&fd, ~0u); fd++) {
+    for (unsigned fd = 0; descriptor_next(&fd, ~0u, false); fd++) {
         void *d = lookup((int)fd);
         for (int turns = 0; d && HOT(t, ended, d, 0, 0, 0, 0) == 1 && turns < PATIENCE; turns++)
             syscall(SYS_nanosleep, &moment, NULL);

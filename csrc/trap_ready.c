@@ -61,18 +61,35 @@ static int64_t timeout_of(const struct timespec *t)
 
 /* An epoll set that holds a descriptor of ours is marked; the kernel's set stays the truth about membership. */
 static _Atomic uint64_t marked_sets[1024];
-/* Those without one that have been waited for: a thread may be there in the kernel now, uncounted. */
-static _Atomic uint64_t waited_sets[1024];
+/* Threads that began to wait in the kernel for a set when it had no mark: nobody else counts them. One that was cancelled or
+ * jumped out of its call stays counted, which only keeps connections on the kernel. */
+static _Atomic uint16_t unseen_waits[65536];
 
 bool epoll_set_is_marked(int ep)
 {
     return (unsigned)ep < 65536 && (atomic_load_explicit(&marked_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1);
 }
 
-static void epoll_set_waited(int ep)
+/* Whether a wait for `ep` is the kernel's alone; unseen_end() when it is over. */
+static bool unseen_begin(int ep)
 {
-    if ((unsigned)ep < 65536 && !(atomic_load_explicit(&waited_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1))
-        atomic_fetch_or(&waited_sets[ep >> 6], 1ull << (ep & 63));
+    if (epoll_set_is_marked(ep))
+        return false;
+    if ((unsigned)ep >= 65536)
+        return true;
+    atomic_fetch_add(&unseen_waits[ep], 1);
+    if (likely(!epoll_set_is_marked(ep)))
+        return true;
+    atomic_fetch_sub(&unseen_waits[ep], 1);
+    return false;
+}
+
+static int unseen_end(int ep, int result)
+{
+    uint16_t n = (unsigned)ep < 65536 ? atomic_load(&unseen_waits[ep]) : 0;
+    while (n && !atomic_compare_exchange_weak(&unseen_waits[ep], &n, (uint16_t)(n - 1)))
+        ;
+    return result;
 }
 
 void epoll_set_copied(int ep, int to)
@@ -89,8 +106,8 @@ void epoll_set_copied(int ep, int to)
 
 void epoll_set_closed(int ep)
 {
-    if ((unsigned)ep < 65536 && atomic_load_explicit(&waited_sets[ep >> 6], memory_order_relaxed) >> (ep & 63) & 1)
-        atomic_fetch_and(&waited_sets[ep >> 6], ~(1ull << (ep & 63)));
+    if ((unsigned)ep < 65536 && unlikely(atomic_load_explicit(&unseen_waits[ep], memory_order_relaxed)))
+        atomic_store(&unseen_waits[ep], 0);
     if (!epoll_set_is_marked(ep))
         return;
     atomic_fetch_and(&marked_sets[ep >> 6], ~(1ull << (ep & 63)));
@@ -111,7 +128,7 @@ static void nest(int ep)
     leave(t);
 }
 
-static bool any_of_ours(const struct pollfd *fds, nfds_t n)
+static bool any_of_ours(const struct pollfd *fds, nfds_t n, struct stays *stays)
 {
     struct rlimit limit;
     if (unmapped(fds) || (n > 1024 && (getrlimit(RLIMIT_NOFILE, &limit) != 0 || n > limit.rlim_cur)))
@@ -119,6 +136,7 @@ static bool any_of_ours(const struct pollfd *fds, nfds_t n)
     bool any = false;
     for (nfds_t i = 0; i < n; i++) {
         nest(fds[i].fd);
+        stays_begin(stays, fds[i].fd);
         any |= lookup(fds[i].fd) != NULL;
     }
     return any && !bypass_hot();
@@ -148,79 +166,54 @@ static int64_t ask(struct thread *t, struct pollfd *fds, nfds_t n, struct pollfd
     return HOT(t, ready_poll, fds, handles, copy, n, wait);
 }
 
-static int poll_walk(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigset_t *mask, int (*kernel)(void *), void *arguments)
+static int polled(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
     struct thread *record = self ? self : thread_join();
     uint64_t *handles;
     struct pollfd *copy = scratch(record, n, &handles);
     if (!copy)
-        return kernel(arguments);
-    WAIT(ask(t, fds, n, copy, handles, &wait), copy, n, timeout_ns, mask, kernel(arguments));
-}
-
-struct poll_arguments {
-    struct pollfd *fds;
-    nfds_t n;
-    int timeout;
-    const struct timespec *ptimeout;
-    const sigset_t *mask;
-};
-
-static int kernel_poll(void *a)
-{
-    struct poll_arguments *p = a;
-    return next.poll(p->fds, p->n, p->timeout);
-}
-
-static int kernel_ppoll(void *a)
-{
-    struct poll_arguments *p = a;
-    return next.ppoll(p->fds, p->n, p->ptimeout, p->mask);
+        return next.ppoll(fds, n, timeout, mask);
+    WAIT(ask(t, fds, n, copy, handles, &wait), copy, n, timeout_of(timeout), mask, next.ppoll(fds, n, timeout, mask));
 }
 
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-    if (!any_of_ours(fds, n))
+    STAY(stays);
+    if (!any_of_ours(fds, n, &stays))
         return next.poll(fds, n, timeout);
-    struct poll_arguments a = {fds, n, timeout, NULL, NULL};
-    return poll_walk(fds, n, timeout < 0 ? FOREVER : timeout * 1000000ll, NULL, kernel_poll, &a);
+    return polled(fds, n, timeout < 0 ? NULL : &(struct timespec){timeout / 1000, timeout % 1000 * 1000000l}, NULL);
 }
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-    if (!any_of_ours(fds, n) || odd_time(timeout))
+    STAY(stays);
+    if (!any_of_ours(fds, n, &stays) || odd_time(timeout))
         return next.ppoll(fds, n, timeout, mask);
-    struct poll_arguments a = {fds, n, 0, timeout, mask};
-    return poll_walk(fds, n, timeout_of(timeout), mask, kernel_ppoll, &a);
-}
-EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room)
-{
-    if (unlikely(room / sizeof *fds < n))
-        return next.__poll_chk(fds, n, timeout, room);
-    return poll(fds, n, timeout);
+    return polled(fds, n, timeout, mask);
 }
 
-EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t room)
-{
-    if (unlikely(room / sizeof *fds < n))
-        return next.__ppoll_chk(fds, n, timeout, mask, room);
-    return ppoll(fds, n, timeout, mask);
-}
+#define CHECKED(name, params, args, plain)                                                                             \
+    EXPORT int name params { return unlikely(room / sizeof *fds < n) ? next.name args : plain; }
+CHECKED(__poll_chk, (struct pollfd *fds, nfds_t n, int timeout, size_t room), (fds, n, timeout, room), poll(fds, n, timeout))
+CHECKED(__ppoll_chk, (struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t room),
+        (fds, n, timeout, mask, room), ppoll(fds, n, timeout, mask))
 
 /* The sets may be longer than FD_SETSIZE, since programs allocate their own, or shorter than `n` says, since programs pass
  * getdtablesize(): no further is read than to the highest number that has been ours. */
-static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e)
+static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e, struct stays *stays)
 {
     const fd_set *sets[] = {r, w, e};
     int top = atomic_load_explicit(&descriptor_top, memory_order_relaxed), words = ((n < top ? n : top) + 63) / 64;
+    bool any = false;
     for (int s = 0; s < 3; s++) {
         const unsigned long *bits = (const unsigned long *)sets[s];
         for (int i = 0; !unmapped(bits) && i < words; i++)
-            for (unsigned long word = bits[i]; word; word &= word - 1)
-                if (lookup(i * 64 + __builtin_ctzl(word)))
-                    return !bypass_hot();
+            for (unsigned long word = bits[i]; word; word &= word - 1) {
+                stays_begin(stays, i * 64 + __builtin_ctzl(word));
+                any |= lookup(i * 64 + __builtin_ctzl(word)) != NULL;
+            }
     }
-    return false;
+    return any && !bypass_hot();
 }
 
 static int select_on_kernel(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
@@ -306,7 +299,8 @@ static int select_by_poll(int n, fd_set *r, fd_set *w, fd_set *e, const struct t
 
 EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
 {
-    if (!any_in_sets(n, r, w, e))
+    STAY(stays);
+    if (!any_in_sets(n, r, w, e, &stays))
         return next.select(n, r, w, e, timeout);
     if (!host_needed(n, r, w, e))
         return select_on_kernel(n, r, w, e, timeout);
@@ -329,7 +323,8 @@ EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeou
 
 EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask)
 {
-    if (!any_in_sets(n, r, w, e))
+    STAY(stays);
+    if (!any_in_sets(n, r, w, e, &stays))
         return next.pselect(n, r, w, e, timeout, mask);
     if (odd_time(timeout))
         return next.pselect(n, r, w, e, timeout, mask);
@@ -340,16 +335,17 @@ EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec
 
 EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
 {
-    if (likely(!lookup(fd))) {
+    if (likely(!(op == EPOLL_CTL_ADD ? ours(fd) : lookup(fd)))) {
         int r = next.epoll_ctl(ep, op, fd, event);
         if (r == 0)
             nest(fd);
         return r;
     }
     int unseen = 0;
-    if (op == EPOLL_CTL_ADD && (unsigned)ep < 65536 && !epoll_set_is_marked(ep)) {
-        atomic_fetch_or(&marked_sets[ep >> 6], 1ull << (ep & 63));
-        unseen = (atomic_load(&waited_sets[ep >> 6]) >> (ep & 63) & 1) && !__libc_single_threaded ? CATFLAP_UNSEEN : 0;
+    if (op == EPOLL_CTL_ADD && (unsigned)ep < 65536) {
+        if (!epoll_set_is_marked(ep))
+            atomic_fetch_or(&marked_sets[ep >> 6], 1ull << (ep & 63));
+        unseen = atomic_load(&unseen_waits[ep]) ? CATFLAP_UNSEEN : 0;
     }
     if (!ops.sets || bypass_hot() || (op != EPOLL_CTL_DEL && unmapped(event)))
         return next.epoll_ctl(ep, op, fd, event);
@@ -363,10 +359,8 @@ EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
 /* The common way of the three epoll waits. */
 #define EPOLL_WAIT(timeout_ns, mask, call)                                                                             \
     do {                                                                                                               \
-        if (likely(!epoll_set_is_marked(ep))) {                                                                        \
-            epoll_set_waited(ep);                                                                                      \
-            return call;                                                                                               \
-        }                                                                                                              \
+        if (likely(unseen_begin(ep)))                                                                                  \
+            return unseen_end(ep, call);                                                                               \
         if (bypass_hot() || unmapped(events) || n <= 0)                                                                \
             return call;                                                                                               \
         struct pollfd on[2] = {{.fd = ep, .events = POLLIN}};                                                          \

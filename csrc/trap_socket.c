@@ -1,9 +1,7 @@
 /* The socket family. A socket is always a real kernel socket first; the host then takes it or leaves it. */
 #include "trap.h"
 
-bool in_vfork_child(void);
 extern _Atomic bool ring_made;
-void forget(int fd);
 
 /* A new socket that stays on the kernel, and why. */
 static int left(int fd, int reason)
@@ -22,6 +20,14 @@ static int offer(int fd, int domain, int type)
         return left(fd, CATFLAP_KERNEL_IO_URING);
     if (unlikely(fd <= 2) && streams_only)
         return left(fd, CATFLAP_KERNEL_LEFT); /* stdio uses these numbers by itself */
+    if (young_worth && (type & 0xf) == SOCK_STREAM && !atomic_load(&kernel_reason)) {
+        if (atomic_load(&host_state) == STATE_UP && in_vfork_child())
+            return fd;
+        if (unlikely(lookup(fd)))
+            forget(fd);
+        if (young_begin(fd, domain == 0))
+            return fd;
+    }
     if (!host_ready()) {
         int reason = atomic_load(&kernel_reason);
         return reason && !in_vfork_child() ? left(fd, reason) : fd;
@@ -64,6 +70,7 @@ EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 
 EXPORT int listen(int fd, int backlog)
 {
+    ours(fd);
     SIMPLE(fd, SLOW(t, listen, d, backlog, 0, 0, 0), next.listen(fd, backlog));
 }
 
@@ -98,6 +105,7 @@ EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 
 EXPORT int shutdown(int fd, int how)
 {
+    young_left(fd);
     SIMPLE(fd, SLOW(t, shutdown, d, how, 0, 0, 0), next.shutdown(fd, how));
 }
 

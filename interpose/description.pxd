@@ -12,7 +12,7 @@ cdef class Process:
     cdef public unsigned long long stage
     cdef public Qtokens qtokens
     cdef public Heap heap
-    cdef public object libos, default, log, choose, graveyard, waiting
+    cdef public object stream, libos, default, log, choose, graveyard, waiting
     cdef public object bind_number, grace_begin, grace_passed
 
 cdef Process PROCESS
@@ -23,6 +23,7 @@ cdef class Description:
     cdef public bint nonblock
     cdef public int lowat
     cdef public unsigned int epoch
+    cpdef bint close_number(self, int number) except -1
     cdef bint sleeps(self) noexcept nogil
     cdef long long shutdown(self, int how) noexcept nogil
     cdef long long leave(self) noexcept nogil
@@ -38,6 +39,8 @@ cdef class Description:
     cdef long long accept(self, size_t address, size_t length, int flags, size_t qt) noexcept nogil
     cdef long long connect(self, size_t address, unsigned int length, size_t qt) noexcept nogil
 
+cpdef bint register(Description description) except -1
+cpdef retire(Description description)
 cdef long long stale(long long r) noexcept nogil
 
 cdef long long observe(long qd, size_t message, long long count) noexcept nogil

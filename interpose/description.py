@@ -28,6 +28,7 @@ class Process:
         self.ruled = False
         self.default = ""  # the libOS where no rule decides
         self.watched = False  # some queues have data that the kernel can't see
+        self.stream = None  # then the class of their descriptions
         self.shared = False  # the interpreter is the program's own
         self.graveyard = []
         self.waiting = []

@@ -89,8 +89,10 @@ def failed(what, error):
     return -errno_of(error)
 
 
-def adopt(fd, domain, kind):
-    """Take a new kernel socket, or answer the CATFLAP_KERNEL_* reason why it is left to the kernel."""
+def adopt(fd, domain, kind, uses):
+    """Take a kernel socket that has had so many uses, or answer the CATFLAP_KERNEL_* reason why it is left to the
+    kernel.
+    """
     try:
         libos = description.PROCESS.libos
         if libos is None:
@@ -100,10 +102,9 @@ def adopt(fd, domain, kind):
         if queue is None:
             return abi.CATFLAP_KERNEL_AUTO
         if description.PROCESS.watched:
-            from interpose.loop_stream import LoopStream
-
             queue.accepting = domain == 0
-            taken = LoopStream(queue, fd, nonblock)
+            queue.uses = uses
+            taken = description.PROCESS.stream(queue, fd, nonblock)
             if domain == 0 and description.PROCESS.default in ("catnap", "kernel"):
                 taken.leave()
         else:

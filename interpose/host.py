@@ -131,6 +131,9 @@ def start(shared):
     process.grace_begin = lib.services_grace_begin
     process.grace_passed = lib.services_grace_passed
     if process.watched:
+        from interpose.loop_stream import LoopStream
+
+        process.stream = LoopStream
         lib.set_sets(1)
         sets.begin(process.libos)
         spinning.begin(choice.spin * 1000)

@@ -12,6 +12,7 @@ cdef class LoopStream(Stream):
     cdef public long long receive_timeout, send_timeout
     cdef public int shut
     cdef public unsigned long long misses
+    cpdef bint close_number(self, int number) except -1
     cdef long long connect(self, size_t address, unsigned int length, size_t qt) noexcept nogil
     @cython.locals(count=size_t, slept="unsigned long long")
     cdef long long block(self, int kind, size_t qt) noexcept nogil

@@ -179,8 +179,8 @@ class LoopStream(Stream):
             left = deadline - raw.now()
             if left <= 0:
                 return -linux.EAGAIN
-        if mask == 2:
-            endpoint.stretch(self.end)
+        if mask == 2 and not endpoint.stretch(self.end):
+            left = watching.MILLISECOND
         bell = raw.load(qt + layout.W_BELL)
         if 0 < bell < 64:
             watching.asleep(bell)
@@ -222,7 +222,12 @@ class LoopStream(Stream):
                 return False
             except OSError:
                 pass  # no descriptor left: it is cut short
-        return Stream.close_number(self, number)
+        moved = Stream.close_number(self, number)
+        if not self.numbers and raw.load(self.end + layout.USERS) > 1:
+            from interpose import attention
+
+            attention.let_go(self)
+        return moved
 
     def bounds(self):
         from interpose import attention

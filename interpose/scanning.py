@@ -54,7 +54,8 @@ def scan_word(block, word, events, n, found):
         if have:
             interest.put(events + found * 12, have, raw.load(entry + blocks.DATA))
             found += 1
-        if (have and not raw.load(entry + blocks.EVENTS) & linux.EPOLLET) or between(raw.load(entry + blocks.END)):
+        wanted = raw.load(entry + blocks.EVENTS)
+        if (have and not wanted & linux.EPOLLET) or between(raw.load(entry + blocks.END), wanted):
             raw.fetch_or(at, raw.bit(i))
     if not raw.load(at):
         top = block + blocks.TOP + (word >> 6) * 8
@@ -64,12 +65,15 @@ def scan_word(block, word, events, n, found):
     return found
 
 
-def between(end):
+def between(end, wanted):
     """Nobody will tell us when it goes on: the ring has bytes that come after some which the kernel still has, or bytes
-    that a reader has given back wait for room in the kernel.
+    that a reader has given back wait for room in the kernel, or a full ring may grow.
     """
     if raw.load(end + layout.OUT_STATE) == layout.REPLAYING:
         return True
+    if wanted & linux.EPOLLOUT and raw.load(end + layout.OUT_STATE) == layout.RING:
+        if not endpoint.writable(end) and rings.growable(end):
+            return True
     return raw.load(end + layout.IN_STATE) == layout.AGREED and rings.inbound(end) != 0
 
 
@@ -97,7 +101,7 @@ def have_now(block, entry):
         return 0
     ready = endpoint.ready(end, (1 if wanted & linux.EPOLLIN else 0) | (2 if wanted & linux.EPOLLOUT else 0))
     if wanted & linux.EPOLLOUT and raw.load(end + layout.OUT_STATE) == layout.RING:
-        ready |= wait_for_room(end, ready)
+        ready |= wait_for_room(block, end, ready)
     if not ready:
         return 0
     if wanted & linux.EPOLLET:
@@ -145,8 +149,8 @@ def ask_kernel(block, entry, events):
     )
 
 
-def wait_for_room(end, ready):
-    """WRITABLE, or have the peer say when there is room, and look again."""
+def wait_for_room(block, end, ready):
+    """WRITABLE, or have the peer say when there is room, and look again: at once, and soon if the ring may grow."""
     word = raw.load(end + layout.OUT) + layout.H_ROOM_WATCHED
     if ready & 2:
         if raw.load(word):
@@ -154,6 +158,8 @@ def wait_for_room(end, ready):
         return 2
     raw.store(word, 1)
     raw.fence()
+    if not endpoint.stretch(end):
+        raw.store(block + blocks.REPLAYS, 1)
     return endpoint.ready(end, 2)
 
 

@@ -35,7 +35,7 @@ def here():
 
 def begin(libos):
     """Watch a libOS whose data the kernel can't see."""
-    HERE.arena = libos.family.arena
+    HERE.arena = libos.records.arena
     libos.family.on_pair = pair_came
     libos.survive_forks(forked)
 

@@ -225,7 +225,8 @@ def arm_polled(fds, handles, n, bell):
             if not arming.arm(end, bell, 1):
                 alone = False
             if events_of(fds, i) & linux.POLLOUT:
-                endpoint.stretch(end)
+                if not endpoint.stretch(end):
+                    alone = False
                 if not arming.arm(end, bell, 2):
                     alone = False
             # behind the arming: a reader who leaves rings who is armed then

@@ -15,12 +15,14 @@ from libos.loop_queue import LoopQueue
 from libos.runtime.memory import Heap
 from libos.runtime.qtokens import Qtokens
 
+COMPILED = __file__.endswith(".so")
 FIRST_QD = 500
 STREAM = 1
 PATIENCE = 100  # milliseconds
 NEVER = (1 << 63) - 1
 NOBODY = (1 << 31) - 1  # no descriptor has this number
 FIRST_GAP, LAST_GAP = 2, 512  # uses of a connection between two steps of its meeting
+SHARED_GAP = 32  # the same, while forked processes share it
 
 
 class Catloop:
@@ -31,6 +33,7 @@ class Catloop:
         self.qtokens = Qtokens()
         self.heap = Heap()
         self.family = Family()
+        self.records = self.family.records
         self.next_qd = FIRST_QD
         self.queues = set()
         self.shares = set()  # queues (by qd) whose records this process has a share in until they are freed
@@ -38,15 +41,15 @@ class Catloop:
         self.steps = RLock()  # a fork waits for the step of a meeting, which would go on in two processes
 
     def adopt(self, fd, kind):
-        self.family.note(fd, 0)
+        self.records.note(fd, 0)
         if kind != STREAM:
             return None
-        end = self.family.claim()
+        end = self.records.claim()
         if not end:
             return None
         qd, self.next_qd = self.next_qd, self.next_qd + 1
         queue = LoopQueue(qd, fd, end, self.worth)
-        queue.on_free = self.freed
+        queue.owner = self
         self.queues.add(queue)
         self.shares.add(qd)
         return queue
@@ -56,7 +59,10 @@ class Catloop:
         meeting.Refused when it stays on the kernel.
         """
         queue.next_step = NEVER
-        if raw.load(queue.end + layout.LEFT) or raw.load(queue.end + layout.USERS) > 1:
+        if raw.load(queue.end + layout.LEFT):
+            return
+        if not self.records.alone(queue.end):  # a server that forks for each connection has closed it in a moment
+            queue.next_step = queue.uses + SHARED_GAP
             return
         if queue.meeting is None:
             queue.meeting = meeting.Meeting(self.family, queue.end, queue.accepting)
@@ -75,7 +81,7 @@ class Catloop:
         if queue.meeting is not None:
             queue.meeting.close()
         end = queue.end
-        if raw.load(end + layout.IN) and self.family.alone(end):
+        if raw.load(end + layout.IN) and self.records.alone(end):
             if queue.meeting is None or not queue.meeting.holds(queue.fd):
                 queue.move(NOBODY)  # closed behind our back, and given away again
             unread = raw.load(end + layout.IN_STATE) == layout.RING and rings.inbound(end)
@@ -92,7 +98,7 @@ class Catloop:
         """Nobody can be inside the queue any more. What was closed before a fork is the parent's to give back."""
         if queue.qd in self.shares:
             self.shares.discard(queue.qd)
-            self.family.give_back(queue.end)
+            self.records.give_back(queue.end)
 
     def survive_forks(self, forked):
         """Have every fork leave records and locks in order, in parent and child; `forked` is called in the child."""
@@ -103,7 +109,7 @@ class Catloop:
             self.family.forked()
             self.shares = {queue.qd for queue in self.queues}
             for queue in self.queues:
-                self.family.join(queue.end)
+                self.records.join(queue.end)
                 spine.nobody_sleeps(queue.end)
             # others of the parent's threads may have run since they were counted
             for queue in self.queues - counted:
@@ -124,9 +130,10 @@ class Catloop:
         """The child will share every record. A meeting is between two processes: those not over yet are called off."""
         self.steps.acquire()
         for queue in tuple(self.queues):
-            queue.next_step = NEVER
             if queue.meeting is not None:
                 queue.meeting.close()
+                if not raw.load(queue.end + layout.IN):  # who is alone with it later begins anew
+                    queue.meeting = None
         self.family.lock.acquire()
         self.shared = self.queues.copy()
         for queue in self.shared:

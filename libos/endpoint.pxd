@@ -1,7 +1,8 @@
 cimport cython
 from libos cimport calls, layout, leaving, raw, rings, spine
 
-cdef long long PATIENCE
+cdef long long PATIENCE, STUCK
+cdef int NO, YES, LATER
 
 cdef void look_next(size_t end) noexcept nogil
 @cython.locals(r="long long")
@@ -32,5 +33,7 @@ cdef bint in_rings(size_t end) noexcept nogil
 cpdef int ready(size_t end, int mask) noexcept nogil
 cdef bint writable(size_t end) noexcept nogil
 cdef void reach_mark(size_t end) noexcept nogil
+@cython.locals(r=int)
+cpdef bint stretch(size_t end) noexcept nogil
 @cython.locals(head="unsigned long long")
-cpdef void stretch(size_t end) noexcept nogil
+cdef int stretched(size_t end) noexcept nogil

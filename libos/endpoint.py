@@ -16,6 +16,8 @@ from libos import calls, layout, leaving, raw, rings, spine
 
 COMPILED = __file__.endswith(".so")
 PATIENCE = 200000000  # ns
+STUCK = 1000000  # ns
+NO, YES, LATER = 0, 1, 2
 
 
 def look_next(end):
@@ -173,6 +175,8 @@ def full(end, address, size, flags):
     """No room. Who said goodbye and does not read may be gone: the kernel finds out by what it is given."""
     if raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED or spine.hung_up(end):
         return push_beside(end, address, size, flags)
+    if stretched(end) == YES:
+        return push_locked(end, address, size, flags)
     rings.owe_edge(end)
     return -calls.EAGAIN
 
@@ -260,14 +264,24 @@ def reach_mark(end):
 
 
 def stretch(end):
-    """Before a sender sleeps: a peer that has taken nothing since the last time gets as much as the kernel would
-    keep.
-    """
+    """Before a sender sleeps. False when it should look again in a millisecond: the ring may have grown by then."""
     spine.lock_out(end)
-    head = raw.load(raw.load(end + layout.OUT) + layout.H_HEAD)
-    if raw.load(end + layout.OUT_STATE) == layout.RING and rings.room(end) == 0:
-        if raw.load(end + layout.FULL_HEAD) == head + 1:
-            raw.store(end + layout.KEPT, leaving.keeps(end))
-            rings.grow(end)
-        raw.store(end + layout.FULL_HEAD, head + 1)
+    r = stretched(end)
     rings.unlock(end + layout.OUT_LOCK)
+    return r != LATER
+
+
+def stretched(end):
+    """A peer that has taken nothing for a millisecond gets as much as the kernel would keep. Under the lock."""
+    if raw.load(end + layout.OUT_STATE) != layout.RING or writable(end) or not rings.growable(end):
+        return NO
+    head = raw.load(raw.load(end + layout.OUT) + layout.H_HEAD)
+    if raw.load(end + layout.FULL_HEAD) != head + 1:
+        raw.store(end + layout.FULL_HEAD, head + 1)
+        raw.store(end + layout.FULL_AT, raw.now())
+        return LATER
+    if raw.now() - raw.load(end + layout.FULL_AT) < STUCK:
+        return LATER
+    raw.store(end + layout.KEPT, leaving.keeps(end))
+    rings.grow(end)
+    return YES

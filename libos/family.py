@@ -10,10 +10,10 @@ import _socket
 import os
 import struct
 from _thread import allocate_lock
-from time import monotonic
 
-from libos import layout, pair, raw, records, rings
+from libos import layout, pair, raw, rings
 from libos.memory_file import high, mapped, private, sealed
+from libos.records import Records
 
 BELLS = 64
 IDLE_PAIRS = 16
@@ -38,10 +38,7 @@ class Family:
         os.close(table)  # who looks from outside finds it by its name among the mappings
         raw.store(self.table, MAGIC)
         raw.store(self.table + 8, layout.RECORD)
-        self.arena = self.table + layout.FIRST
-        self.next_end = 0
-        self.full = False
-        self.sweep_at = 0
+        self.records = Records(self.table, self.detach)
         self.page_fd = -1
         self.page = 0
         self.socket = None
@@ -54,72 +51,11 @@ class Family:
         self.on_pair = None
         rings.here().pid = os.getpid()
 
-    def claim(self):
-        """Address of a zeroed end record, or 0 when all are taken. Children claim in the same arena."""
-        end = self.find()
-        if not end and monotonic() >= self.sweep_at:
-            self.sweep_at = monotonic() + 1
-            if self.sweep():
-                end = self.find()
-            self.full = not end
-        return end
-
-    def find(self):
-        if self.full and monotonic() < self.sweep_at:
-            return 0
-        number = records.take(self.arena, self.next_end, layout.ENDS, rings.here().pid)
-        if number < 0:
-            return 0
-        self.next_end = (number + 1) % layout.ENDS
-        return self.arena + number * layout.RECORD
-
-    def users(self, end):
-        """The processes that share a record, as far as it has room for them."""
-        return [pid for i in range(layout.KNOWN) if (pid := raw.load(end + layout.PIDS + i * 8))]
-
-    def join(self, end):
-        """This process, just forked, shares a record."""
-        for i in range(layout.KNOWN):
-            if raw.compare_exchange(end + layout.PIDS + i * 8, 0, rings.here().pid):
-                return
-
-    def alone(self, end):
-        """Whether nobody else uses a record: others may have been killed before they could say goodbye."""
-        return records.alone(end, rings.here().pid)
-
-    def sweep(self):
-        """Free the records of processes that are gone without a word; how many. Not cheap: it looks at all of them."""
-        freed = 0
-        for i in range(layout.ENDS):
-            end = self.arena + i * layout.RECORD
-            count = raw.load(end + layout.USERS)
-            users = self.users(end) if count else []
-            if count and len(users) == count and all(records.gone(end, pid) for pid in users):
-                self.clear(end)
-                raw.store(end + layout.USERS, 0)
-                freed += 1
-        return freed
-
-    def clear(self, end):
+    def detach(self, end):
+        """A record goes: its slot is for others to take."""
         block = raw.load(end + layout.PAIR)
-        if raw.load(end + layout.IN) and block in self.by_block:
+        if block in self.by_block:
             self.by_block[block].detach(end)
-        records.blank(end)
-
-    def note(self, fd, reason):
-        """Why a descriptor number is the kernel's (0: it isn't), for those who look from outside."""
-        if fd < layout.NOTED:
-            records.note(self.table, fd, reason)
-
-    def give_back(self, end):
-        """One process of the family lets go of a record; the last one clears it."""
-        if self.alone(end):  # nobody else can come to it
-            self.clear(end)
-            raw.store(end + layout.USERS, 0)
-            return
-        for i in range(layout.KNOWN):
-            raw.compare_exchange(end + layout.PIDS + i * 8, rings.here().pid, 0)
-        raw.fetch_add(end + layout.USERS, (1 << 64) - 1)
 
     def pair_with(self, identity):
         """(pair, slot) for one more connection to a process; made when there is none or it is full."""

@@ -18,7 +18,7 @@ class LoopQueue(KernelQueue):
         self.next_step = worth
         self.accepting = False
         self.meeting = None
-        self.on_free = None
+        self.owner = None
         self.attended = False
         spine.set_fd(end, fd)
         spine.nobody_sleeps(end)
@@ -29,8 +29,8 @@ class LoopQueue(KernelQueue):
 
     def __del__(self):
         """No thread can be inside any more: the record may go."""
-        if self.on_free is not None:
-            self.on_free(self)
+        if self.owner is not None:
+            self.owner.freed(self)
 
     def pop_into(self, address, size, flags):
         return endpoint.pop(self.end, address, size, flags)

@@ -41,6 +41,7 @@ class Meeting:
         self.sock = None
         self.listener = None
         self.tries = 0
+        self.cut = False
         tcp = _socket.socket(fileno=spine.fd_of(end))
         try:
             self.peer = diagnostics.peer_of(tcp)
@@ -75,6 +76,12 @@ class Meeting:
         try:
             done = self.accept_step() if self.accepting else self.connect_step()
         except BlockingIOError:
+            done = False
+        except (EOFError, ConnectionResetError, BrokenPipeError):  # called off by a fork of the other end's: once more
+            self.close()
+            if self.cut:
+                raise Refused("PEER_PLAIN")
+            self.cut = True
             done = False
         except OSError as error:
             self.close()
@@ -196,8 +203,12 @@ def send(sock, text, *fds):
 
 
 def receive(sock, count):
-    """(text, exactly `count` descriptors). Raises BlockingIOError while nothing is there, Refused for anything odd."""
+    """(text, exactly `count` descriptors). Raises BlockingIOError while nothing is there, EOFError when the other
+    end has closed, Refused for anything odd.
+    """
     text, control, flags, _ = sock.recvmsg(4096, _socket.CMSG_SPACE(4 * count), _socket.MSG_CMSG_CLOEXEC)
+    if not text:
+        raise EOFError
     fds = []
     for level, kind, data in control:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:

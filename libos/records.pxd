@@ -1,5 +1,25 @@
 cimport cython
-from libos cimport layout, raw
+from libos cimport layout, raw, rings
+
+cdef long long SWEEP
+
+cdef class Records:
+    cdef public size_t table, arena
+    cdef public unsigned long long ends, next_end
+    cdef public bint full
+    cdef public long long sweep_at
+    cdef public object detach
+    @cython.locals(end=size_t)
+    cpdef size_t claim(self) except? 0
+    @cython.locals(number="long long")
+    cpdef size_t find(self) noexcept
+    cpdef bint alone(self, size_t end) noexcept
+    cpdef void join(self, size_t end) noexcept
+    cpdef give_back(self, size_t end)
+    cpdef clear(self, size_t end)
+    @cython.locals(freed=int, number="unsigned long long", end=size_t)
+    cpdef int sweep(self) except? -1
+    cpdef void note(self, unsigned long long fd, unsigned long long reason) noexcept
 
 
 @cython.locals(step="unsigned long long", number="unsigned long long", end=size_t)
@@ -13,3 +33,7 @@ cpdef void blank(size_t end) noexcept nogil
 cpdef void leave(size_t end, unsigned long long pid) noexcept nogil
 @cython.locals(word=size_t, shift="unsigned long long")
 cpdef void note(size_t table, unsigned long long fd, unsigned long long reason) noexcept nogil
+@cython.locals(known="unsigned long long", i=int, user="unsigned long long")
+cdef bint all_gone(size_t end) noexcept nogil
+@cython.locals(i=int)
+cdef void join(size_t end, unsigned long long pid) noexcept nogil

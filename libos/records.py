@@ -3,9 +3,81 @@
 On the way of every new connection, so that it is compiled; what happens once in a while is in family.py.
 """
 
-from libos import layout, raw
+from libos import layout, raw, rings
 
 COMPILED = __file__.endswith(".so")
+SWEEP = 1000000000  # ns between two searches for records of dead processes
+
+
+class Records:
+    """The records of one family. `detach` is called with a record that goes and belongs to a pair."""
+
+    def __init__(self, table, detach):
+        self.table = table
+        self.arena = table + layout.FIRST
+        self.ends = layout.ENDS
+        self.next_end = 0
+        self.full = False
+        self.sweep_at = 0
+        self.detach = detach
+
+    def claim(self):
+        """Address of a zeroed end record, or 0 when all are taken. Children claim in the same arena."""
+        end = self.find()
+        if not end and raw.now() >= self.sweep_at:
+            self.sweep_at = raw.now() + SWEEP
+            if self.sweep():
+                end = self.find()
+            self.full = not end
+        return end
+
+    def find(self):
+        if self.full and raw.now() < self.sweep_at:
+            return 0
+        number = take(self.arena, self.next_end, self.ends, rings.HERE.pid)
+        if number < 0:
+            return 0
+        self.next_end = (number + 1) % self.ends
+        return self.arena + number * layout.RECORD
+
+    def alone(self, end):
+        """Whether nobody else uses a record: others may have been killed before they could say goodbye."""
+        return alone(end, rings.HERE.pid)
+
+    def join(self, end):
+        """This process, just forked, shares a record."""
+        join(end, rings.HERE.pid)
+
+    def give_back(self, end):
+        """One process of the family lets go of a record; the last one clears it."""
+        if alone(end, rings.HERE.pid):  # nobody else can come to it
+            self.clear(end)
+            raw.store(end + layout.USERS, 0)
+        else:
+            leave(end, rings.HERE.pid)
+
+    def clear(self, end):
+        if raw.load(end + layout.IN):
+            self.detach(end)
+        blank(end)
+
+    def sweep(self):
+        """Free the records of processes that are gone without a word; how many. Not cheap: it looks at all of them."""
+        freed = 0
+        number = 0
+        while number < self.ends:
+            end = self.arena + number * layout.RECORD
+            if raw.load(end + layout.USERS) and all_gone(end):
+                self.clear(end)
+                raw.store(end + layout.USERS, 0)
+                freed += 1
+            number += 1
+        return freed
+
+    def note(self, fd, reason):
+        """Why a descriptor number is the kernel's (0: it isn't), for those who look from outside."""
+        if fd < layout.NOTED:
+            note(self.table, fd, reason)
 
 
 def take(arena, start, ends, pid):
@@ -44,6 +116,29 @@ def alone(end, pid):
                 return False
         i += 1
     return known == count
+
+
+def all_gone(end):
+    """Whether every process that uses a record is known, and gone."""
+    known = 0
+    i = 0
+    while i < layout.KNOWN:
+        user = raw.load(end + layout.PIDS + i * 8)
+        if user:
+            known += 1
+            if not gone(end, user):
+                return False
+        i += 1
+    return known == raw.load(end + layout.USERS)
+
+
+def join(end, pid):
+    """The process `pid` is one of the users, if there is room for it."""
+    i = 0
+    while i < layout.KNOWN:
+        if raw.compare_exchange(end + layout.PIDS + i * 8, 0, pid):
+            return
+        i += 1
 
 
 def blank(end):

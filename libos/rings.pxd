@@ -31,8 +31,10 @@ cpdef unsigned long long outbound(size_t end) noexcept nogil
 cdef unsigned long long room(size_t end) noexcept nogil
 @cython.locals(size="unsigned long long", limit="unsigned long long")
 cdef unsigned long long capacity(size_t end) noexcept nogil
-@cython.locals(level="unsigned long long", limit="unsigned long long")
-cdef bint grow(size_t end) noexcept nogil
+@cython.locals(limit="unsigned long long")
+cdef bint growable(size_t end) noexcept nogil
+@cython.locals(level="unsigned long long")
+cdef void grow(size_t end) noexcept nogil
 @cython.locals(limit="unsigned long long", window="unsigned long long")
 cdef unsigned long long limit_of(size_t end) noexcept nogil
 cdef void soil(size_t end) noexcept nogil

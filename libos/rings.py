@@ -190,17 +190,23 @@ def limit_of(end):
     return limit
 
 
-def grow(end):
-    """What is pushed from now on goes to the next larger ring. False when there is none. Under the lock."""
-    level = raw.load(end + layout.OUT_LEVEL) + 1
+def growable(end):
+    """Whether there is a larger ring, and buffer sizes that allow it."""
     limit = limit_of(end)
-    if level >= layout.LEVELS or (limit and limit <= raw.load(end + layout.OUT_MASK) + 1):
-        return False
+    return raw.load(end + layout.OUT_LEVEL) + 1 < layout.LEVELS and (
+        not limit or limit > raw.load(end + layout.OUT_MASK) + 1
+    )
+
+
+def grow(end):
+    """What is pushed from now on goes to the next larger ring, if there is one. Under the lock."""
+    level = raw.load(end + layout.OUT_LEVEL) + 1
+    if not growable(end):
+        return
     raw.store(end + layout.OUT_RING, place(end, level, True))
     raw.store(end + layout.OUT_MASK, mask_of(level))
     raw.store(end + layout.OUT_LEVEL, level)
     raw.store(raw.load(end + layout.OUT) + layout.H_GROWN + (level - 1) * 8, raw.load(end + layout.TAIL) + 1)
-    return True
 
 
 def soil(end):

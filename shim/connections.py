@@ -158,6 +158,9 @@ def serve(row, process, records, status):
     if row.code:
         return
     tcp = row.protocol.startswith("tcp")
+    if process.young(row.fd):
+        row.state = "young" if row.remote else "unconnected"
+        return
     record = pick(process, row.fd, records) if tcp and ours is not False else None
     if ours is None:  # no word of the preload's can be read
         ours = record is not None or process.host and not process.table

@@ -204,17 +204,25 @@ class Process:
         description, reason = self.described(fd)
         return description != 0, reason
 
+    def young(self, fd):
+        """Whether the preload only counts the uses of a descriptor yet (csrc/young.c)."""
+        return self.value(fd) & 3 == 3
+
     def described(self, fd):
         """(address of the description that a number stands for, reason code); zeros where nothing is known."""
+        value = self.value(fd)
+        return (value, 0) if not value & 1 else (0, value >> 2 if not value & 2 else 0)
+
+    def value(self, fd):
+        """The entry of a descriptor number (csrc/descriptors.c)."""
         pages, index = self.word("descriptor_pages"), fd >> PAGE_BITS
         if not pages or index >= 1 << 16:
-            return 0, 0
+            return 0
         if index not in self.pages:
             at = self.number(pages + index * 8)
             self.pages[index] = memoryview(self.read(at, 8 << PAGE_BITS)).cast("Q") if at else None
         entries = self.pages[index]
-        value = entries[fd & (1 << PAGE_BITS) - 1] if entries else 0
-        return (0, value >> 1) if value & 1 else (value, 0)
+        return entries[fd & (1 << PAGE_BITS) - 1] if entries else 0
 
     # --- the records of its family ---
 

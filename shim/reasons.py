@@ -50,6 +50,11 @@ REASONS = {
         "the connection was passed to another program, used by stdio or by a call that only the kernel serves",
         "nothing: it lost no byte",
     ),
+    16: (
+        "SECCOMP",
+        "the process has forbidden itself system calls that Catflap makes",
+        "a switch of the program that turns its sandbox off, if that is wise",
+    ),
 }
 # state: (meaning, what to do); `kernel` and `left` are told by their code
 STATES = {

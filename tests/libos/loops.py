@@ -45,7 +45,7 @@ class Side:
     def close(self):
         self.catloop.release(self.queue)
         self.sock.close()
-        self.queue.on_free = None
+        self.queue.owner = None
         self.catloop.freed(self.queue)
 
 

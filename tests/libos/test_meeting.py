@@ -151,7 +151,7 @@ def test_connections_of_two_processes_share_their_memory():
         assert len(slots) == 2
         for catloop, queue, sock in ((left.catloop, end, a), (right.catloop, other, b)):
             catloop.release(queue)
-            queue.on_free = None
+            queue.owner = None
             catloop.freed(queue)
             sock.close()
 
@@ -170,7 +170,7 @@ def test_slots_are_used_again():
             seen.add(raw.load(end.end + layout.SLOT))
             for catloop, queue, sock in ((left.catloop, end, a), (right.catloop, other, b)):
                 catloop.release(queue)
-                queue.on_free = None
+                queue.owner = None
                 catloop.freed(queue)
                 sock.close()
         assert len(seen) == 1

@@ -12,6 +12,19 @@ import flap  # noqa: E402
 import roles  # noqa: E402
 
 
+def difference(found, wanted, where=""):
+    """Where two answers begin to differ, and what is there."""
+    if isinstance(found, (list, tuple)) and isinstance(wanted, (list, tuple)) and len(found) == len(wanted):
+        for n, (one, other) in enumerate(zip(found, wanted, strict=True)):
+            if one != other:
+                return difference(one, other, f"{where}[{n}]")
+    if isinstance(found, (bytes, str)) and isinstance(wanted, (bytes, str)):
+        at = len(os.path.commonprefix([found, wanted]))
+        here = slice(max(at - 80, 0), at + 80)
+        return f"{where} at {at}: {len(found)} {found[here]!r}, on the kernel {len(wanted)} {wanted[here]!r}"
+    return f"{where}: {found!r}, on the kernel {wanted!r}"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def preload():
     """Path of the preload library; fails, never skips, when it has not been built."""
@@ -32,7 +45,7 @@ def agree(tmp_path_factory):
         if key not in known:
             known[key] = session(tmp_path_factory.mktemp("kernel"), roles.KERNEL, *arguments)
         found = session(tmp_path_factory.mktemp("ours"), pair, *arguments)
-        assert found == known[key]
+        assert found == known[key], difference(found, known[key])
         return found
 
     return check

@@ -1,4 +1,4 @@
-"""nginx with one worker, and what the tests ask of it in this process, over the kernel."""
+"""nginx, and what the tests ask of it in this process, over the kernel."""
 
 import contextlib
 import http.client
@@ -12,7 +12,7 @@ from roles import check_host, patience, until
 SIZES = (0, 1, 4095, 65536, 65537, 1_000_001, 50_000_000)
 CONFIGURATION = """
 daemon off;
-worker_processes 1;
+worker_processes {workers};
 user {user};
 pid {folder}/nginx.pid;
 error_log {folder}/error.log info;
@@ -69,8 +69,8 @@ def publish(folder, size):
 
 
 @contextlib.contextmanager
-def nginx(folder, pair, *, sendfile=True, sizes=SIZES, user="root", extra="", env=None, wrap=(), seconds=60):
-    """nginx with one worker on 127.0.0.1 and ::1, serving files named by their size; ended by SIGQUIT at the end.
+def nginx(folder, pair, *, sendfile=True, sizes=SIZES, user="root", extra="", workers=1, env=None, wrap=(), seconds=60):
+    """nginx on 127.0.0.1 and ::1, serving files named by their size; ended by SIGQUIT at the end.
 
     `extra` goes into its server block; `wrap` before its command line.
     """
@@ -79,6 +79,7 @@ def nginx(folder, pair, *, sendfile=True, sizes=SIZES, user="root", extra="", en
     port = flap.free_port()
     configuration = os.path.join(folder, "nginx.conf")
     values = {"folder": folder, "port": port, "sendfile": "on" if sendfile else "off", "user": user, "extra": extra}
+    values["workers"] = workers
     with open(configuration, "w") as f:
         f.write(CONFIGURATION.format(**values))
     argv = [*wrap, flap.need("nginx", "nginx-light"), "-c", configuration, "-e", os.path.join(folder, "error.log")]

@@ -236,3 +236,42 @@ SCENARIO(idle_uses_no_processor)
                    (after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_stime.tv_usec) / 1000;
     CHECK(used < 100);
 }
+
+/* How the sender waits for room. */
+enum { BLOCKED, POLLED, BY_SET, TRIED };
+
+static long send_waiting(int fd, const char *buf, size_t n, int way)
+{
+    int ep = (int)MUST(epoll_create1(0));
+    struct epoll_event e = {EPOLLOUT, {.u64 = 1}};
+    struct pollfd p = {fd, POLLOUT, 0};
+    size_t done = 0;
+    MUST(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e));
+    while (done < n) {
+        ssize_t r = send(fd, buf + done, n - done, way == BLOCKED ? 0 : MSG_DONTWAIT);
+        if (r > 0)
+            done += (size_t)r;
+        else if (way == POLLED ? poll(&p, 1, 3000) != 1 : way == BY_SET ? epoll_wait(ep, &e, 1, 3000) != 1 : way == BLOCKED)
+            break;
+        else if (way == TRIED)
+            nap_ms(1);
+    }
+    MUST(close(ep));
+    return (long)done;
+}
+
+SCENARIO(a_megabyte_before_its_reader_begins)
+{
+    static char buf[1 << 20], got[1 << 20];
+    fill(buf, sizeof buf, 0, 7);
+    for (int way = BLOCKED; way <= TRIED; way++) {
+        int p[2];
+        tcp_pair(p);
+        CHECK(send_waiting(p[0], buf, sizeof buf, way) == sizeof buf);
+        CHECK(recv_all(p[1], got, sizeof got) && memcmp(buf, got, sizeof got) == 0);
+        SAY(send(p[1], "x", 1, 0));
+        SAY(recv(p[0], got, 1, 0));
+        close(p[0]);
+        close(p[1]);
+    }
+}

@@ -171,3 +171,41 @@ SCENARIO(changed_under_a_sleeper)
     look("changed while asleep", changed_set, 5000);
     pthread_join(thread, NULL);
 }
+
+struct early {
+    int ep;
+    struct epoll_event got;
+    struct worker worker;
+};
+
+static void wait_early(void *about)
+{
+    struct early *e = about;
+    MUST(epoll_wait(e->ep, &e->got, 1, 5000));
+}
+
+/* A thread waits for the set since it was empty: it hears of the second member as of the first. */
+SCENARIO(members_that_come_while_somebody_waits)
+{
+    int p[2], q[2];
+    struct early e = {.ep = (int)SAY(epoll_create1(EPOLL_CLOEXEC))};
+    char c;
+    tcp_pair(p);
+    tcp_pair(q);
+    warm_up(p);
+    warm_up(q);
+    begin(&e.worker, wait_early, &e);
+    await_sleep(e.worker.tid);
+    SAY(add(e.ep, p[1], EPOLLIN));
+    SAY(add(e.ep, q[1], EPOLLIN));
+    SAY(send(q[0], "q", 1, 0));
+    join(&e.worker);
+    CHECK(e.got.data.fd == q[1]);
+    SAY(recv(q[1], &c, 1, 0));
+    SAY(send(p[0], "p", 1, 0));
+    SAY(epoll_wait(e.ep, &e.got, 1, 1000));
+    CHECK(e.got.data.fd == p[1]);
+    SAY(recv(p[1], &c, 1, 0));
+    SAY(send(q[1], "z", 1, 0));
+    SAY(recv(q[0], &c, 1, 0));
+}

@@ -1,0 +1,17 @@
+cimport cython
+from libos cimport layout, leaving, raw, rings, spine
+from libos.loop_queue cimport LoopQueue
+from libos.records cimport Records
+
+cdef class Catloop:
+    cdef public unsigned long long worth
+    cdef public object qtokens, heap, family, steps
+    cdef public set queues, shares, shared
+    cdef public Records records
+    cdef public long next_qd
+    @cython.locals(end=size_t, qd=long, queue=LoopQueue)
+    cpdef LoopQueue adopt(self, int fd, int kind)
+    cpdef attend(self, LoopQueue queue, bint may_agree)
+    @cython.locals(end=size_t, unread=bint, i=int)
+    cpdef release(self, LoopQueue queue)
+    cpdef freed(self, LoopQueue queue)
