@@ -44,15 +44,16 @@ def ended(program):
     return result.stdout
 
 
-def conversation(pair, client, data, *servers, turn=b".", rings=True):
+def conversation(pair, client, data, *servers, turn=b".", rings=True, step=None):
     """Say `data` in pieces of several sizes to an echo; all comes back, and where it can through rings of these
-    programs. Its digest.
+    programs. Its digest. `step`: what the echo takes at once, if it answers only then.
     """
     for piece in (data[:1], data[1:100], data[100:5000]):
         client.exchange(piece)
     if rings:
         warm(pair, lambda: client.exchange(turn), client, *servers)
-    client.exchange(data[5000:])
+    for at in range(5000, len(data), step or len(data)):
+        client.exchange(data[at : at + (step or len(data))])
     if rings:
         check_carried(pair, client, *servers, least=len(data) - 5000)
     return sha(data)

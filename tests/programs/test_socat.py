@@ -7,7 +7,7 @@ import signal
 import flap
 import pytest
 from material import content, sha
-from roles import check_host, every, listens, patience, until
+from roles import bound, check_host, every, listens, patience, until
 from talkers import Talker, conversation, ended
 
 SIZE = 3_000_000
@@ -126,12 +126,6 @@ def datagrams(folder, pair, kind, child):
                 os.kill(client.pid, signal.SIGTERM)
                 client.wait(20)
     return seen
-
-
-def bound(port):
-    """Whether a UDP socket has this port, by the kernel's table."""
-    with open("/proc/net/udp") as f:
-        return any(f":{port:04X} " in line for line in f)
 
 
 DATAGRAMS = [("UDP4-LISTEN", "EXEC:cat"), ("UDP4-RECVFROM", "EXEC:cat"), ("UDP4-RECVFROM", "PIPE")]
