@@ -53,7 +53,7 @@ def echoed(folder, pair, way, host):
     return seen
 
 
-@every(sample=True)
+@every()
 @pytest.mark.parametrize("way", ECHOES if flap.FULL else ["execute"])
 @pytest.mark.parametrize("host", HOSTS if flap.FULL else ["ipv4"])
 def test_echo(agree, roles, way, host):
