@@ -10,7 +10,7 @@ from os import close, dup
 
 from interpose import abi, arming, description, interest, linux, spinning, watching
 from interpose.stream import Stream
-from libos import calls, endpoint, layout, leaving, raw, spine
+from libos import calls, endpoint, layout, leaving, raw, records, rings, spine
 from libos.memory_file import high
 from libos.runtime import instrument
 
@@ -244,7 +244,7 @@ class LoopStream(Stream):
 
     def ended(self):
         """As a close that the kernel makes for us. 1 while bytes are on their way back through it."""
-        if not raw.load(self.end + layout.IN) or raw.load(self.end + layout.USERS) > 1:
+        if not raw.load(self.end + layout.IN) or not records.all_gone(self.end, rings.HERE.pid):
             return 0  # or another process goes on with it
         if self.loop.beside(False):  # bytes that nobody has read: that close resets (RFC 2525, 2.17)
             raw.store(self.end + layout.SCRATCH, 1)  # struct linger: on, no seconds
@@ -338,8 +338,10 @@ class LoopStream(Stream):
                     return done if r == -linux.EAGAIN and done else r
 
     def sendfile(self, in_fd, offset, size, qt):
-        if (not self.ringed() and not raw.load(qt + layout.W_DONE)) or not size:
+        if not size:
             return Stream.sendfile(self, in_fd, offset, size, qt)
+        if not self.ringed() and not raw.load(qt + layout.W_DONE):
+            return abi.CATFLAP_ATTEND if self.due() else Stream.sendfile(self, in_fd, offset, size, qt)
         r = self.staged(in_fd, offset, size, qt)
         if r < 0 and r >= -4095 and r != -linux.EAGAIN and r != -linux.EINTR:
             # not a file that can be read at a place: the kernel knows what it is

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 
 static inline uint64_t raw_load(uintptr_t a) { return __atomic_load_n((uint64_t *)a, __ATOMIC_ACQUIRE); }
@@ -81,6 +82,16 @@ static inline int raw_ended(long pid)
     long r = raw_syscall(SYS_poll, (long)&on, 1, 0, 0, 0, 0);
     raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
     return r == 1;
+}
+
+/* Whether process `pid`, forked from this one, has executed another program: it had a word at `at` that never changes. Where
+ * it can't be looked into, no (process_vm_readv(2)). */
+static inline int raw_replaced(long pid, uintptr_t at)
+{
+    uint64_t word = 0;
+    struct iovec here = {&word, sizeof word}, there = {(void *)at, sizeof word};
+    long r = raw_syscall(SYS_process_vm_readv, pid, (long)&here, 1, (long)&there, 1, 0);
+    return r == -EFAULT || (r == sizeof word && word != raw_load(at));
 }
 
 /* How many threads of the machine run or want to, this one among them (proc(5), /proc/loadavg); 0 when nobody says. */

@@ -16,6 +16,7 @@ cdef extern from "libos/raw.h" nogil:
     void pause "raw_pause" () noexcept
     long long now "raw_now" () noexcept
     bint ended "raw_ended" (long pid) noexcept
+    bint replaced "raw_replaced" (long pid, size_t at) noexcept
     int running "raw_running" () noexcept
     long long waited "raw_waited" () noexcept
     int polled "raw_polled" (long fd, int events) noexcept

@@ -115,6 +115,13 @@ def ended(pid):
         syscall(3, fd)
 
 
+def replaced(pid, at):
+    word = ctypes.c_uint64()
+    here, there = (ctypes.c_uint64 * 2)(ctypes.addressof(word), 8), (ctypes.c_uint64 * 2)(at, 8)
+    r = syscall(310, pid, ctypes.addressof(here), 1, ctypes.addressof(there), 1, 0)
+    return r == -14 or r == 8 and word.value != load(at)
+
+
 def running():
     try:
         with open("/proc/loadavg") as file:

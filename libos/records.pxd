@@ -24,8 +24,9 @@ cdef class Records:
 
 @cython.locals(step="unsigned long long", number="unsigned long long", end=size_t)
 cdef long long take(size_t arena, unsigned long long start, unsigned long long ends, unsigned long long pid) noexcept nogil
+cpdef bint gone(size_t end, unsigned long long user) noexcept nogil
 @cython.locals(known="unsigned long long", i=int, user="unsigned long long")
-cdef bint all_ended(size_t end, unsigned long long but) noexcept nogil
+cpdef bint all_gone(size_t end, unsigned long long but) noexcept nogil
 @cython.locals(offset=int)
 cdef void blank(size_t end) noexcept nogil
 @cython.locals(i=int)

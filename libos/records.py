@@ -42,7 +42,7 @@ class Records:
 
     def alone(self, end):
         """Whether nobody else uses a record: others may have been killed before they could say goodbye."""
-        return raw.load(end + layout.USERS) == 1 or all_ended(end, rings.HERE.pid)
+        return raw.load(end + layout.USERS) == 1 or all_gone(end, rings.HERE.pid)
 
     def join(self, end):
         """This process, just forked, shares a record, and is one of those that are known if there is room for it."""
@@ -66,12 +66,12 @@ class Records:
         blank(end)
 
     def sweep(self):
-        """Free the records of processes that ended without a word; how many. Not cheap: it looks at all of them."""
+        """Free the records of processes that are gone without a word; how many. Not cheap: it looks at all of them."""
         freed = 0
         number = 0
         while number < self.ends:
             end = self.arena + number * layout.RECORD
-            if raw.load(end + layout.USERS) and all_ended(end, 0):
+            if raw.load(end + layout.USERS) and all_gone(end, 0):
                 self.clear(end)
                 raw.store(end + layout.USERS, 0)
                 freed += 1
@@ -100,15 +100,20 @@ def take(arena, start, ends, pid):
     return -1
 
 
-def all_ended(end, but):
-    """Whether every process that uses a record, leaving out `but`, is known, and dead."""
+def gone(end, user):
+    """Whether a process that used a record has ended, or has executed another program, which closed its descriptor."""
+    return raw.ended(user) or raw.replaced(user, end + layout.OWNER)
+
+
+def all_gone(end, but):
+    """Whether every process that uses a record, leaving out `but`, is known, and gone."""
     known = 0
     i = 0
     while i < layout.KNOWN:
         user = raw.load(end + layout.PIDS + i * 8)
         if user:
             known += 1
-            if user != but and not raw.ended(user):
+            if user != but and not gone(end, user):
                 return False
         i += 1
     return known == raw.load(end + layout.USERS)

@@ -114,7 +114,7 @@ class Program:
     """A running program. A context manager: on leaving it, the program and all it started are gone.
 
     `argv` as for exec; `timeout` seconds after which the warden kills it. Output goes to files, never to pipes that
-    could fill. `strict`: on the end, a complaint in Catflap's log is an error.
+    could fill. `stdin`: bytes, or what Popen takes. `strict`: on the end, a complaint in Catflap's log is an error.
     """
 
     def __init__(
@@ -146,8 +146,8 @@ class Program:
         mine = [f"{k}={v}" for k, v in settings.items() if OURS.match(k)]
         outer = {k: v for k, v in settings.items() if not OURS.match(k)}
         self.started = time.monotonic()
-        feed = subprocess.DEVNULL
-        if stdin is not None:
+        feed = subprocess.DEVNULL if stdin is None else stdin
+        if isinstance(stdin, bytes):
             with open(self.path("in"), "wb") as f:
                 f.write(stdin)
             feed = open(self.path("in"), "rb")
@@ -161,7 +161,7 @@ class Program:
                 cwd=cwd,
                 start_new_session=True,
             )
-        if stdin is not None:
+        if isinstance(stdin, bytes):
             feed.close()
         self.result = None
 

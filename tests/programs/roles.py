@@ -22,11 +22,14 @@ PURE = Roles("catnap", "catnap", True)
 SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts")
 
 
-def every(*, sample=False, mixed=True):
+def every(*, sample=False, mixed=True, full=False):
     """Parametrise a test by `roles`: compiled under catnap and auto, everything in a full matrix.
 
     `sample`: also interpreted by default. `mixed` false: server and client are one program, or only one is run.
+    `full`: in a full matrix only.
     """
+    if full and not flap.FULL:
+        return pytest.mark.skip(reason="in the full matrix")
     chosen = [pytest.param(pair, id=title) for title, pair in DEFAULT.items()]
     if flap.FULL and mixed:
         chosen += [pytest.param(pair, id=title) for title, pair in EXTRA.items()]
@@ -51,6 +54,15 @@ def listens(port):
     for table in ("tcp", "tcp6"):
         with open(f"/proc/net/{table}") as f:
             if any(f":{port:04X} " in line and " 0A " in line for line in f):
+                return True
+    return False
+
+
+def bound(port):
+    """Whether a UDP socket has this port, by the kernel's tables."""
+    for table in ("udp", "udp6"):
+        with open(f"/proc/net/{table}") as f:
+            if any(f":{port:04X} " in line for line in f):
                 return True
     return False
 
