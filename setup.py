@@ -55,6 +55,7 @@ PRELOAD_SOURCES = [
     "thread.c",
     "young.c",
     "trap_socket.c",
+    "trap_exec.c",
     "trap_leave.c",
     "trap_syscall.c",
     "trap_io.c",

@@ -64,12 +64,8 @@ void log_line(const char *what, int a, int b)
     if (verbose < 1 || !log_path[0])
         return;
     char line[256], *p = number(stpcpy(line, "catflap["), (unsigned)syscall(SYS_getpid));
-    p = stpncpy(stpcpy(p, "]: "), what, 150);
-    *p++ = ' ';
-    p = number(p, (unsigned)a);
-    *p++ = ' ';
-    p = number(p, (unsigned)b);
-    strcpy(p, "\n");
+    p = number(stpcpy(stpncpy(stpcpy(p, "]: "), what, 150), " "), (unsigned)a);
+    strcpy(number(stpcpy(p, " "), (unsigned)b), "\n");
     log_text(line);
 }
 
@@ -116,9 +112,8 @@ __attribute__((constructor(102))) static void read_environment(void)
     } else {
         bool streams = !libos || !*libos || strcmp(libos, "auto") == 0 || strcmp(libos, "catloop") == 0;
         streams_only = streams && !is_set("CATFLAP_CONFIG");
-        const char *worth = getenv("CATFLAP_WORTH");
         if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG")) {
-            young_worth = worth && *worth ? strtoul(worth, NULL, 10) : 32;
+            young_worth = is_set("CATFLAP_WORTH") ? strtoul(getenv("CATFLAP_WORTH"), NULL, 10) : 32;
             boot_pid = (int)syscall(SYS_getpid);
             pthread_atfork(forked_inside, NULL, forked_child);
         }

@@ -227,11 +227,10 @@ static inline bool bypass_hot(void)
     return unlikely(state != STATE_UP && (state != STATE_DEAD || !ops.sets || ops.guarded)) || unlikely(t && t->guard);
 }
 
-/* Before a call that we don't serve: this descriptor's connection goes back to the kernel for good; so do those in a message
- * and those that a new image inherits. */
+/* Before a call that we don't serve: this descriptor's connection goes back to the kernel for good; so do those in a
+ * message. */
 void go_plain(int fd);
 void passed_go_plain(const struct msghdr *msg);
-void inherited_go_plain(void);
 
 void forget(int fd);
 bool epoll_set_is_marked(int ep);

@@ -92,21 +92,16 @@ static bool concerns_us(int fd, int to)
     return known(fd) || known(to) || epoll_set_is_marked(fd) || epoll_set_is_marked(to);
 }
 
-EXPORT int dup2(int fd, int to)
-{
-    if (fd == to || !concerns_us(fd, to) || next.fcntl(fd, F_GETFD) < 0)
-        return next.dup2(fd, to);
-    forget(to);
-    return copied(fd, next.dup2(fd, to));
-}
-
-EXPORT int dup3(int fd, int to, int flags)
-{
-    if (fd == to || !concerns_us(fd, to) || next.fcntl(fd, F_GETFD) < 0)
-        return next.dup3(fd, to, flags);
-    forget(to);
-    return copied(fd, next.dup3(fd, to, flags));
-}
+#define ONTO(name, params, args)                                                                                       \
+    EXPORT int name params                                                                                             \
+    {                                                                                                                  \
+        if (fd == to || !concerns_us(fd, to) || next.fcntl(fd, F_GETFD) < 0)                                           \
+            return next.name args;                                                                                     \
+        forget(to);                                                                                                    \
+        return copied(fd, next.name args);                                                                             \
+    }
+ONTO(dup2, (int fd, int to), (fd, to))
+ONTO(dup3, (int fd, int to, int flags), (fd, to, flags))
 
 static void status(int fd, bool nonblock)
 {
@@ -179,8 +174,8 @@ static int sweep(unsigned first, unsigned last, int flags)
 
 EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
-    enum { UNSHARE = 2, CLOEXEC = 4 };
-    if (first <= last && !(flags & ~(UNSHARE | CLOEXEC)) && !(flags & CLOEXEC))
+    enum { UNSHARE = 2 };
+    if (first <= last && !(flags & ~UNSHARE))
         return sweep(first, last, flags);
     return next.close_range(first, last, flags);
 }

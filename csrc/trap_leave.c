@@ -3,12 +3,8 @@
  * peer sends once more, and is waited for, though not for ever: a peer that does nothing at all can't. */
 #include "trap.h"
 
-#include <aio.h>
-#include <alloca.h>
-#include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
-#include <spawn.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -27,16 +23,6 @@ void go_plain(int fd)
         syscall(SYS_nanosleep, &moment, NULL);
     leave(t);
     errno = error;
-}
-
-/* Descriptors that a new image will have. */
-void inherited_go_plain(void)
-{
-    if (likely(!ops.sets && !young_ever))
-        return;
-    for (unsigned fd = 0; descriptor_next(&fd, ~0u, false); fd++)
-        if (!(next.fcntl((int)fd, F_GETFD) & FD_CLOEXEC))
-            go_plain((int)fd);
 }
 
 #define PLAIN(type, name, params, args, fd)                                                                            \
@@ -63,23 +49,17 @@ EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
     return next.splice(in, in_offset, out, out_offset, n, flags);
 }
 
-EXPORT int dprintf(int fd, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    int r = vdprintf(fd, format, ap);
-    va_end(ap);
-    return r;
-}
-
-EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    int r = __vdprintf_chk(fd, flag, format, ap);
-    va_end(ap);
-    return r;
-}
+#define PRINTED(name, params, plain)                                                                                   \
+    EXPORT int name params                                                                                             \
+    {                                                                                                                  \
+        va_list ap;                                                                                                    \
+        va_start(ap, format);                                                                                          \
+        int r = plain;                                                                                                 \
+        va_end(ap);                                                                                                    \
+        return r;                                                                                                      \
+    }
+PRINTED(dprintf, (int fd, const char *format, ...), vdprintf(fd, format, ap))
+PRINTED(__dprintf_chk, (int fd, int flag, const char *format, ...), __vdprintf_chk(fd, flag, format, ap))
 
 /* Descriptors in a message to another process (unix(7), SCM_RIGHTS). */
 void passed_go_plain(const struct msghdr *msg)
@@ -99,47 +79,6 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
         passed_go_plain(&msgs[i].msg_hdr);
     return next.sendmmsg(fd, msgs, n, flags);
 }
-
-#define NEW_IMAGE(type, name, params, args)                                                                            \
-    EXPORT type name params                                                                                            \
-    {                                                                                                                  \
-        inherited_go_plain();                                                                                          \
-        return next.name args;                                                                                         \
-    }
-
-NEW_IMAGE(int, execve, (const char *path, char *const argv[], char *const envp[]), (path, argv, envp))
-NEW_IMAGE(int, execv, (const char *path, char *const argv[]), (path, argv))
-NEW_IMAGE(int, execvp, (const char *file, char *const argv[]), (file, argv))
-NEW_IMAGE(int, execvpe, (const char *file, char *const argv[], char *const envp[]), (file, argv, envp))
-NEW_IMAGE(int, fexecve, (int fd, char *const argv[], char *const envp[]), (fd, argv, envp))
-NEW_IMAGE(int, execveat, (int dir, const char *path, char *const argv[], char *const envp[], int flags), (dir, path, argv, envp, flags))
-NEW_IMAGE(int, posix_spawn, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), (pid, path, actions, attr, argv, envp))
-NEW_IMAGE(int, posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), (pid, file, actions, attr, argv, envp))
-
-/* The list forms as the vector forms: libc's own make them by calls that nobody can see. */
-#define LISTED(name, call)                                                                                             \
-    EXPORT int name(const char *path, const char *first, ...)                                                          \
-    {                                                                                                                  \
-        va_list ap, count;                                                                                             \
-        size_t n = 1;                                                                                                  \
-        va_start(ap, first);                                                                                           \
-        va_copy(count, ap);                                                                                            \
-        while (va_arg(count, char *))                                                                                  \
-            n++;                                                                                                       \
-        va_end(count);                                                                                                 \
-        char **argv = alloca((n + 1) * sizeof *argv);                                                                  \
-        argv[0] = (char *)first;                                                                                       \
-        for (size_t i = 1; i <= n; i++)                                                                                \
-            argv[i] = va_arg(ap, char *);                                                                              \
-        inherited_go_plain();                                                                                          \
-        int r = call;                                                                                                  \
-        va_end(ap);                                                                                                    \
-        return r;                                                                                                      \
-    }
-
-LISTED(execl, next.execv(path, argv))
-LISTED(execlp, next.execvp(path, argv))
-LISTED(execle, next.execve(path, argv, va_arg(ap, char *const *)))
 
 /* The process is about to forbid itself system calls (seccomp(2)), and those that we make are not those it allows itself: all
  * it has and will have is the kernel's. Other processes that share a connection go back with it. */

@@ -92,16 +92,21 @@ static int unseen_end(int ep, int result)
     return result;
 }
 
+#define TELL(op, a, b)                                                                                                 \
+    do {                                                                                                               \
+        struct thread *t = ops.sets && !bypass_hot() ? enter() : NULL;                                                 \
+        if (t) {                                                                                                       \
+            HOT(t, op, a, b, 0, 0, 0);                                                                                 \
+            leave(t);                                                                                                  \
+        }                                                                                                              \
+    } while (0)
+
 void epoll_set_copied(int ep, int to)
 {
     if (likely(to < 0 || !epoll_set_is_marked(ep)) || (unsigned)to >= 65536)
         return;
     atomic_fetch_or(&marked_sets[to >> 6], 1ull << (to & 63));
-    if (ops.sets && !bypass_hot()) {
-        struct thread *t = enter();
-        HOT(t, set_copied, ep, to, 0, 0, 0);
-        leave(t);
-    }
+    TELL(set_copied, ep, to);
 }
 
 void epoll_set_closed(int ep)
@@ -111,21 +116,14 @@ void epoll_set_closed(int ep)
     if (!epoll_set_is_marked(ep))
         return;
     atomic_fetch_and(&marked_sets[ep >> 6], ~(1ull << (ep & 63)));
-    if (ops.sets && !bypass_hot()) {
-        struct thread *t = enter();
-        HOT(t, set_closed, ep, 0, 0, 0, 0);
-        leave(t);
-    }
+    TELL(set_closed, ep, 0);
 }
 
 /* Only the kernel can tell who waits for a set as for a descriptor: connections in it go back there. */
 static void nest(int ep)
 {
-    if (likely(!ops.sets || !epoll_set_is_marked(ep)) || bypass_hot())
-        return;
-    struct thread *t = enter();
-    HOT(t, nested, ep, 0, 0, 0, 0);
-    leave(t);
+    if (unlikely(epoll_set_is_marked(ep)))
+        TELL(nested, ep, 0);
 }
 
 static bool any_of_ours(const struct pollfd *fds, nfds_t n, struct stays *stays)
@@ -324,9 +322,7 @@ EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeou
 EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask)
 {
     STAY(stays);
-    if (!any_in_sets(n, r, w, e, &stays))
-        return next.pselect(n, r, w, e, timeout, mask);
-    if (odd_time(timeout))
+    if (!any_in_sets(n, r, w, e, &stays) || odd_time(timeout))
         return next.pselect(n, r, w, e, timeout, mask);
     if (!host_needed(n, r, w, e))
         return pselect_on_kernel(n, r, w, e, timeout, mask);

@@ -63,39 +63,27 @@ EXPORT int socket(int domain, int type, int protocol)
     return offer(fd, domain, type);
 }
 
-EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
-{
-    SIMPLE(fd, SLOW(t, bind, d, addr, len, 0, 0), next.bind(fd, addr, len));
-}
-
 EXPORT int listen(int fd, int backlog)
 {
     ours(fd);
     SIMPLE(fd, SLOW(t, listen, d, backlog, 0, 0, 0), next.listen(fd, backlog));
 }
 
-static int accept_kernel(int fd, struct sockaddr *addr, socklen_t *len)
-{
-    WALK(int, fd, addr, CATFLAP_ACCEPT, HOT(t, accept, d, addr, len, 0, &wait), next.accept(fd, addr, len));
-}
-
-static int accept4_kernel(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+static int accepted(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     WALK(int, fd, addr, CATFLAP_ACCEPT, HOT(t, accept, d, addr, len, flags, &wait), next.accept4(fd, addr, len, flags));
-}
-
-EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
-{
-    if (likely(!lookup(fd)) || bypass())
-        return next.accept(fd, addr, len);
-    return offer(accept_kernel(fd, addr, len), 0, SOCK_STREAM);
 }
 
 EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     if (likely(!lookup(fd)) || bypass())
         return next.accept4(fd, addr, len, flags);
-    return offer(accept4_kernel(fd, addr, len, flags), 0, SOCK_STREAM | flags);
+    return offer(accepted(fd, addr, len, flags), 0, SOCK_STREAM | flags);
+}
+
+EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    return likely(!lookup(fd)) ? next.accept(fd, addr, len) : accept4(fd, addr, len, 0);
 }
 
 EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -109,22 +97,12 @@ EXPORT int shutdown(int fd, int how)
     SIMPLE(fd, SLOW(t, shutdown, d, how, 0, 0, 0), next.shutdown(fd, how));
 }
 
-EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
-{
-    SIMPLE(fd, SLOW(t, name, d, 0, addr, len, 0), next.getsockname(fd, addr, len));
-}
-
-EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
-{
-    SIMPLE(fd, SLOW(t, name, d, 1, addr, len, 0), next.getpeername(fd, addr, len));
-}
-
-EXPORT int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
-{
-    SIMPLE(fd, SLOW(t, getsockopt, d, level, name, val, len), next.getsockopt(fd, level, name, val, len));
-}
-
-EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
-{
-    SIMPLE(fd, SLOW(t, setsockopt, d, level, name, val, len), next.setsockopt(fd, level, name, val, len));
-}
+#define CALL(name, params, args, op_call)                                                                              \
+    EXPORT int name params { SIMPLE(fd, op_call, next.name args); }
+CALL(bind, (int fd, const struct sockaddr *addr, socklen_t len), (fd, addr, len), SLOW(t, bind, d, addr, len, 0, 0))
+CALL(getsockname, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len), SLOW(t, name, d, 0, addr, len, 0))
+CALL(getpeername, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len), SLOW(t, name, d, 1, addr, len, 0))
+CALL(getsockopt, (int fd, int level, int name, void *val, socklen_t *len), (fd, level, name, val, len),
+     SLOW(t, getsockopt, d, level, name, val, len))
+CALL(setsockopt, (int fd, int level, int name, const void *val, socklen_t len), (fd, level, name, val, len),
+     SLOW(t, setsockopt, d, level, name, val, len))

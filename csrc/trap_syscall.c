@@ -56,15 +56,17 @@ void sandboxed(void);
     C(epoll_ctl, known((int)c) || epoll_set_is_marked((int)c), epoll_ctl(fd, (int)b, (int)c, (void *)d))               \
     C(epoll_wait, SET, epoll_wait(fd, (void *)b, (int)c, (int)d))                                                      \
     C(epoll_pwait, SET, epoll_pwait(fd, (void *)b, (int)c, (int)d, (void *)e))                                         \
-    C(epoll_pwait2, SET, epoll_pwait2(fd, (void *)b, (int)c, (void *)d, (void *)e))
+    C(epoll_pwait2, SET, epoll_pwait2(fd, (void *)b, (int)c, (void *)d, (void *)e))                                    \
+    C(execve, true, execve((void *)a, (void *)b, (void *)c))                                                           \
+    C(execveat, true, execveat(fd, (void *)b, (void *)c, (void *)d, (int)e))
 
 /* Which calls concern us: those, and what leave_before() knows. */
 enum { NUMBERS = 512 };
 #define CONCERN(name, when, call) [SYS_##name] = 1,
 __attribute__((used)) static const uint8_t concern[NUMBERS] = {
     CALLS(CONCERN)[SYS_recvmmsg] = 1, [SYS_preadv2] = 1, [SYS_pwritev2] = 1, [SYS_splice] = 1, [SYS_io_submit] = 1,
-    [SYS_pidfd_getfd] = 1, [SYS_execve] = 1, [SYS_execveat] = 1, [SYS_io_uring_setup] = 1, [SYS_io_uring_enter] = 1,
-    [SYS_io_uring_register] = 1, [SYS_prctl] = 1, [SYS_seccomp] = 1,
+    [SYS_pidfd_getfd] = 1, [SYS_io_uring_setup] = 1, [SYS_io_uring_enter] = 1, [SYS_io_uring_register] = 1, [SYS_prctl] = 1,
+    [SYS_seccomp] = 1,
 };
 
 _Atomic bool ring_made; /* an io_uring, whose operations name descriptors where we can't see it */
@@ -93,7 +95,6 @@ static void leave_before(long n, long a, long b, long c)
     case SYS_splice: go_plain((int)a); go_plain((int)c); break;
     case SYS_io_submit: submitted_go_plain(b, (struct iocb **)c); break;
     case SYS_pidfd_getfd: go_plain((int)b); break; /* perhaps of this very process */
-    case SYS_execve: case SYS_execveat: inherited_go_plain(); break;
     case SYS_io_uring_enter: case SYS_io_uring_register: all_go_plain(); break;
     case SYS_prctl: if (a == PR_SET_SECCOMP && (b == SECCOMP_MODE_STRICT || c)) sandboxed(); break;
     case SYS_seccomp: if (a == SECCOMP_SET_MODE_STRICT || (a == SECCOMP_SET_MODE_FILTER && c)) sandboxed(); break;
