@@ -130,6 +130,7 @@ struct thread {
     int depth;                 /* traps of ours on this thread's stack, nested by signal handlers */
     int guard;                 /* our own Python is running on this thread: its libc calls are the kernel's */
     int outsider;              /* the record of many threads: never inside */
+    _Atomic int used;
     uintptr_t frame;           /* stack address of the outermost trap */
     uint64_t qtoken;           /* what this thread sleeps on */
     uintptr_t sleep_frame;
@@ -144,8 +145,7 @@ struct thread {
     siginfo_t deferred_info;
     uint64_t deferred_mask;
     uint64_t fork_mask;
-    _Atomic int used;
-} __attribute__((aligned(64)));
+} __attribute__((aligned(64))); /* 256 bytes: there are many of them */
 extern __thread struct thread *self;
 struct thread *thread_join(void);
 void thread_repair(struct thread *t, uintptr_t frame);

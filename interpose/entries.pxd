@@ -1,3 +1,4 @@
+cimport cython
 from interpose cimport abi, description, linux
 from interpose.description cimport Description
 from interpose cimport interest, readiness, sets, watching
@@ -39,3 +40,5 @@ cdef long long dup(Description d, int fd) noexcept with gil
 cdef long long close(Description d, int fd) noexcept with gil
 cdef long long slept(Description d) noexcept with gil
 cdef long long probe_gil(Description d, long long x) noexcept with gil
+@cython.locals(turns=int)
+cdef go_back(Description d)

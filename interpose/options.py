@@ -3,7 +3,7 @@
 Each row: (level, option) -> (size in bytes, what to do with the new value of a description).
 """
 
-from libos import raw
+from libos import kernel_only, raw
 
 SOL_SOCKET = 1
 SO_SNDBUF, SO_RCVBUF, SO_RCVLOWAT = 7, 8, 18
@@ -40,8 +40,11 @@ WATCHED = {
 
 
 def changed(description, level, option, address, length):
-    """A setsockopt has succeeded: remember what changes how we try an operation inline."""
+    """A setsockopt has succeeded: remember what changes how we try an operation inline. True when only the kernel can
+    serve the connection from now on.
+    """
     row = WATCHED.get((level, option))
     if row and length >= row[0]:
         value = raw.load32(address) if row[0] == 4 else raw.load(address) * 10**9 + raw.load(address + 8) * 1000
         row[1](description, value)
+    return (level, option) in kernel_only.ALL

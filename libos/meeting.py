@@ -11,7 +11,7 @@ import _socket
 import os
 import struct
 
-from libos import diagnostics, layout, raw, rings, spine
+from libos import diagnostics, kernel_only, layout, raw, rings, spine
 from libos.memory_file import high
 from libos.pair import SIZE
 
@@ -44,6 +44,8 @@ class Meeting:
         self.cut = False
         tcp = _socket.socket(fileno=spine.fd_of(end))
         try:
+            if kernel_only.found(tcp):
+                raise Refused("LEFT")
             self.peer = diagnostics.peer_of(tcp)
             self.cookie = mine = diagnostics.cookie(tcp)
         finally:

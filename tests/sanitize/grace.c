@@ -45,7 +45,7 @@ static void *read_for_ever(void *arg)
         leave(t);
         if (k % 64 == 0) { /* the other looks now and then; numbers far above are never bound */
             unsigned next = k % 5000;
-            descriptor_next(&next, next + 100000);
+            descriptor_next(&next, next + 100000, false);
             if (descriptor_reason(fd) > 1 || lookup((int)(k % 1000) + (1 << 25)) || lookup(-1))
                 wrong++;
         }
