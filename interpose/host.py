@@ -98,6 +98,13 @@ def run_hook(path):
     namespace["install"](instrument)
 
 
+def load_the_rest():
+    """Import, before a fork, what is else imported at its first use: a child would wait for ever for an import that
+    another thread of its parent had begun.
+    """
+    from interpose import attention, errors, handed, options, sockaddr  # noqa: F401
+
+
 def start(shared):
     """Build the libOS this program gets and fill the bridge. Returns 0 or a CATFLAP_KERNEL_* reason."""
     from libos import config
@@ -144,6 +151,7 @@ def start(shared):
             lib.set_native(operation.encode(), address)
     else:
         connect_entries(entries, description.ALIVE, shared)
+    posix.register_at_fork(before=load_the_rest)
     if shared:
         import atexit
 

@@ -41,10 +41,9 @@ if "environ" in how:
 }[how]()
 os._exit(ctypes.get_errno() or 99)
 """
-FORMS = (
-    "execve execvpe fexecve execveat execle posix_spawn posix_spawnp syscall".split()
-    + [f"environ {name}" for name in ("execv", "execvp", "execl", "execlp")]
-)
+FORMS = "execve execvpe fexecve execveat execle posix_spawn posix_spawnp syscall".split() + [
+    f"environ {name}" for name in ("execv", "execvp", "execl", "execlp")
+]
 
 
 def environment(how, libos, *kept):
