@@ -47,7 +47,7 @@ REASONS = {
     ),
     15: (
         "LEFT",
-        "the connection was passed to another program, used by stdio, or by a call or an option that only the kernel serves",
+        "the connection was passed to another program, used by stdio, or by what only the kernel serves",
         "nothing: it lost no byte",
     ),
     16: (
