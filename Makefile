@@ -48,12 +48,12 @@ test-pure: build test-packages stage ## the suite, interpreted, in a copy of the
 	$(PURE_SAMPLE_TESTS)
 
 test-all: export FLAP_MATRIX := full
-test-all: build test-packages stage ## the full matrix of tests, libOSes and modes; writes tests/matrix.json
+test-all: build test-packages stage ## the full matrix of tests, libOSes and modes; writes tests/matrix.json and docs/matrix.md
 	@rm -rf $(RESULTS)
 	-$(COMPILED_TESTS)
 	-$(PURE_UNIT_TESTS)
 	-$(PURE_SAMPLE_TESTS)
-	$(BIN)/python tests/packaging/matrix.py $(RESULTS) tests/matrix.json
+	$(BIN)/python tests/packaging/matrix.py $(RESULTS) tests/matrix.json docs/matrix.md
 
 stage: build
 	@$(BIN)/python tests/packaging/stage.py $(STAGE)

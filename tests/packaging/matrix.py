@@ -1,4 +1,5 @@
-"""matrix.py FOLDER FILE: the results of a full run, read from pytest's XML reports in FOLDER, as one JSON document.
+"""matrix.py FOLDER FILE PAGE: the results of a full run, read from pytest's XML reports in FOLDER, as one JSON document
+and, programs against libOSes and roles, as a page.
 
 Exit status 1 when a test failed or a report is missing.
 """
@@ -14,14 +15,16 @@ from xml.etree import ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 REPORTS = ("compiled", "interpreted-unit", "interpreted-sample")
-LIBOSES = ("catnap", "auto", "kernel")
+LIBOSES = ("catnap", "auto", "catloop", "kernel")
+COLUMNS = [(libos, role) for libos in LIBOSES[:2] for role in ("both", "server", "client")]
 OUTCOMES = ("passed", "failed", "skipped")
 
 
 def cell(report, module, name):
-    """(family, libOS, mode) of one test: `module` as tests.libos.test_pdpix.TestX, `name` as test_x[parameters].
+    """(family, libOS, role, mode) of one test: `module` as tests.libos.test_pdpix.TestX, `name` as test_x[parameters].
 
-    A family is a family of scenarios, a file of programs, or a folder of unit tests.
+    A family is a family of scenarios, a file of programs, or a folder of unit tests. The role is that of the end which
+    is under the libOS while the other is on the kernel, or "both"; only programs have one.
     """
     words = re.split(r"[-.\]\[]", name.partition("[")[2])
     folders, _, rest = module.removeprefix("tests.").partition(".test_")
@@ -31,7 +34,9 @@ def cell(report, module, name):
     elif family == "scenarios" and name.startswith("test_agrees_with_kernel["):
         family += "/" + words[0]
     libos = next((word for word in words if word in LIBOSES), "")
-    return family, libos, "interpreted" if report.startswith("interpreted") or "pure" in words else "compiled"
+    role = next((word for word in words if word in ("server", "client")), "both")
+    mode = "interpreted" if report.startswith("interpreted") or "pure" in words else "compiled"
+    return family, libos, role if libos and family.startswith("programs/") else "", mode
 
 
 def read(report, path):
@@ -50,13 +55,38 @@ def summary(results):
     cells = {}
     for key, outcome, _ in results:
         cells.setdefault(key, dict.fromkeys(OUTCOMES, 0))[outcome] += 1
-    rows = [dict(zip(("family", "libos", "mode"), key, strict=True), **cells[key]) for key in sorted(cells)]
+    rows = [dict(zip(("family", "libos", "role", "mode"), key, strict=True), **cells[key]) for key in sorted(cells)]
     return {
         "totals": {outcome: sum(row[outcome] for row in rows) for outcome in OUTCOMES},
         "failures": sorted(test for _, outcome, test in results if outcome == "failed"),
         "skipped": sorted(test for _, outcome, test in results if outcome == "skipped"),
         "cells": rows,
     }
+
+
+def page(document):
+    """The programs of the document as a Markdown page: how many tests of each passed, in both modes."""
+    counts = {}
+    for row in document["cells"]:
+        if row["family"].startswith("programs/") and (row["libos"], row["role"]) in COLUMNS:
+            program = row["family"].removeprefix("programs/")
+            total = counts.setdefault(program, {}).setdefault((row["libos"], row["role"]), [0, 0])
+            total[0] += row["passed"]
+            total[1] += row["failed"]
+    lines = [
+        "# Programs, libOSes and roles",
+        "",
+        f"Made by `make test-all` at commit {document['commit'][:12]} on {document['date'][:10]}: tests that passed, of each",
+        "file of `tests/programs`; in brackets those that failed. *Server* and *client*: only that end is under Catflap.",
+        "",
+        "| tests | " + " | ".join(f"{libos}, {role}" for libos, role in COLUMNS) + " |",
+        "| --- |" + " --- |" * len(COLUMNS),
+    ]
+    for program in sorted(counts):
+        totals = [counts[program].get(column) for column in COLUMNS]
+        told = ["" if t is None else f"{t[0]} ({t[1]})" if t[1] else str(t[0]) for t in totals]
+        lines.append(f"| {program} | {' | '.join(told)} |")
+    return "\n".join(lines) + "\n"
 
 
 def circumstances():
@@ -68,7 +98,7 @@ def circumstances():
 
     return {
         "commit": git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(git("status", "--porcelain", "--", ".", ":!tests/matrix.json")),
+        "uncommitted_changes": bool(git("status", "--porcelain", "--", ".", ":!tests/matrix.json", ":!docs/matrix.md")),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "kernel": platform.release(),
@@ -76,7 +106,7 @@ def circumstances():
     }
 
 
-def main(folder, target):
+def main(folder, target, page_path):
     results, missing = [], []
     for report in REPORTS:
         path = os.path.join(folder, report + ".xml")
@@ -88,6 +118,8 @@ def main(folder, target):
     with open(target, "w") as file:
         json.dump(document, file, indent=1)
         file.write("\n")
+    with open(page_path, "w") as file:
+        file.write(page(document))
     print(f"{target}: {', '.join(f'{count} {outcome}' for outcome, count in document['totals'].items())}")
     for problem in [*document["failures"], *(f"no report: {report}" for report in missing)]:
         print(f"  {problem}")

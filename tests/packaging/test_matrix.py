@@ -12,6 +12,8 @@ REPORT = """<testsuites><testsuite>
   <failure message="no" /></testcase>
 <testcase classname="tests.libos.runtime.test_memory.TestHeap" name="runTest"><error message="no" /></testcase>
 <testcase classname="tests.programs.test_redis" name="test_set[auto]"><skipped message="no" /></testcase>
+<testcase classname="tests.programs.test_redis" name="test_set[catnap-server]" />
+<testcase classname="tests.programs.test_redis" name="test_set[auto-client]"><failure message="no" /></testcase>
 </testsuite></testsuites>"""
 
 
@@ -22,36 +24,43 @@ def folder(tmp_path):
     return tmp_path
 
 
+def run(folder):
+    return matrix.main(str(folder), str(folder / "out.json"), str(folder / "page.md"))
+
+
 def counts(document):
     return {
-        (row["family"], row["libos"], row["mode"]): tuple(row[outcome] for outcome in matrix.OUTCOMES)
+        (row["family"], row["libos"], row["role"], row["mode"]): tuple(row[outcome] for outcome in matrix.OUTCOMES)
         for row in document["cells"]
     }
 
 
 def test_cells_and_failures(folder):
     (folder / "compiled.xml").write_text(REPORT)
-    assert matrix.main(str(folder), str(folder / "out.json")) == 1
+    assert run(folder) == 1
     document = json.loads((folder / "out.json").read_text())
     assert counts(document) == {
-        ("scenarios/stream", "catnap", "compiled"): (1, 0, 0),
-        ("scenarios/stream", "catnap", "interpreted"): (1, 0, 0),
-        ("scenarios/stream", "auto", "compiled"): (0, 1, 0),
-        ("libos/runtime", "", "compiled"): (0, 1, 0),
-        ("programs/redis", "auto", "compiled"): (0, 0, 1),
+        ("scenarios/stream", "catnap", "", "compiled"): (1, 0, 0),
+        ("scenarios/stream", "catnap", "", "interpreted"): (1, 0, 0),
+        ("scenarios/stream", "auto", "", "compiled"): (0, 1, 0),
+        ("libos/runtime", "", "", "compiled"): (0, 1, 0),
+        ("programs/redis", "auto", "both", "compiled"): (0, 0, 1),
+        ("programs/redis", "catnap", "server", "compiled"): (1, 0, 0),
+        ("programs/redis", "auto", "client", "compiled"): (0, 1, 0),
     }
-    assert document["totals"] == {"passed": 2, "failed": 2, "skipped": 1}
-    assert len(document["failures"]) == 2 and "stream.x-auto-fortified" in document["failures"][1]
+    assert document["totals"] == {"passed": 3, "failed": 3, "skipped": 1}
+    assert len(document["failures"]) == 3 and "stream.x-auto-fortified" in document["failures"][2]
+    assert "| redis | | 1 | | 0 | | 0 (1) |" in (folder / "page.md").read_text().replace("|  |", "| |")
 
 
 def test_all_passed(folder):
     (folder / "interpreted-unit.xml").write_text(
         '<testsuites><testcase classname="tests.shim.test_cli" name="test_help" /></testsuites>'
     )
-    assert matrix.main(str(folder), str(folder / "out.json")) == 0
-    assert counts(json.loads((folder / "out.json").read_text())) == {("shim", "", "interpreted"): (1, 0, 0)}
+    assert run(folder) == 0
+    assert counts(json.loads((folder / "out.json").read_text())) == {("shim", "", "", "interpreted"): (1, 0, 0)}
 
 
 def test_missing_report_is_no_success(folder):
     (folder / "compiled.xml").unlink()
-    assert matrix.main(str(folder), str(folder / "out.json")) == 1
+    assert run(folder) == 1
