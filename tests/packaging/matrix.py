@@ -76,8 +76,8 @@ def page(document):
     lines = [
         "# Programs, libOSes and roles",
         "",
-        f"Made by `make test-all` at commit {document['commit'][:12]} on {document['date'][:10]}: how many tests of each",
-        "file of `tests/programs` passed, and, in brackets, failed. *Server*, *client*: only that end is under Catflap.",
+        f"Made by `make test-all` at commit {document['commit'][:12]} on {document['date'][:10]}: how many tests of",
+        "each file of `tests/programs` passed and, in brackets, failed. *Server*, *client*: only that end has Catflap.",
         "",
         "| tests | " + " | ".join(f"{libos}, {role}" for libos, role in COLUMNS) + " |",
         "| --- |" + " --- |" * len(COLUMNS),
