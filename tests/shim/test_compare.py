@@ -62,7 +62,7 @@ def test_sides_take_turns(tmp_path):
 
 def test_the_kernel_side_is_free_of_us(catflap):
     nested = catflap.words(
-        "compare", "-n", 1, "--libos", "catnap", "--", "sh", "-c", "env | grep -c -e ^CATFLAP_ -e ^LD_PRELOAD="
+        "compare", "-n", 1, "--libos", "catnap", "--", "sh", "-c", "env | grep -c -e ^CATFLAP_ -e ^LD_PRELOAD=."
     )
     done = catflap("run", "--libos", "catnap", "--", *nested)
     assert "kernel '0', Catflap" in done.stdout
