@@ -61,7 +61,7 @@ def kernel_environment(environ):
     """`environ` without anything of ours: what a program gets that is started without Catflap."""
     result = {name: value for name, value in environ.items() if not name.startswith("CATFLAP_")}
     preloads = result.pop("LD_PRELOAD", "").replace(":", " ").split()
-    if preloads:  # empty where it was ours alone: an environment without it would get ours again (docs/configuration.md)
+    if preloads:  # perhaps empty: an environment without it would get ours again
         result["LD_PRELOAD"] = ":".join(path for path in preloads if path != run.LIBRARY)
     return result
 
