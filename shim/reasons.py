@@ -55,6 +55,7 @@ REASONS = {
         "the process has forbidden itself system calls that Catflap makes",
         "a switch of the program that turns its sandbox off, if that is wise",
     ),
+    17: ("OTHER_LIBC", "the program's C library is not glibc (musl, for example)", "use a build for glibc"),
 }
 # state: (meaning, what to do); `kernel` and `left` are told by their code
 STATES = {
