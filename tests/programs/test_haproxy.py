@@ -17,6 +17,7 @@ from webserver import asked, connected, drain, nginx, slow_client
 
 SIZES = (1000, 65536, 1_000_001, 8_000_000)
 LARGE = 12_000_000  # more than the kernel takes for a client that does not read
+STOPPED = b"Proxy front stopped"
 FACTS = "%{http_code} %{size_download} %{num_connects}\\n"
 CONFIGURATION = """
 global
@@ -196,8 +197,7 @@ def test_seamless_reloads(tmp_path, roles, mode):
                 slow.append(begun(proxy))
                 words = "-x", f"{tmp_path}/admin", "-sf", programs[-1].pid
                 programs.append(stack.enter_context(started(tmp_path, roles, *words)))
-                stopped = b"Proxy front stopped"
-                until(lambda old=programs[-2]: stopped in old.read("err"), "end of the listener", program=programs[-1])
+                until(lambda old=programs[-2]: STOPPED in old.read("err"), "end of the listener", program=programs[-1])
                 asking.more(programs[-1])
             assert all(program.process.poll() is None for program in programs)
             assert all(map(whole, slow))
