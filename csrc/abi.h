@@ -64,6 +64,7 @@ enum {
     CATFLAP_KERNEL_IO_URING = 14,    /* the process has made an io_uring, whose operations we can't see */
     CATFLAP_KERNEL_LEFT = 15,        /* it was upgraded, and something came that only the kernel can serve */
     CATFLAP_KERNEL_SECCOMP = 16,     /* the process has forbidden itself system calls */
+    CATFLAP_KERNEL_OTHER_LIBC = 17,  /* the program's C library is not glibc */
     CATFLAP_OWN = 255,               /* not the program's at all: the host's own descriptor */
 };
 

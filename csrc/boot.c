@@ -92,6 +92,9 @@ static bool is_set(const char *name)
     return value && *value;
 }
 
+/* What pthread_atfork(3) is made of: glibc's alone, so that another libc, which lacks it, can load this library. */
+int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
+
 /* A fork that libc makes for itself, as daemon(3) does; fork() has been here before (trap_process.c). */
 static void forked_inside(void) { young_forking(false); }
 
@@ -109,13 +112,15 @@ __attribute__((constructor(102))) static void read_environment(void)
     verbose = level ? atoi(level) : 0;
     if (libos && strcmp(libos, "kernel") == 0) {
         atomic_store(&kernel_reason, CATFLAP_KERNEL_ASKED);
+    } else if (!__register_atfork) {
+        atomic_store(&kernel_reason, CATFLAP_KERNEL_OTHER_LIBC);
     } else {
         bool streams = !libos || !*libos || strcmp(libos, "auto") == 0 || strcmp(libos, "catloop") == 0;
         streams_only = streams && !is_set("CATFLAP_CONFIG");
         if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG")) {
             young_worth = is_set("CATFLAP_WORTH") ? strtoul(getenv("CATFLAP_WORTH"), NULL, 10) : 32;
             boot_pid = (int)syscall(SYS_getpid);
-            pthread_atfork(forked_inside, NULL, forked_child);
+            __register_atfork(forked_inside, NULL, forked_child, NULL);
         }
         atomic_store(&kernel_reason, 0);
         atomic_store(&host_state, STATE_COLD);
@@ -231,7 +236,7 @@ static int64_t boot(void)
         }
         return reason;
     }
-    pthread_atfork(before_fork_trap, after_fork_parent, after_fork_child);
+    __register_atfork(before_fork_trap, after_fork_parent, after_fork_child, NULL);
     return 0;
 }
 

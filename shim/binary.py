@@ -57,7 +57,7 @@ def examine_elf(path, elf, python):
         remedy = f"Use a dynamically linked build; as it is, {ON_KERNEL}."
         return [Finding("linking", BAD, "It is statically linked: nothing can be preloaded.", remedy)]
     if "musl" in loader:
-        remedy = f"Use a build for glibc; as it is, its loader refuses the preload or {ON_KERNEL}."
+        remedy = f"Use a build for glibc; as it is, {ON_KERNEL}."
         return [Finding("libc", BAD, f"It uses musl ({loader}), not glibc.", remedy)]
     findings = [Finding("linking", OK, f"It is dynamically linked ({loader}).")]
     if os.path.basename(loader) != GLIBC_LOADER:

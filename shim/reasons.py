@@ -55,6 +55,7 @@ REASONS = {
         "the process has forbidden itself system calls that Catflap makes",
         "a switch of the program that turns its sandbox off, if that is wise",
     ),
+    17: ("OTHER_LIBC", "the program's C library is not glibc (musl, for example)", "use a build for glibc"),
 }
 # state: (meaning, what to do); `kernel` and `left` are told by their code
 STATES = {
@@ -66,7 +67,10 @@ STATES = {
     "listening": ("it accepts connections; each of them is looked at by itself", ""),
     "unconnected": ("it is not connected to anything", ""),
     "catnap": ("it goes through Catnap: PDPIX over the kernel's socket", "--libos catloop for shared memory"),
-    "inherited": ("another program made it, or this one before Catflap was there", "nothing: the kernel serves it"),
+    "inherited": (
+        "another program made it, or this one before Catflap was there or by a system call of its own",
+        "nothing: the kernel serves it",
+    ),
 }  # fmt: skip
 
 

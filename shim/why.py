@@ -29,6 +29,8 @@ def document(text):
         finally:
             process.close()
         rows = Snapshot(only=pid).connections if process.preload else []
+        if about["state"] == "cold" and rows:
+            about["meaning"], about["remedy"] = cold(rows)
     except inside.Unreadable as error:
         raise run.Refused(f"why {text}", str(error), error.remedy)
     if fd is not None:
@@ -39,6 +41,19 @@ def document(text):
             raise run.Refused(f"why {text}", what, f"'catflap why {pid}' for those that are")
         rows = [row for row in rows if row.fd == fd]
     return {**about, "descriptors": [described(row, process) for row in rows]}
+
+
+def cold(rows):
+    """What it means that Catflap has not started in a process that has sockets, and what to do."""
+    states = {row.state for row in rows}
+    if states & {"young", "unconnected", "listening"}:
+        return "Catflap has not started in it yet: no socket of its own has been used enough", reasons.STATES["young"][
+            1
+        ]
+    if "inherited" in states:
+        what = "Catflap sees none of its sockets: they were made by system calls of its own, as in Go, or inherited"
+        return what, "nothing: the kernel serves them"
+    return "Catflap has not started in it: all its sockets are the kernel's", "nothing: each of them has its reason"
 
 
 def described(row, process):

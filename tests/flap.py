@@ -59,14 +59,15 @@ class Result:
         return "\n".join(parts)
 
 
-def compiled(source, *, fortify=False, flags=(), out=None):
+def compiled(source, *, fortify=False, flags=(), out=None, cc=None):
     """Path of the program (or, with -shared in `flags`, the library) built from tests/scenarios/c/`source`.
 
     Built once per content of the source, of the headers and of the flags; kept under build/scenarios.
     """
     path = os.path.join(SOURCES, source)
     options = [*CFLAGS, *(["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"] if fortify else []), *flags]
-    digest = hashlib.sha256(repr(options).encode())
+    cc = cc or os.environ.get("CC", "gcc")
+    digest = hashlib.sha256(repr((cc, options)).encode())
     headers = sorted(os.path.join(SOURCES, name) for name in os.listdir(SOURCES) if name.endswith(".h"))
     for name in (path, *headers):
         with open(name, "rb") as f:
@@ -78,9 +79,7 @@ def compiled(source, *, fortify=False, flags=(), out=None):
     if not os.path.exists(target):
         os.makedirs(CACHE, exist_ok=True)
         temporary = f"{target}.{os.getpid()}"
-        subprocess.run(
-            [os.environ.get("CC", "gcc"), *options, "-o", temporary, path, "-ldl"], check=True, stdin=subprocess.DEVNULL
-        )
+        subprocess.run([cc, *options, "-o", temporary, path, "-ldl"], check=True, stdin=subprocess.DEVNULL)
         os.replace(temporary, target)
     return target
 

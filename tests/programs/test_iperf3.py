@@ -10,15 +10,15 @@ from upgrades import check_carried
 
 # the rate of the datagrams is one that a receiver keeps up with even while others use its core
 SLOW = ["-u", "-b", "4M", "-l", "1400"]
-SAMPLE = {"tcp": ["--bidir", "-P", "2"], "udp": [*SLOW, "--bidir"]}
+SAMPLE = {"tcp": ["--bidir", "-P", "4"], "reverse": ["-R"], "udp": [*SLOW, "--bidir"]}
 REST = {
     "plain": [],
-    "reverse": ["-R"],
     "parallel": ["-P", "4"],
     "parallel-reverse": ["-P", "4", "-R"],
     "sendfile": ["-Z"],
     "small-buffers": ["-w", "32K", "-P", "2"],
     "bytes": ["-l", "1", "-N"],
+    "udp-plain": SLOW,
     "udp-reverse": [*SLOW, "-R", "-P", "3"],
     "udp-unconnected-sizes": ["-u", "-b", "4M", "-l", "9000", "--udp-counters-64bit"],
 }
