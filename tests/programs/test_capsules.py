@@ -1,4 +1,4 @@
-"""A Python whose type of capsules has been looked at: cffi uses that type's version tag as a lock when it starts in it."""
+"""A Python whose type of capsules has been looked at: cffi takes that type's version tag for a lock as it starts."""
 
 import os
 

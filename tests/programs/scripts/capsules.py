@@ -1,4 +1,4 @@
-"""Looks up attributes of the type of capsules before the first socket, as inspect and mock do; then bytes there and back."""
+"""Looks at the type of capsules before the first socket, as inspect and mock do; then bytes there and back."""
 
 import datetime
 import socket
