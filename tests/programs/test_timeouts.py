@@ -1,4 +1,4 @@
-"""A Python program's default time-out (socket.setdefaulttimeout) is for its own sockets, and none of it for Catflap's."""
+"""A Python program's default time-out (socket.setdefaulttimeout) is for its own sockets, not for those of Catflap."""
 
 import os
 
