@@ -15,12 +15,12 @@ RESULTS := build/results
 BUILD_PACKAGES := gcc libc6-dev libpython3-dev python3-venv
 DEMO_PACKAGES := redis-server redis-tools
 BENCH_PACKAGES := $(DEMO_PACKAGES) iperf3 linux-perf memcached nginx-light postgresql wrk
-TEST_PACKAGES := $(BENCH_PACKAGES) binutils curl fcgiwrap gdb git iproute2 nodejs openjdk-17-jdk-headless openssh-server \
-	perl php-fpm rsync strace wget
+TEST_PACKAGES := $(BENCH_PACKAGES) binutils curl fcgiwrap gdb git iproute2 libpython3.11-testsuite nodejs \
+	openjdk-17-jdk-headless openssh-server perl php-fpm rsync strace wget
 
 # tests that start programs have a sample of their own for interpreted mode; packaging has no mode
-PROGRAMS := $(wildcard tests/scenarios tests/programs)
-UNIT := $(filter-out tests/scenarios tests/programs tests/packaging tests/sanitize tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+PROGRAMS := $(wildcard tests/scenarios tests/programs tests/oracle)
+UNIT := $(filter-out tests/scenarios tests/programs tests/oracle tests/packaging tests/sanitize tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 STAGED := cd $(STAGE) && CATFLAP_PURE=1 FLAP_STAGED=1 FLAP_ROOT=$(CURDIR)/$(STAGE)
 COMPILED_TESTS = $(BIN)/python -m pytest -q tests --ignore=tests/sanitize --junitxml=$(RESULTS)/compiled.xml
 STAGED_PYTEST = $(STAGED) $(CURDIR)/$(BIN)/python -m pytest -q --junitxml=$(CURDIR)/$(RESULTS)
