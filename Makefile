@@ -16,12 +16,12 @@ BUILD_PACKAGES := gcc libc6-dev libpython3-dev python3-venv
 DEMO_PACKAGES := redis-server redis-tools
 BENCH_PACKAGES := $(DEMO_PACKAGES) iperf3 linux-perf memcached nginx-light postgresql wrk
 TEST_PACKAGES := $(BENCH_PACKAGES) bind9-dnsutils binutils coturn curl dnsmasq-base fcgiwrap gdb git haproxy iproute2 \
-	libmemcached-tools mosquitto mosquitto-clients musl-tools ncat nodejs openjdk-17-jdk-headless openssh-client \
-	openssh-server openssl perl php-fpm rsync socat strace util-linux wget
+	libmemcached-tools libpython3.11-testsuite mosquitto mosquitto-clients musl-tools ncat nodejs openjdk-17-jdk-headless \
+	openssh-client openssh-server openssl perl php-fpm rsync socat strace util-linux wget
 
 # tests that start programs have a sample of their own for interpreted mode; packaging has no mode
-PROGRAMS := $(wildcard tests/scenarios tests/programs)
-UNIT := $(filter-out tests/scenarios tests/programs tests/packaging tests/sanitize tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+PROGRAMS := $(wildcard tests/scenarios tests/programs tests/oracle)
+UNIT := $(filter-out tests/scenarios tests/programs tests/oracle tests/packaging tests/sanitize tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 STAGED := cd $(STAGE) && CATFLAP_PURE=1 FLAP_STAGED=1 FLAP_ROOT=$(CURDIR)/$(STAGE)
 COMPILED_TESTS = $(BIN)/python -m pytest -q tests --ignore=tests/sanitize --junitxml=$(RESULTS)/compiled.xml
 STAGED_PYTEST = $(STAGED) $(CURDIR)/$(BIN)/python -m pytest -q --junitxml=$(CURDIR)/$(RESULTS)

@@ -98,13 +98,10 @@ static int import_shared(const char *root, int shared)
     int64_t reason = CATFLAP_KERNEL_BOOT_FAILED;
     PyObject *back_end = PyImport_ImportModule("_cffi_backend");
     if (back_end) {
-        PyGILState_STATE state = PyGILState_Ensure();
-        PyThreadState *held = PyEval_SaveThread();
-        int failed = cffi_start_python();
-        PyEval_RestoreThread(held);
-        if (!failed)
+        /* before 3.12 cffi's own lock is this type's version tag, which has to be 0: nobody else runs Python meanwhile */
+        PyType_Modified(&PyCapsule_Type);
+        if (!cffi_start_python())
             reason = catflap_boot(shared);
-        PyGILState_Release(state);
     } else {
         log_python_error();
     }

@@ -7,6 +7,8 @@ names one live socket of this network namespace, and its uid says whose it is.
 import _socket
 import struct
 
+from libos import own_socket
+
 SOL_SOCKET, SO_COOKIE = 1, 57
 AF_INET, AF_INET6, AF_NETLINK, NETLINK_SOCK_DIAG = 2, 10, 16, 4
 SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, NLMSG_ERROR = 20, 1, 2
@@ -48,7 +50,7 @@ def peer_of(sock):
     )
     request = struct.pack("=BBBBI", family, IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
     message = struct.pack("=IHHII", 16 + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0) + request
-    netlink = _socket.socket(AF_NETLINK, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG)
+    netlink = own_socket.made(AF_NETLINK, _socket.SOCK_DGRAM, NETLINK_SOCK_DIAG)
     try:
         netlink.sendto(message, (0, 0))
         answer = netlink.recv(4096)

@@ -11,7 +11,7 @@ import _socket
 import os
 import struct
 
-from libos import diagnostics, kernel_only, layout, raw, rings, spine
+from libos import diagnostics, kernel_only, layout, own_socket, raw, rings, spine
 from libos.memory_file import high
 from libos.pair import SIZE
 
@@ -42,7 +42,7 @@ class Meeting:
         self.listener = None
         self.tries = 0
         self.cut = False
-        tcp = _socket.socket(fileno=spine.fd_of(end))
+        tcp = own_socket.standing_for(spine.fd_of(end))
         try:
             if kernel_only.found(tcp):
                 raise Refused("LEFT")
@@ -60,7 +60,7 @@ class Meeting:
     def holds(self, fd):
         """Whether `fd` still stands for the socket of this connection."""
         try:
-            sock = _socket.socket(fileno=fd)
+            sock = own_socket.standing_for(fd)
         except OSError:
             return False
         try:
@@ -101,8 +101,7 @@ class Meeting:
         return False
 
     def unix(self):
-        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
-        return _socket.socket(fileno=high(sock.detach()))
+        return own_socket.raised(own_socket.made(_socket.AF_UNIX, _socket.SOCK_STREAM))
 
     def hello(self, slot=0):
         return HELLO.pack(MAGIC, VERSION, slot, SIZE, self.family.key, self.family.identity)
@@ -159,7 +158,7 @@ class Meeting:
                 self.listener.listen(1)
             fd, _ = self.listener._accept()
             os.set_blocking(fd, False)
-            self.sock = _socket.socket(fileno=high(fd))
+            self.sock = own_socket.standing_for(high(fd))
             self.tries = 0
         text, fds = receive(self.sock, 1)
         try:
@@ -191,7 +190,7 @@ def agree(end):
 
 def reset_at_close(fd):
     """Closing with unread bytes resets the connection (RFC 2525, section 2.17); the spine does not know of ours."""
-    sock = _socket.socket(fileno=fd)
+    sock = own_socket.standing_for(fd)
     try:
         sock.setsockopt(diagnostics.SOL_SOCKET, SO_LINGER, struct.pack("=ii", 1, 0))
     finally:
