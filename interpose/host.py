@@ -11,7 +11,7 @@ from _catflap_host import ffi, lib
 
 from interpose import abi, sets, spinning
 
-EIO = 5
+EPERM, EIO, ENOSYS = 1, 5, 38
 
 
 def log(what, error=None):
@@ -166,4 +166,6 @@ def boot(shared):
         return start(shared)
     except BaseException as error:
         log(f"starting in {sys.version.split()[0]} failed", error)
-        return lib.CATFLAP_KERNEL_BOOT_FAILED
+        # what a filter refuses; a file that can't be read is EACCES
+        forbidden = isinstance(error, OSError) and error.errno in (EPERM, ENOSYS)
+        return lib.CATFLAP_KERNEL_SECCOMP if forbidden else lib.CATFLAP_KERNEL_BOOT_FAILED

@@ -167,7 +167,9 @@ def serve(row, process, records, status):
         if not tcp and process.table:
             row.code = reasons.AUTO
             return
-    if not ours:
+    if not ours and process.host_state() == "off":
+        row.code = process.kernel_reason()
+    elif not ours:
         row.state = "inherited"
     elif not process.table:
         row.libos = row.state = "catnap"
