@@ -18,9 +18,12 @@ def log(what, error=None):
     """One entry of the log: a line, and the traceback of `error`. Never to the program's own output."""
     text = f"catflap[{posix.getpid()}]: {what}\n"
     if error is not None:
-        import traceback
+        try:
+            import traceback
 
-        text += "".join(traceback.format_exception(error))
+            text += "".join(traceback.format_exception(error))
+        except ImportError:  # its file is out of the program's reach
+            text += f"{error!r}\n"
     lib.services_log(text.encode("utf-8", "replace"))
 
 
@@ -98,6 +101,18 @@ def run_hook(path):
     namespace["install"](instrument)
 
 
+def load_all(shared, rules):
+    """What is needed now and then, while our files can be read: the program may leave its root or its user, or an
+    upgrade take the files away.
+    """
+    from interpose import attention, errors, options  # noqa: F401
+
+    if shared:
+        from interpose import handed  # noqa: F401
+    if rules:
+        from interpose import sockaddr  # noqa: F401
+
+
 def start(shared):
     """Build the libOS this program gets and fill the bridge. Returns 0 or a CATFLAP_KERNEL_* reason."""
     from libos import config
@@ -114,6 +129,7 @@ def start(shared):
     from libos.memory_file import Announce
 
     process = description.process()
+    load_all(shared, choice.rules)
     # a connection that a rule gives to Catnap is one of Catloop's that never leaves the kernel
     upgrades = bool(wanted & {"auto", "catloop"})
     process.libos = factory.make("catloop", worth=choice.worth) if upgrades else factory.make("catnap")

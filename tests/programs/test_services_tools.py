@@ -22,7 +22,19 @@ def faults(*flags):
 
 # --- gdb ---
 # our traps carry lines of their own, which `step` is told to pass over
-STEPS = ["skip -gfi */csrc/*", "break echo", "run", *["next"] * 9, "print i", "next", "step", "finish", "backtrace 1", "delete", "continue"]
+STEPS = [
+    "skip -gfi */csrc/*",
+    "break echo",
+    "run",
+    *["next"] * 9,
+    "print i",
+    "next",
+    "step",
+    "finish",
+    "backtrace 1",
+    "delete",
+    "continue",
+]
 
 
 def stepped(libos):
@@ -50,7 +62,9 @@ def held(pid, *lines):
     words = [flap.need("gdb", "gdb"), *SILENT, "-p", str(pid)]
     for line in ("set confirm off", *lines, "detach"):
         words += ["-ex", line]
-    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 @pytest.mark.parametrize("libos", LIBOSES)

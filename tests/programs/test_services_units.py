@@ -10,7 +10,7 @@ import flap
 import pytest
 from material import content
 from roles import DEFAULT, every
-from services import box, confined, leaf, numbers, talk, talker, echo
+from services import box, confined, echo, leaf, numbers, talk, talker
 from talkers import conversation
 
 from shim import why

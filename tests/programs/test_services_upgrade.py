@@ -82,7 +82,9 @@ def test_old_and_new(installed, other, which):
             speaker.exchange(content(SIZE))
             assert carried(program) >= before + 2 * SIZE
             with contextlib.ExitStack() as stack:
-                if which == "client":  # an old server gets a new client; else the other way round, by a relay of the old
+                if (
+                    which == "client"
+                ):  # an old server gets a new client; else the other way round, by a relay of the old
                     server, client = late, stack.enter_context(installed.program(asker(late_port), Talker))
                 else:
                     server, port = stack.enter_context(installed.echo())
