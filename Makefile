@@ -15,8 +15,9 @@ RESULTS := build/results
 BUILD_PACKAGES := gcc libc6-dev libpython3-dev python3-venv
 DEMO_PACKAGES := redis-server redis-tools
 BENCH_PACKAGES := $(DEMO_PACKAGES) iperf3 linux-perf memcached nginx-light postgresql wrk
-TEST_PACKAGES := $(BENCH_PACKAGES) binutils curl fcgiwrap gdb git iproute2 nodejs openjdk-17-jdk-headless openssh-server \
-	perl php-fpm rsync strace wget
+TEST_PACKAGES := $(BENCH_PACKAGES) binutils bubblewrap cron curl fcgiwrap gdb git iproute2 libjemalloc2 \
+	libtcmalloc-minimal4 nodejs openjdk-17-jdk-headless openssh-server perl php-fpm rsync socat strace sudo systemd \
+	util-linux valgrind wget
 
 # tests that start programs have a sample of their own for interpreted mode; packaging has no mode
 PROGRAMS := $(wildcard tests/scenarios tests/programs)

@@ -180,8 +180,8 @@ class Meeting:
 
 
 def same_user(uid):
-    """Whether a uid, as the kernel tells it to us, is ours. In a user namespace one number stands for all that it has not
-    mapped (user_namespaces(7)).
+    """Whether a uid, as the kernel tells it to us, is ours. In a user namespace one number stands for all that it has
+    not mapped (user_namespaces(7)).
     """
     if uid != os.geteuid():
         return False

@@ -1,5 +1,5 @@
-"""Programs as a service manager, a container or an administrator starts them: an echo, and who talks to it, each in a room
-of its own.
+"""Programs as a service manager, a container or an administrator starts them: an echo, and who talks to it, each in a
+room of its own.
 """
 
 import contextlib

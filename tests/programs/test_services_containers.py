@@ -1,4 +1,4 @@
-"""Ends in different containers: name spaces of their own for all but the network, roots of their own, users of their own."""
+"""Ends in different containers: name spaces of their own for all but the network, roots and users of their own."""
 
 import shutil
 import subprocess

@@ -34,7 +34,7 @@ def allowed(group):
 
 
 def means(option, value):
-    """(words of confined.c, words of bwrap) that do what an option of a unit does; None for one that nobody has shown."""
+    """(words of confined.c, words of bwrap) that do what an option of a unit does; None for an unknown one."""
     families = ",".join(FAMILIES[name] for name in value.split() if name in FAMILIES)
     calls = numbers(*allowed(value)) if value.startswith("@") else ""
     known = {

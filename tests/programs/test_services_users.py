@@ -147,7 +147,7 @@ def test_sudo_from_one_end_only():
 # --- cron ---
 @pytest.mark.parametrize("way", ["run", "preload"])
 def test_cron(tmp_path, way):
-    """A job has an environment of five names: `catflap run` needs none of its caller's, a preload goes into the table."""
+    """A job has an environment of five names: `catflap run` needs none of them, a preload goes into the table."""
     job, out = tmp_path / "job", tmp_path / "out"
     (tmp_path / "in").write_bytes(content(SIZE))
     # the machine's own tables are out of sight
