@@ -23,7 +23,7 @@ SO_LINGER, SO_PEERCRED = 13, 17
 SHORT = (9, 12, 23, 24, 27)  # EBADF, ENOMEM, ENFILE, EMFILE, EFBIG: of what our own process may have
 # EPERM, EACCES, ENOSYS, EPROTONOSUPPORT, EAFNOSUPPORT: what a service manager's or container's filter answers
 FORBIDDEN = (1, 13, 38, 93, 97)
-UNMAPPED, EVERYBODY = 65534, ["0", "0", "4294967295"]
+UID_MAP, UNMAPPED, EVERYBODY = "/proc/self/uid_map", 65534, ["0", "0", "4294967295"]
 
 
 class Refused(Exception):
@@ -188,7 +188,7 @@ def same_user(uid):
     if uid != UNMAPPED:
         return True
     try:
-        with open("/proc/self/uid_map") as f:
+        with open(UID_MAP) as f:
             return f.read().split() == EVERYBODY
     except OSError:
         return False

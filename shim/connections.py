@@ -188,7 +188,7 @@ def judge(row, record, status):
     row.spins, row.sleeps, row.fulls = record["SPINS"], record["SLEEPS"], record["FULLS"]
     if record["LEFT"]:
         row.code = reasons.LEFT
-    elif not row.remote:
+    elif not row.remote and not record["IN"]:  # one that is in use in another network namespace has no address here
         row.state = "unconnected"
     elif not record["IN"]:
         row.state = "meeting" if record["MEETING"] else "young"

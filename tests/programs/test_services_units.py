@@ -8,10 +8,12 @@ import subprocess
 
 import flap
 import pytest
+import pythons
 from material import content
 from roles import DEFAULT, every
-from services import box, confined, echo, leaf, numbers, talk, talker
+from services import box, command, confined, echo, finish, leaf, numbers, reasons, talk, talker
 from talkers import conversation
+from upgrades import carried
 
 from shim import why
 
@@ -152,3 +154,21 @@ def test_users(users):
 def test_without_an_environment():
     room = ["/usr/bin/env", "-i", "PATH=/usr/bin:/bin"]
     talk(DEFAULT["auto"], room, room)
+
+
+HANDED = """
+import socket
+connection, _ = socket.socket(fileno=3).accept()
+while data := connection.recv(65536): connection.sendall(data)
+"""
+
+
+def test_a_socket_that_the_manager_made():
+    """Passed on at the start, it is the kernel's, and so is what is accepted from it."""
+    port = flap.free_port()
+    words = [*confined(f"fd={port}"), *command("auto"), pythons.same(), "-c", HANDED]
+    with flap.Program(words) as program, talker(DEFAULT["auto"], port) as speaker:
+        conversation(DEFAULT["auto"], speaker, content(60_000), program, rings=False)
+        assert carried(program) == carried(speaker) == 0
+        assert reasons(program) == {"inherited"}
+        finish(speaker, program)
