@@ -26,7 +26,7 @@ def attend(d):
 
 def attend_alone(d):
     d.queue.next_step = (1 << 63) - 1  # whatever goes wrong here is not tried at every call
-    from libos.meeting import Refused
+    from libos.meeting import Refused  # Catloop has loaded it; Catnap needs none
 
     process = description.process()
     end = d.queue.end

@@ -128,6 +128,7 @@ def attend(d):
 
         attention.attend(d)
     except BaseException as error:
+        d.queue.next_step = (1 << 63) - 1  # not at every call from now on
         failed("attend", error)
     return 0
 
@@ -229,7 +230,7 @@ def setsockopt(d, level, option, value, length):
     try:
         r = raw.syscall(linux.SYS_setsockopt, d.queue.fd, level, option, value, length, 0)
         if r == 0:
-            from interpose import options  # not loaded for a program's first socket, which doesn't need it
+            from interpose import options
 
             if options.changed(d, level, option, value, length):
                 go_back(d)

@@ -11,16 +11,19 @@ from _catflap_host import ffi, lib
 
 from interpose import abi, sets, spinning
 
-EIO = 5
+EPERM, EIO, ENOSYS = 1, 5, 38
 
 
 def log(what, error=None):
     """One entry of the log: a line, and the traceback of `error`. Never to the program's own output."""
     text = f"catflap[{posix.getpid()}]: {what}\n"
     if error is not None:
-        import traceback
+        try:
+            import traceback
 
-        text += "".join(traceback.format_exception(error))
+            text += "".join(traceback.format_exception(error))
+        except ImportError:  # its file is out of the program's reach
+            text += f"{error!r}\n"
     lib.services_log(text.encode("utf-8", "replace"))
 
 
@@ -98,9 +101,9 @@ def run_hook(path):
     namespace["install"](instrument)
 
 
-def load_the_rest():
-    """Import, before a fork, what is else imported at its first use: a child would wait for ever for an import that
-    another thread of its parent had begun.
+def load_all():
+    """What is needed now and then, while our files can be read: the program may leave its root or its user, an upgrade
+    take the files away, and a forked child wait for ever for an import that another thread of its parent had begun.
     """
     from interpose import attention, errors, handed, options, sockaddr  # noqa: F401
 
@@ -121,6 +124,7 @@ def start(shared):
     from libos.memory_file import Announce
 
     process = description.process()
+    load_all()
     # a connection that a rule gives to Catnap is one of Catloop's that never leaves the kernel
     upgrades = bool(wanted & {"auto", "catloop"})
     process.libos = factory.make("catloop", worth=choice.worth) if upgrades else factory.make("catnap")
@@ -151,7 +155,6 @@ def start(shared):
             lib.set_native(operation.encode(), address)
     else:
         connect_entries(entries, description.ALIVE, shared)
-    posix.register_at_fork(before=load_the_rest)
     if shared:
         import atexit
 
@@ -174,4 +177,6 @@ def boot(shared):
         return start(shared)
     except BaseException as error:
         log(f"starting in {sys.version.split()[0]} failed", error)
-        return lib.CATFLAP_KERNEL_BOOT_FAILED
+        # what a filter refuses; a file that can't be read is EACCES
+        forbidden = isinstance(error, OSError) and error.errno in (EPERM, ENOSYS)
+        return lib.CATFLAP_KERNEL_SECCOMP if forbidden else lib.CATFLAP_KERNEL_BOOT_FAILED

@@ -21,6 +21,9 @@ MAGIC = b"catflap\0"
 TRIES = 24
 SO_LINGER, SO_PEERCRED = 13, 17
 SHORT = (9, 12, 23, 24, 27)  # EBADF, ENOMEM, ENFILE, EMFILE, EFBIG: of what our own process may have
+# EPERM, EACCES, ENOSYS, EPROTONOSUPPORT, EAFNOSUPPORT: what a service manager's or container's filter answers
+FORBIDDEN = (1, 13, 38, 93, 97)
+UID_MAP, UNMAPPED, EVERYBODY = "/proc/self/uid_map", 65534, ["0", "0", "4294967295"]
 
 
 class Refused(Exception):
@@ -48,11 +51,15 @@ class Meeting:
                 raise Refused("LEFT")
             self.peer = diagnostics.peer_of(tcp)
             self.cookie = mine = diagnostics.cookie(tcp)
+        except OSError as error:
+            if error.errno in FORBIDDEN:
+                raise Refused("SECCOMP")
+            raise
         finally:
             tcp.detach()
         if self.peer is None:
             raise Refused("PEER_UNKNOWN")
-        if self.peer.uid != os.geteuid():
+        if not same_user(self.peer.uid):
             raise Refused("PEER_UID")
         pair = (self.peer.cookie, mine) if accepting else (mine, self.peer.cookie)
         self.name = b"\0catflap/meet/%x/%x" % pair
@@ -87,7 +94,7 @@ class Meeting:
             done = False
         except OSError as error:
             self.close()
-            raise Refused("NO_MEMORY" if error.errno in SHORT else "PEER_PLAIN")
+            raise Refused(because(error.errno))
         except MemoryError:
             self.close()
             raise Refused("NO_MEMORY")
@@ -171,6 +178,28 @@ class Meeting:
         finally:
             close_all(fds)
         return True
+
+
+def same_user(uid):
+    """Whether a uid, as the kernel tells it to us, is ours. In a user namespace one number stands for all that it has
+    not mapped (user_namespaces(7)).
+    """
+    if uid != os.geteuid():
+        return False
+    if uid != UNMAPPED:
+        return True
+    try:
+        with open(UID_MAP) as f:
+            return f.read().split() == EVERYBODY
+    except OSError:
+        return False
+
+
+def because(number):
+    """The reason for an errno that ended a meeting."""
+    if number in SHORT:
+        return "NO_MEMORY"
+    return "SECCOMP" if number in FORBIDDEN else "PEER_PLAIN"
 
 
 def agree(end):

@@ -167,7 +167,9 @@ def serve(row, process, records, status):
         if not tcp and process.table:
             row.code = reasons.AUTO
             return
-    if not ours:
+    if not ours and process.host_state() == "off":
+        row.code = process.kernel_reason()
+    elif not ours:
         row.state = "inherited"
     elif not process.table:
         row.libos = row.state = "catnap"
@@ -186,7 +188,7 @@ def judge(row, record, status):
     row.spins, row.sleeps, row.fulls = record["SPINS"], record["SLEEPS"], record["FULLS"]
     if record["LEFT"]:
         row.code = reasons.LEFT
-    elif not row.remote:
+    elif not row.remote and not record["IN"]:  # one that is in use in another network namespace has no address here
         row.state = "unconnected"
     elif not record["IN"]:
         row.state = "meeting" if record["MEETING"] else "young"

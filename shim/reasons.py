@@ -52,8 +52,8 @@ REASONS = {
     ),
     16: (
         "SECCOMP",
-        "the process has forbidden itself system calls that Catflap makes",
-        "a switch of the program that turns its sandbox off, if that is wise",
+        "the process may not make system calls that Catflap makes: its own sandbox, or the filter of who started it",
+        "allow them (services.md lists them), or turn the program's sandbox off, if that is wise",
     ),
     17: ("OTHER_LIBC", "the program's C library is not glibc (musl, for example)", "use a build for glibc"),
 }

@@ -59,6 +59,41 @@ def test_peer_of_another_user(sides, monkeypatch):
         sides[0].attend()
 
 
+@pytest.mark.parametrize("uid_map", ["0 1000 1", "0 0 65535", None])
+def test_a_user_that_may_be_anybody(sides, monkeypatch, tmp_path, uid_map):
+    """Outside of the first user namespace 65534 stands for all who are not mapped (user_namespaces(7))."""
+    path = tmp_path / "uid_map"
+    if uid_map:
+        path.write_text(uid_map)
+    monkeypatch.setattr(meeting, "UID_MAP", str(path))
+    monkeypatch.setattr(meeting, "UNMAPPED", os.geteuid())
+    with pytest.raises(meeting.Refused, match="PEER_UID"):
+        sides[0].attend()
+    path.write_text("         0          0 4294967295\n")
+    assert meeting.same_user(os.geteuid())
+
+
+@pytest.mark.parametrize("number", meeting.FORBIDDEN)
+def test_a_filter_forbids_to_ask_for_the_peer(sides, monkeypatch, number):
+    def refuse(sock):
+        raise OSError(number, "forbidden")
+
+    monkeypatch.setattr(diagnostics, "peer_of", refuse)
+    with pytest.raises(meeting.Refused, match="SECCOMP"):
+        sides[0].attend()
+
+
+@pytest.mark.parametrize("number", meeting.FORBIDDEN)
+def test_a_filter_forbids_to_meet(sides, monkeypatch, number):
+    def refuse(meet):
+        raise OSError(number, "forbidden")
+
+    monkeypatch.setattr(meeting.Meeting, "unix", refuse)
+    for side in sides:
+        with pytest.raises(meeting.Refused, match="SECCOMP"):
+            side.attend()
+
+
 def test_whoever_connects_in_the_peers_place_is_checked(sides, monkeypatch):
     """The uid that owns the TCP socket and the one that comes to the meeting must be the same."""
     left, right = sides
