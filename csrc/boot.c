@@ -197,11 +197,8 @@ static int load(void)
     void *handle = dlopen(root, RTLD_NOW | RTLD_LOCAL);
     if (!handle)
         return fail(CATFLAP_KERNEL_NO_HOST, dlerror());
-    *(void **)&host.start = dlsym(handle, "catflap_host_start");
-    *(void **)&host.thread = dlsym(handle, "catflap_host_thread");
-    *(void **)&host.thread_end = dlsym(handle, "catflap_host_thread_end");
-    *(void **)&host.fork_before = dlsym(handle, "catflap_host_fork_before");
-    *(void **)&host.fork_after = dlsym(handle, "catflap_host_fork_after");
+#define FIND(name) *(void **)&host.name = dlsym(handle, "catflap_host_" #name)
+    FIND(start), FIND(thread), FIND(thread_end), FIND(fork_before), FIND(fork_after);
     if (!host.start || !host.fork_after)
         return fail(CATFLAP_KERNEL_NO_HOST, "libcatflap_host.so is of another version");
     strrchr(root, '/')[0] = 0; /* .../interpose */

@@ -92,21 +92,17 @@ static bool concerns_us(int fd, int to)
     return known(fd) || known(to) || epoll_set_is_marked(fd) || epoll_set_is_marked(to);
 }
 
-EXPORT int dup2(int fd, int to)
-{
-    if (fd == to || !concerns_us(fd, to) || next.fcntl(fd, F_GETFD) < 0)
-        return next.dup2(fd, to);
-    forget(to);
-    return copied(fd, next.dup2(fd, to));
-}
+#define COPY(name, params, args)                                                                                       \
+    EXPORT int name params                                                                                             \
+    {                                                                                                                  \
+        if (fd == to || !concerns_us(fd, to) || next.fcntl(fd, F_GETFD) < 0)                                           \
+            return next.name args;                                                                                     \
+        forget(to);                                                                                                    \
+        return copied(fd, next.name args);                                                                             \
+    }
 
-EXPORT int dup3(int fd, int to, int flags)
-{
-    if (fd == to || !concerns_us(fd, to) || next.fcntl(fd, F_GETFD) < 0)
-        return next.dup3(fd, to, flags);
-    forget(to);
-    return copied(fd, next.dup3(fd, to, flags));
-}
+COPY(dup2, (int fd, int to), (fd, to))
+COPY(dup3, (int fd, int to, int flags), (fd, to, flags))
 
 static void status(int fd, bool nonblock)
 {

@@ -63,10 +63,13 @@ EXPORT int socket(int domain, int type, int protocol)
     return offer(fd, domain, type);
 }
 
-EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
-{
-    SIMPLE(fd, SLOW(t, bind, d, addr, len, 0, 0), next.bind(fd, addr, len));
-}
+#define SOCKET_CALL(name, params, args, ...) EXPORT int name params { SIMPLE(fd, SLOW(t, __VA_ARGS__), next.name args); }
+
+SOCKET_CALL(bind, (int fd, const struct sockaddr *addr, socklen_t len), (fd, addr, len), bind, d, addr, len, 0, 0)
+SOCKET_CALL(getsockname, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len), name, d, 0, addr, len, 0)
+SOCKET_CALL(getpeername, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len), name, d, 1, addr, len, 0)
+SOCKET_CALL(getsockopt, (int fd, int level, int name, void *val, socklen_t *len), (fd, level, name, val, len), getsockopt, d, level, name, val, len)
+SOCKET_CALL(setsockopt, (int fd, int level, int name, const void *val, socklen_t len), (fd, level, name, val, len), setsockopt, d, level, name, val, len)
 
 EXPORT int listen(int fd, int backlog)
 {
@@ -107,24 +110,4 @@ EXPORT int shutdown(int fd, int how)
 {
     young_left(fd);
     SIMPLE(fd, SLOW(t, shutdown, d, how, 0, 0, 0), next.shutdown(fd, how));
-}
-
-EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
-{
-    SIMPLE(fd, SLOW(t, name, d, 0, addr, len, 0), next.getsockname(fd, addr, len));
-}
-
-EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
-{
-    SIMPLE(fd, SLOW(t, name, d, 1, addr, len, 0), next.getpeername(fd, addr, len));
-}
-
-EXPORT int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
-{
-    SIMPLE(fd, SLOW(t, getsockopt, d, level, name, val, len), next.getsockopt(fd, level, name, val, len));
-}
-
-EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
-{
-    SIMPLE(fd, SLOW(t, setsockopt, d, level, name, val, len), next.setsockopt(fd, level, name, val, len));
 }

@@ -5,7 +5,7 @@ import struct
 from time import sleep
 
 from interpose import abi, arming, description
-from libos import layout, raw
+from libos import later, layout, raw
 
 TURNS = 1000  # looks whether others of our threads have left, which they soon do
 AGAIN = 64  # uses until a connection that could not be asked about is asked again
@@ -27,8 +27,6 @@ def attend(d):
 
 def attend_alone(d):
     d.queue.next_step = (1 << 63) - 1  # whatever goes wrong here is not tried at every call
-    from libos.meeting import Refused
-
     process = description.process()
     end = d.queue.end
     try:
@@ -43,7 +41,7 @@ def attend_alone(d):
         # not connected yet, or closed meanwhile: the kernel will say so where the program can hear it
         arming.hope(end, 0)
         d.queue.next_step = d.queue.uses + AGAIN
-    except Refused as refusal:
+    except later.room("libos.meeting").Refused as refusal:
         arming.hope(end, 0)
         reason = getattr(abi, "CATFLAP_KERNEL_" + refusal.reason)
         for number in list(d.numbers):

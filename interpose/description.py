@@ -6,7 +6,7 @@ keeps signals, SA_RESTART, cancellation, timeouts and closing races the kernel's
 """
 
 from interpose import abi, linux
-from libos import raw
+from libos import later, raw
 from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
@@ -183,9 +183,7 @@ class Description:
 def left_by_rule(d, address, length):
     """Whether an address rule gives this description to the kernel; then its numbers are the kernel's from now on."""
     try:
-        from interpose import sockaddr
-
-        where = sockaddr.read(address, length)
+        where = later.room("interpose.sockaddr").read(address, length)
         if where is None:
             return False
         choice = PROCESS.choose(*where)

@@ -8,7 +8,7 @@ from interpose import abi, description, interest, linux, readiness, sets, watchi
 from interpose.datagram import Datagram
 from interpose.listener import Listener
 from interpose.stream import Stream
-from libos import raw
+from libos import later, raw
 from libos.loop_queue import LoopQueue
 
 COMPILED = __file__.endswith(".so")
@@ -77,16 +77,13 @@ def probe(d, x):
 
 def failed(what, error):
     """An exception of ours: the traceback to the log, the right errno to the program."""
-    from interpose.errors import errno_of
-
     if description.PROCESS.shared:
-        from interpose import handed
-
+        handed = later.room("interpose.handed")
         if handed.foreign(error):
             handed.hand_back(error)
             return -linux.EINTR
     description.PROCESS.log(what, error)
-    return -errno_of(error)
+    return -later.room("interpose.errors").errno_of(error)
 
 
 def adopt(fd, domain, kind, uses):
@@ -120,9 +117,7 @@ def attend(d):
     good.
     """
     try:
-        from interpose import attention
-
-        attention.attend(d)
+        later.room("interpose.attention").attend(d)
     except BaseException as error:
         failed("attend", error)
     return 0
@@ -131,18 +126,14 @@ def attend(d):
 def new_bell(fd):
     """A bell for this thread: its number, with its descriptor written to `fd`; 0 when there are no more."""
     try:
-        from interpose import attention
-
-        return attention.new_bell(fd)
+        return later.room("interpose.attention").new_bell(fd)
     except BaseException as error:
         failed("bell", error)
         return 0
 
 
 def free_bell(bell):
-    from interpose import attention
-
-    attention.free_bell(bell)
+    later.room("interpose.attention").free_bell(bell)
     return 0
 
 
@@ -223,9 +214,7 @@ def setsockopt(d, level, option, value, length):
     try:
         r = raw.syscall(linux.SYS_setsockopt, d.queue.fd, level, option, value, length, 0)
         if r == 0:
-            from interpose import options  # not loaded for a program's first socket, which doesn't need it
-
-            options.changed(d, level, option, value, length)
+            later.room("interpose.options").changed(d, level, option, value, length)
         return description.stale(r)
     except BaseException as error:
         return failed("setsockopt", error)

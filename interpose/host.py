@@ -10,6 +10,7 @@ import sys
 from _catflap_host import ffi, lib
 
 from interpose import abi, sets, spinning
+from libos import later
 
 EIO = 5
 
@@ -33,8 +34,7 @@ def onerror_shared(kind, error, trace):
 
     Then the entry's work is done now, from its arguments, and the handler's exception is the program's.
     """
-    from interpose import handed
-
+    handed = later.room("interpose.handed")
     error = error.with_traceback(trace)
     if not handed.foreign(error):
         return onerror(kind, error, trace)
@@ -148,6 +148,7 @@ def start(shared):
         import atexit
 
         atexit.register(lib.services_die)
+        later.load_all()
     hook = settings.hook
     if hook:
         run_hook(hook)

@@ -10,7 +10,7 @@ from os import close, dup
 
 from interpose import abi, arming, description, interest, linux, spinning, watching
 from interpose.stream import Stream
-from libos import calls, endpoint, layout, leaving, raw, records, rings, spine
+from libos import calls, endpoint, later, layout, leaving, raw, records, rings, spine
 from libos.memory_file import high
 from libos.runtime import instrument
 
@@ -224,15 +224,11 @@ class LoopStream(Stream):
                 pass  # no descriptor left: it is cut short
         moved = Stream.close_number(self, number)
         if not self.numbers and raw.load(self.end + layout.USERS) > 1:
-            from interpose import attention
-
-            attention.let_go(self)
+            later.room("interpose.attention").let_go(self)
         return moved
 
     def bounds(self):
-        from interpose import attention
-
-        attention.bounds(self)
+        later.room("interpose.attention").bounds(self)
 
     def slept(self):
         """A call that slept on a number that is not ours any more is over."""

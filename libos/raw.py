@@ -7,11 +7,11 @@ Addresses are plain integers. `load/store` move 64 bits with acquire/release ord
 `fetch_*` return the value before the operation; `syscall(n, a..f)` returns the kernel's result or -errno.
 """
 
+from libos import later
+
 
 def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
-    from libos import raw_ctypes
-
-    value = globals()[name] = getattr(raw_ctypes, name)
+    value = globals()[name] = getattr(later.room("libos.raw_ctypes"), name)
     return value
