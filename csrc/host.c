@@ -22,6 +22,7 @@ struct visit {
 };
 
 enum { ROOM = 1000 }; /* calls */
+static int shared, debugged; /* debugged: its tracer is to see us */
 
 /* The thread state with which this thread has the GIL, or NULL. */
 static PyThreadState *holder(void)
@@ -36,13 +37,13 @@ static struct visit visit_begin(void)
     struct visit v = {now && usual && now != usual ? PyThreadState_Swap(usual) : NULL, NULL, PyGILState_Ensure()};
     v.ours = PyThreadState_Get();
     v.ours->CATFLAP_CALLS_LEFT += ROOM;
-    PyThreadState_EnterTracing(v.ours);
+    if (!debugged) PyThreadState_EnterTracing(v.ours);
     return v;
 }
 
 static void visit_end(struct visit v)
 {
-    PyThreadState_LeaveTracing(v.ours);
+    if (!debugged) PyThreadState_LeaveTracing(v.ours);
     v.ours->CATFLAP_CALLS_LEFT -= ROOM;
     PyGILState_Release(v.gil);
     if (v.theirs)
@@ -60,8 +61,6 @@ typedef int64_t (*op_t)(int64_t, int64_t, int64_t, int64_t, int64_t);
         return r;                                                                                                      \
     }
 FOR_EACH_OP(VISIT)
-
-static int shared;
 
 static void set_native(const char *name, uintptr_t address)
 {
@@ -132,10 +131,8 @@ static int import_ours(const char *root)
         before = PyObject_CallFunction(PyDict_GetItemString(room, "begin"), "N", PyUnicode_DecodeFSDefault(root));
     PyObject *back_end = done && (before || !shared) ? PyImport_ImportModule("_cffi_backend") : NULL;
     if (back_end) {
-        PyThreadState *held = PyEval_SaveThread();
-        int failed = cffi_start_python();
-        PyEval_RestoreThread(held);
-        if (!failed)
+        PyType_Modified(&PyCapsule_Type); /* cffi's lock is this type's version tag, and must be 0: nobody looks anything up now */
+        if (!cffi_start_python())
             reason = catflap_boot(shared);
     } else {
         log_python_error();
@@ -159,6 +156,8 @@ __attribute__((visibility("default"))) int catflap_host_start(struct catflap_ops
     if (given->abi != CATFLAP_ABI)
         return CATFLAP_KERNEL_NO_HOST;
     shared = Py_IsInitialized();
+    const char *hook = getenv("CATFLAP_HOOK"), *debug = getenv("CATFLAP_DEBUG");
+    debugged = (hook && *hook) || (debug && *debug);
 #define FILL(op, gil) ops->op = shared ? (void *)visit_##op : (void *)py_##op;
     FOR_EACH_OP(FILL)
     ops->guarded = 1;

@@ -1,8 +1,9 @@
 """A program's own interpreter while Catflap's modules come into it. Afterwards it looks as it did before.
 
-What the program has under the names of ours is put aside, and put back when all of ours are there: from then on they are
-known to each other only. Standard modules that the program has not imported, has replaced by files of its own or has
-patched are loaded for ours alone. Run as text by csrc/host.c, because nothing can be imported yet; FOLDERS is appended.
+What the program has under the names of ours is put aside, and put back when all of ours are there: from then on they
+are known to each other only. Standard modules that the program has not imported, has replaced by files of its own or
+has patched are loaded for ours alone. Run as text by csrc/host.c, because nothing can be imported yet; FOLDERS is
+appended.
 """
 
 import sys
