@@ -206,7 +206,8 @@ static int load(void)
     reason = host.start(&ops, &services, root);
     if (reason == CATFLAP_KERNEL_ASKED || reason == CATFLAP_KERNEL_AUTO)
         return reason; /* the configuration's choice, nothing to report */
-    return reason ? fail(reason, "the interpreter did not start, see the log") : 0;
+    bool foreign = reason == CATFLAP_KERNEL_OTHER_PYTHON;
+    return reason ? fail(reason, foreign ? "a subinterpreter's thread was the first" : "the interpreter did not start, see the log") : 0;
 }
 
 static void after_fork_parent(void) { after_fork_trap(false); }

@@ -50,13 +50,18 @@ static void visit_end(struct visit v)
         PyThreadState_Swap(v.theirs);
 }
 
+static int in_main(struct visit v) { return PyThreadState_GetInterpreter(v.ours) == PyInterpreterState_Main(); }
+
+/* cffi serves the main interpreter only, so threads that know another one alone are the kernel's where ours is interpreted. */
+#define REFUSED(name) (strcmp(name, "adopt") == 0 ? CATFLAP_KERNEL_OTHER_PYTHON : CATFLAP_STALE)
 typedef int64_t (*op_t)(int64_t, int64_t, int64_t, int64_t, int64_t);
 #define VISIT(op, gil)                                                                                                 \
     static op_t real_##op = (op_t)(void *)py_##op;                                                                     \
     static int64_t visit_##op(int64_t a, int64_t b, int64_t c, int64_t d, int64_t e)                                   \
     {                                                                                                                  \
         struct visit v = visit_begin();                                                                                \
-        int64_t r = real_##op(a, b, c, d, e);                                                                          \
+        int refuse =  real_##op == (op_t)(void *)py_##op && !in_main(v);                                               \
+        int64_t r = refuse ? REFUSED(#op) : real_##op(a, b, c, d, e);                                                  \
         visit_end(v);                                                                                                  \
         return r;                                                                                                      \
     }
@@ -140,11 +145,7 @@ static int import_ours(const char *root)
     PyObject *after = before ? PyObject_CallFunction(PyDict_GetItemString(room, "end"), "(O)", before) : NULL;
     if (before && !after)
         log_python_error();
-    Py_XDECREF(after);
-    Py_XDECREF(before); /* it holds every module of the program */
-    Py_XDECREF(back_end);
-    Py_XDECREF(done);
-    Py_XDECREF(room);
+    Py_XDECREF(after), Py_XDECREF(before), Py_XDECREF(back_end), Py_XDECREF(done), Py_XDECREF(room);
     return (int)reason;
 }
 
@@ -165,7 +166,7 @@ __attribute__((visibility("default"))) int catflap_host_start(struct catflap_ops
         return CATFLAP_KERNEL_BOOT_FAILED;
     struct visit v = visit_begin();
     int reason = CATFLAP_KERNEL_OTHER_PYTHON;
-    if (PyThreadState_GetInterpreter(v.ours) == PyInterpreterState_Main()) {
+    if (in_main(v)) {
         int collecting = PyGC_Disable(); /* nothing dies during the boot; collections would look at all of it */
         reason = import_ours(root);
         if (collecting)

@@ -9,12 +9,12 @@ appended.
 import sys
 from _frozen_importlib import BuiltinImporter, FrozenImporter
 from _frozen_importlib_external import ExtensionFileLoader, FileFinder, SourceFileLoader
-from _imp import extension_suffixes
-from _thread import get_ident
+from _imp import create_builtin, extension_suffixes
 from posix import environ
 
 OURS = ("interpose", "libos", "_catflap_host", "_cffi_backend")
 PATCHED = ("_thread", "time")  # by gevent and eventlet, whose locks and sleeps run other code of the program
+get_ident = create_builtin(BuiltinImporter.find_spec("_thread")).get_ident
 FOLDERS = []  # of the Python that Catflap was built with
 LOADERS = ((ExtensionFileLoader, extension_suffixes()), (SourceFileLoader, [".py"]))
 
