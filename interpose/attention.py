@@ -1,11 +1,10 @@
 """Connections on their way to a ring, and the bells that wake threads who wait for one: slow path only."""
 
-import _socket
 import struct
 from time import sleep
 
 from interpose import abi, arming, description
-from libos import later, layout, raw
+from libos import diagnostics, later, layout, raw
 
 TURNS = 1000  # looks whether others of our threads have left, which they soon do
 AGAIN = 64  # uses until a connection that could not be asked about is asked again
@@ -66,7 +65,7 @@ def let_go(d):
 
 def learn(d):
     """What the kernel knows of this socket and our waits have to keep: inherited options never passed through us."""
-    sock = _socket.socket(fileno=d.queue.fd)
+    sock = diagnostics.wrapped(d.queue.fd)
     try:
         d.lowat = sock.getsockopt(SOL_SOCKET, SO_RCVLOWAT)
         for name, option in (("receive_timeout", SO_RCVTIMEO), ("send_timeout", SO_SNDTIMEO)):
@@ -79,7 +78,7 @@ def learn(d):
 
 def bounds(d):
     """An option of an upgraded connection has changed."""
-    sock = _socket.socket(fileno=d.queue.fd)
+    sock = diagnostics.wrapped(d.queue.fd)
     try:
         limits(d, sock)
     finally:

@@ -89,6 +89,7 @@ def end(state):
     keep = environ.get(b"CATFLAP_HOOK") or environ.get(b"CATFLAP_DEBUG")
     sys.meta_path[:] = [one for one in sys.meta_path if one in finders or (keep and one is not finder)]
     loaded = {name.partition(".")[0] for name in finder.found} | {"_catflap_host", "cython_runtime"}
+    loaded -= {"encodings"}  # what is looked up there is known to the whole interpreter
     for name in set(sys.modules) - before:
         mine = name.partition(".")[0] in loaded or name.startswith("_cython_")
         if mine and not (keep and named_ours(name)):

@@ -22,6 +22,16 @@ class Peer:
         self.uid = uid
 
 
+KIND = _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK  # the answer is there with the question
+
+
+def wrapped(fd):
+    """A Python socket around a descriptor whose mode stays as it is: a program that is a Python may have set a default
+    time-out (socket.setdefaulttimeout), which is meant for its own sockets, makes them non-blocking and waits in them.
+    """
+    return _socket.socket(-1, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK, -1, fd)
+
+
 def cookie(sock):
     """The cookie of a socket of ours (socket(7), SO_COOKIE)."""
     return struct.unpack("=Q", sock.getsockopt(SOL_SOCKET, SO_COOKIE, 8))[0]
@@ -48,7 +58,7 @@ def peer_of(sock):
     )
     request = struct.pack("=BBBBI", family, IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
     message = struct.pack("=IHHII", 16 + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 1, 0) + request
-    netlink = _socket.socket(AF_NETLINK, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG)
+    netlink = _socket.socket(AF_NETLINK, KIND, NETLINK_SOCK_DIAG)
     try:
         netlink.sendto(message, (0, 0))
         answer = netlink.recv(4096)

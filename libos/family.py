@@ -11,7 +11,7 @@ import os
 import struct
 from _thread import allocate_lock
 
-from libos import layout, pair, raw, rings
+from libos import diagnostics, layout, pair, raw, rings
 from libos.memory_file import high, mapped, private, sealed
 from libos.records import Records
 
@@ -102,15 +102,15 @@ class Family:
 
     def make_page(self):
         self.page_fd = sealed("catflap-bells", 4096)
-        sender = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
-        self.socket = _socket.socket(fileno=high(sender.detach()))
+        sender = _socket.socket(_socket.AF_UNIX, diagnostics.KIND)
+        self.socket = diagnostics.wrapped(high(sender.detach()))
         self.rung.append(self.bind_bell(0))
         self.page = mapped(self.page_fd, 4096, 4096, 0, True)
 
     def bind_bell(self, bell):
-        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+        sock = _socket.socket(_socket.AF_UNIX, diagnostics.KIND)
         sock.bind(bell_name(self.key, bell))
-        return _socket.socket(fileno=high(sock.detach()))
+        return diagnostics.wrapped(high(sock.detach()))
 
     def new_bell(self):
         """(bell, descriptor) for the calling thread; bell 0 when there are no more: that thread looks now and then."""

@@ -42,7 +42,7 @@ class Meeting:
         self.listener = None
         self.tries = 0
         self.cut = False
-        tcp = _socket.socket(fileno=spine.fd_of(end))
+        tcp = diagnostics.wrapped(spine.fd_of(end))
         try:
             self.peer = diagnostics.peer_of(tcp)
             self.cookie = mine = diagnostics.cookie(tcp)
@@ -58,7 +58,7 @@ class Meeting:
     def holds(self, fd):
         """Whether `fd` still stands for the socket of this connection."""
         try:
-            sock = _socket.socket(fileno=fd)
+            sock = diagnostics.wrapped(fd)
         except OSError:
             return False
         try:
@@ -100,7 +100,7 @@ class Meeting:
 
     def unix(self):
         sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
-        return _socket.socket(fileno=high(sock.detach()))
+        return diagnostics.wrapped(high(sock.detach()))
 
     def hello(self, slot=0):
         return HELLO.pack(MAGIC, VERSION, slot, SIZE, self.family.key, self.family.identity)
@@ -157,7 +157,7 @@ class Meeting:
                 self.listener.listen(1)
             fd, _ = self.listener._accept()
             os.set_blocking(fd, False)
-            self.sock = _socket.socket(fileno=high(fd))
+            self.sock = diagnostics.wrapped(high(fd))
             self.tries = 0
         text, fds = receive(self.sock, 1)
         try:
@@ -189,7 +189,7 @@ def agree(end):
 
 def reset_at_close(fd):
     """Closing with unread bytes resets the connection (RFC 2525, section 2.17); the spine does not know of ours."""
-    sock = _socket.socket(fileno=fd)
+    sock = diagnostics.wrapped(fd)
     try:
         sock.setsockopt(diagnostics.SOL_SOCKET, SO_LINGER, struct.pack("=ii", 1, 0))
     finally:
