@@ -77,13 +77,9 @@ static void die(void)
 
 static const struct catflap_services services = {
     .abi = CATFLAP_ABI,
-    .bind = descriptor_bind,
-    .lookup = lookup,
-    .reason = descriptor_reason,
-    .grace_begin = grace_begin,
-    .grace_passed = grace_passed,
-    .die = die,
-    .log = log_text,
+    .bind = descriptor_bind, .lookup = lookup, .reason = descriptor_reason,
+    .grace_begin = grace_begin, .grace_passed = grace_passed,
+    .die = die, .log = log_text,
 };
 
 static bool is_set(const char *name)
@@ -197,11 +193,8 @@ static int load(void)
     void *handle = dlopen(root, RTLD_NOW | RTLD_LOCAL);
     if (!handle)
         return fail(CATFLAP_KERNEL_NO_HOST, dlerror());
-    *(void **)&host.start = dlsym(handle, "catflap_host_start");
-    *(void **)&host.thread = dlsym(handle, "catflap_host_thread");
-    *(void **)&host.thread_end = dlsym(handle, "catflap_host_thread_end");
-    *(void **)&host.fork_before = dlsym(handle, "catflap_host_fork_before");
-    *(void **)&host.fork_after = dlsym(handle, "catflap_host_fork_after");
+#define FIND(name) *(void **)&host.name = dlsym(handle, "catflap_host_" #name)
+    FIND(start), FIND(thread), FIND(thread_end), FIND(fork_before), FIND(fork_after);
     if (!host.start || !host.fork_after)
         return fail(CATFLAP_KERNEL_NO_HOST, "libcatflap_host.so is of another version");
     strrchr(root, '/')[0] = 0; /* .../interpose */
@@ -209,7 +202,8 @@ static int load(void)
     reason = host.start(&ops, &services, root);
     if (reason == CATFLAP_KERNEL_ASKED || reason == CATFLAP_KERNEL_AUTO)
         return reason; /* the configuration's choice, nothing to report */
-    return reason ? fail(reason, "the interpreter did not start, see the log") : 0;
+    bool foreign = reason == CATFLAP_KERNEL_OTHER_PYTHON;
+    return reason ? fail(reason, foreign ? "a subinterpreter's thread was the first" : "the interpreter did not start, see the log") : 0;
 }
 
 static void after_fork_parent(void) { after_fork_trap(false); }
@@ -222,18 +216,13 @@ static int64_t boot(void)
         atomic_store(&kernel_reason, reason);
         if (!boot_error)
             return reason;
-        if (log_path[0]) {
-            log_text("catflap: staying on the kernel: ");
-            log_text(boot_error);
-            log_text("\n");
-        }
+        char line[512], *end = stpncpy(stpcpy(line, "catflap: staying on the kernel: "), boot_error, 400);
+        strcpy(end, "\n");
+        log_text(line);
+        strcpy(end, "; try: catflap doctor\n");
         const char *run = getenv("CATFLAP_RUN_PID");
-        if (verbose >= 0 && run && atoi(run) == getpid() && isatty(2)) {
-            struct iovec parts[] = {{(void *)"catflap: staying on the kernel: ", 32},
-                                    {(void *)boot_error, strlen(boot_error)},
-                                    {(void *)"; try: catflap doctor\n", 22}};
-            syscall(SYS_writev, 2, parts, 3);
-        }
+        if (verbose >= 0 && run && atoi(run) == getpid() && isatty(2))
+            syscall(SYS_write, 2, line, strlen(line));
         return reason;
     }
     __register_atfork(before_fork_trap, after_fork_parent, after_fork_child, NULL);
@@ -253,10 +242,8 @@ bool host_ready(void)
     state = STATE_COLD;
     if (!atomic_compare_exchange_strong(&host_state, &state, STATE_BOOTING)) {
         /* another thread boots: wait for it, bounded, since what it needs might be held by this one */
-        for (int turns = 0; turns < 2000 && atomic_load(&host_state) == STATE_BOOTING; turns++) {
-            struct timespec millisecond = {0, 1000000};
-            syscall(SYS_nanosleep, &millisecond, NULL);
-        }
+        for (int turns = 0; turns < 2000 && atomic_load(&host_state) == STATE_BOOTING; turns++)
+            syscall(SYS_nanosleep, &(struct timespec){0, 1000000}, NULL);
         return atomic_load(&host_state) == STATE_UP;
     }
     boot_pid = (int)syscall(SYS_getpid);

@@ -10,16 +10,10 @@ _Atomic(entry_t *) descriptor_pages[PAGE_COUNT];
 static _Atomic unsigned page_top; /* no page at or above this one has ever been made */
 _Atomic int descriptor_top;       /* no number at or above this one has ever been ours */
 
-static entry_t *page_of(int fd, bool make)
+static entry_t *new_page(unsigned page)
 {
-    unsigned page = (unsigned)fd >> PAGE_BITS;
-    if (page >= PAGE_COUNT)
-        return NULL;
-    entry_t *entries = atomic_load(&descriptor_pages[page]);
-    if (entries || !make)
-        return entries;
     size_t size = sizeof(entry_t) << PAGE_BITS;
-    entries = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    entry_t *entries = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (entries == MAP_FAILED)
         return NULL;
     entry_t *other = NULL;
@@ -35,7 +29,10 @@ static entry_t *page_of(int fd, bool make)
 
 entry_t *descriptor_entry(int fd, bool make)
 {
-    entry_t *entries = page_of(fd, make);
+    unsigned page = (unsigned)fd >> PAGE_BITS;
+    entry_t *entries = page < PAGE_COUNT ? atomic_load(&descriptor_pages[page]) : NULL;
+    if (!entries && make && page < PAGE_COUNT)
+        entries = new_page(page);
     int top = atomic_load(&descriptor_top);
     while (entries && make && top <= fd && !atomic_compare_exchange_weak(&descriptor_top, &top, fd + 1))
         ;

@@ -14,13 +14,65 @@ static void services_log(const char *line) { services->log(line); }
 static struct catflap_ops *ops_table;
 static uintptr_t forks_address(void) { return (uintptr_t)&ops_table->forks; }
 
+/* A program that is a Python may be anywhere when it calls us: followed by a debugger, deep in a recursion, in a subinterpreter
+ * with the GIL. Ours begins in the main interpreter as if it were the first, and leaves everything as it was. */
+struct visit {
+    PyThreadState *theirs, *ours;
+    PyGILState_STATE gil;
+};
+
+enum { ROOM = 1000 }; /* calls */
+static int shared, debugged; /* debugged: its tracer is to see us */
+
+/* The thread state with which this thread has the GIL, or NULL. */
+static PyThreadState *holder(void)
+{
+    PyThreadState *state = _PyThreadState_UncheckedGet();
+    return state && state->thread_id == PyThread_get_thread_ident() ? state : NULL;
+}
+
+static struct visit visit_begin(void)
+{
+    PyThreadState *now = holder(), *usual = PyGILState_GetThisThreadState();
+    struct visit v = {now && usual && now != usual ? PyThreadState_Swap(usual) : NULL, NULL, PyGILState_Ensure()};
+    v.ours = PyThreadState_Get();
+    v.ours->CATFLAP_CALLS_LEFT += ROOM;
+    if (!debugged) PyThreadState_EnterTracing(v.ours);
+    return v;
+}
+
+static void visit_end(struct visit v)
+{
+    if (!debugged) PyThreadState_LeaveTracing(v.ours);
+    v.ours->CATFLAP_CALLS_LEFT -= ROOM;
+    PyGILState_Release(v.gil);
+    if (v.theirs)
+        PyThreadState_Swap(v.theirs);
+}
+
+static int in_main(struct visit v) { return PyThreadState_GetInterpreter(v.ours) == PyInterpreterState_Main(); }
+
+/* cffi serves the main interpreter only, so threads that know another one alone are the kernel's where ours is interpreted. */
+#define REFUSED(name) (strcmp(name, "adopt") == 0 ? CATFLAP_KERNEL_OTHER_PYTHON : CATFLAP_STALE)
+typedef int64_t (*op_t)(int64_t, int64_t, int64_t, int64_t, int64_t);
+#define VISIT(op, gil)                                                                                                 \
+    static op_t real_##op = (op_t)(void *)py_##op;                                                                     \
+    static int64_t visit_##op(int64_t a, int64_t b, int64_t c, int64_t d, int64_t e)                                   \
+    {                                                                                                                  \
+        struct visit v = visit_begin();                                                                                \
+        int refuse =  real_##op == (op_t)(void *)py_##op && !in_main(v);                                               \
+        int64_t r = refuse ? REFUSED(#op) : real_##op(a, b, c, d, e);                                                  \
+        visit_end(v);                                                                                                  \
+        return r;                                                                                                      \
+    }
+FOR_EACH_OP(VISIT)
+
 static void set_native(const char *name, uintptr_t address)
 {
-#define NATIVE(op)                                                                                                     \
+#define NATIVE(op, gil)                                                                                                \
     if (strcmp(name, #op) == 0)                                                                                        \
-        *(uintptr_t *)&ops_table->op = address;
+        *(shared && gil ? (uintptr_t *)&real_##op : (uintptr_t *)&ops_table->op) = address;
     FOR_EACH_OP(NATIVE)
-#undef NATIVE
 }
 
 static void set_sets(int yes) { ops_table->sets = yes; }
@@ -31,14 +83,10 @@ static void log_python_error(void)
 {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
-    PyObject *text = value ? PyObject_Str(value) : NULL;
-    services->log("catflap: starting Python: ");
-    services->log(text ? PyUnicode_AsUTF8(text) : "unknown error");
-    services->log("\n");
-    Py_XDECREF(text);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
+    PyObject *line = PyUnicode_FromFormat("catflap: starting Python: %S\n", value ? value : type);
+    services->log(line ? PyUnicode_AsUTF8(line) : "catflap: starting Python: unknown error\n");
+    Py_XDECREF(line);
+    PyErr_Restore(type, value, trace);
     PyErr_Clear();
 }
 
@@ -56,14 +104,13 @@ static int start_interpreter(const char *root)
     PyStatus status = PyWideStringList_Append(&config.module_search_paths, wide ? wide : L"/");
     for (size_t i = 0; i < sizeof paths / sizeof *paths && !PyStatus_Exception(status); i++)
         status = PyWideStringList_Append(&config.module_search_paths, paths[i]);
-    if (!PyStatus_Exception(status))
-        status = PyConfig_SetString(&config, &config.prefix, CATFLAP_PYTHON_PREFIX);
-    if (!PyStatus_Exception(status))
-        status = PyConfig_SetString(&config, &config.exec_prefix, CATFLAP_PYTHON_PREFIX);
-    if (!PyStatus_Exception(status))
-        status = PyConfig_SetString(&config, &config.executable, CATFLAP_PYTHON_EXECUTABLE);
-    if (!PyStatus_Exception(status))
-        status = Py_InitializeFromConfig(&config);
+#define THEN(call)                                                                                                     \
+    if (!PyStatus_Exception(status))                                                                                   \
+        status = call;
+    THEN(PyConfig_SetString(&config, &config.prefix, CATFLAP_PYTHON_PREFIX))
+    THEN(PyConfig_SetString(&config, &config.exec_prefix, CATFLAP_PYTHON_PREFIX))
+    THEN(PyConfig_SetString(&config, &config.executable, CATFLAP_PYTHON_EXECUTABLE))
+    THEN(Py_InitializeFromConfig(&config))
     PyMem_RawFree(wide);
     PyConfig_Clear(&config);
     if (PyStatus_Exception(status)) {
@@ -79,24 +126,15 @@ static int start_interpreter(const char *root)
     return 0;
 }
 
-/* Our packages and cffi's back end into a program's own interpreter, and its sys.path left as it was. */
-static int import_shared(const char *root, int shared)
+/* Our packages and cffi's back end into the interpreter; a program's own looks afterwards as before (interpose/sharing.py). */
+static int import_ours(const char *root)
 {
-    static const wchar_t *const paths[] = {CATFLAP_PYTHON_PATHS};
-    PyObject *path = PySys_GetObject("path");
-    PyObject *before = shared && path ? PyList_GetSlice(path, 0, PyList_Size(path)) : NULL;
-    if (before) {
-        PyObject *entry = PyUnicode_DecodeFSDefault(root);
-        PyList_Insert(path, 0, entry);
-        Py_XDECREF(entry);
-        for (size_t i = 2; i < sizeof paths / sizeof *paths; i++) { /* after the standard library's two */
-            entry = PyUnicode_FromWideChar(paths[i], -1);
-            PyList_Append(path, entry);
-            Py_XDECREF(entry);
-        }
-    }
     int64_t reason = CATFLAP_KERNEL_BOOT_FAILED;
-    PyObject *back_end = PyImport_ImportModule("_cffi_backend");
+    PyObject *room = PyDict_New(), *before = NULL;
+    PyObject *done = shared ? PyRun_String(CATFLAP_SHARING, Py_file_input, room, room) : Py_NewRef(Py_None);
+    if (done && shared)
+        before = PyObject_CallFunction(PyDict_GetItemString(room, "begin"), "N", PyUnicode_DecodeFSDefault(root));
+    PyObject *back_end = done && (before || !shared) ? PyImport_ImportModule("_cffi_backend") : NULL;
     if (back_end) {
         /* before 3.12 cffi's own lock is this type's version tag, which has to be 0: nobody else runs Python meanwhile */
         PyType_Modified(&PyCapsule_Type);
@@ -105,10 +143,10 @@ static int import_shared(const char *root, int shared)
     } else {
         log_python_error();
     }
-    Py_XDECREF(back_end);
-    if (before)
-        PyList_SetSlice(path, 0, PyList_Size(path), before);
-    Py_XDECREF(before);
+    PyObject *after = before ? PyObject_CallFunction(PyDict_GetItemString(room, "end"), "(O)", before) : NULL;
+    if (before && !after)
+        log_python_error();
+    Py_XDECREF(after), Py_XDECREF(before), Py_XDECREF(back_end), Py_XDECREF(done), Py_XDECREF(room);
     return (int)reason;
 }
 
@@ -119,19 +157,23 @@ __attribute__((visibility("default"))) int catflap_host_start(struct catflap_ops
     ops_table = ops;
     if (given->abi != CATFLAP_ABI)
         return CATFLAP_KERNEL_NO_HOST;
-#define FILL(op) ops->op = py_##op;
+    shared = Py_IsInitialized();
+    const char *hook = getenv("CATFLAP_HOOK"), *debug = getenv("CATFLAP_DEBUG");
+    debugged = (hook && *hook) || (debug && *debug);
+#define FILL(op, gil) ops->op = shared ? (void *)visit_##op : (void *)py_##op;
     FOR_EACH_OP(FILL)
-#undef FILL
     ops->guarded = 1;
-    int shared = Py_IsInitialized();
     if (!shared && start_interpreter(root))
         return CATFLAP_KERNEL_BOOT_FAILED;
-    PyGILState_STATE state = PyGILState_Ensure();
-    int collecting = PyGC_Disable(); /* nothing dies during the boot; collections would look at all of it */
-    int reason = import_shared(root, shared);
-    if (collecting)
-        PyGC_Enable();
-    PyGILState_Release(state);
+    struct visit v = visit_begin();
+    int reason = CATFLAP_KERNEL_OTHER_PYTHON;
+    if (in_main(v)) {
+        int collecting = PyGC_Disable(); /* nothing dies during the boot; collections would look at all of it */
+        reason = import_ours(root);
+        if (collecting)
+            PyGC_Enable();
+    }
+    visit_end(v);
     return reason;
 }
 
@@ -159,7 +201,7 @@ static PyGILState_STATE fork_state;
 
 __attribute__((visibility("default"))) int catflap_host_fork_before(void)
 {
-    if (PyGILState_Check()) /* the program's own os.fork(): it has prepared its interpreter itself */
+    if (holder()) /* the program's own os.fork(): it has prepared its interpreter itself */
         return 0;
     PyGILState_STATE state = PyGILState_Ensure();
     fork_state = state;

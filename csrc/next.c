@@ -53,7 +53,4 @@ static bool resolve(void)
     return true;
 }
 
-__attribute__((constructor(101))) static void resolve_early(void)
-{
-    resolve();
-}
+__attribute__((constructor(101))) static void resolve_early(void) { resolve(); }

@@ -33,6 +33,13 @@ static void outside(struct thread *t)
     atomic_store(&t->sequence, sequence + (sequence & 1));
 }
 
+static void gone(struct thread *t)
+{
+    t->depth = t->guard = t->has_state = 0;
+    outside(t);
+    atomic_store(&t->used, 0);
+}
+
 static void bell_close(struct thread *t)
 {
     descriptor_bind(t->bell_fd, NULL, 0);
@@ -52,11 +59,8 @@ static void thread_end(void *record)
     t->bell = 0;
     if (t->has_state == 2 && atomic_load(&host_state) == STATE_UP)
         host_thread_end();
-    t->has_state = 0;
-    t->depth = t->guard = 0;
-    outside(t);
     self = NULL;
-    atomic_store(&t->used, 0);
+    gone(t);
 }
 
 static void make_key(void) { pthread_key_create(&end_key, thread_end); }
@@ -116,10 +120,8 @@ void thread_forked(void)
         t->bell = 0;
         if (t == self)
             continue;
-        t->depth = t->guard = t->has_state = t->forking = 0;
-        t->qtoken = 0;
-        outside(t);
-        atomic_store(&t->used, 0);
+        t->forking = t->qtoken = 0;
+        gone(t);
     }
     atomic_store(&barrier_registered, 0);
 }
@@ -158,22 +160,12 @@ __asm__(".text\n"
         ".type switch_stack, @function\n"
         "switch_stack:\n"
         ".cfi_startproc\n"
-        "pushq %rbp\n"
-        ".cfi_def_cfa_offset 16\n"
-        ".cfi_offset %rbp, -16\n"
-        "movq %rsp, %rbp\n"
-        ".cfi_def_cfa_register %rbp\n"
-        "movq %rdx, %rsp\n"
-        "movq %rdi, %rax\n"
-        "movq %rsi, %r10\n"
-        "movq 0(%r10), %rdi\n"
-        "movq 8(%r10), %rsi\n"
-        "movq 16(%r10), %rdx\n"
-        "movq 24(%r10), %rcx\n"
-        "movq 32(%r10), %r8\n"
+        "pushq %rbp; .cfi_def_cfa_offset 16; .cfi_offset %rbp, -16\n"
+        "movq %rsp, %rbp; .cfi_def_cfa_register %rbp\n"
+        "movq %rdx, %rsp; movq %rdi, %rax; movq %rsi, %r10\n"
+        "movq 0(%r10), %rdi; movq 8(%r10), %rsi; movq 16(%r10), %rdx; movq 24(%r10), %rcx; movq 32(%r10), %r8\n"
         "call *%rax\n"
-        "movq %rbp, %rsp\n"
-        "popq %rbp\n"
+        "movq %rbp, %rsp; popq %rbp\n"
         ".cfi_def_cfa %rsp, 8\n"
         "ret\n"
         ".cfi_endproc\n"

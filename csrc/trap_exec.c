@@ -21,29 +21,22 @@ __attribute__((constructor(103))) static void keep(void)
             kept[n++] = strdup(environ[i]);
 }
 
-static size_t entries(char *const env[])
+/* `env`, or its entries and ours. With any of ours left it is not scrubbed but chosen: no preload is one way to
+ * start a program without us. */
+static inline __attribute__((always_inline)) char *const *carried(char *const env[])
 {
     size_t n = 0;
-    while (!unmapped(env) && env[n])
-        n++;
-    return n;
-}
-
-/* `env`, or in `room` its entries and ours. With any of ours left it is not scrubbed but chosen: no preload is one way to
- * start a program without us. */
-static char *const *carried(char *const env[], char **room)
-{
-    size_t n = entries(env);
     if (!kept[0] || (env && unmapped(env)))
         return env;
+    while (env && env[n])
+        n++;
+    char **room = alloca((n + KEPT + 1) * sizeof *room); /* the caller's */
     for (size_t i = 0; i < n; i++)
         if (unmapped(room[i] = env[i]) || of_catflap(env[i]))
             return env;
     memcpy(room + n, kept, sizeof kept);
     return room;
 }
-
-#define CARRIED(env) carried(env, alloca((entries(env) + KEPT + 1) * sizeof(char *)))
 
 /* Descriptors that a new image will have. */
 static void inherited_go_plain(void)
@@ -62,26 +55,25 @@ static void inherited_go_plain(void)
         return next.call;                                                                                              \
     }
 
-NEW_IMAGE(execve, (const char *path, char *const argv[], char *const envp[]), execve(path, argv, CARRIED(envp)))
-NEW_IMAGE(execv, (const char *path, char *const argv[]), execve(path, argv, CARRIED(environ)))
-NEW_IMAGE(execvp, (const char *file, char *const argv[]), execvpe(file, argv, CARRIED(environ)))
-NEW_IMAGE(execvpe, (const char *file, char *const argv[], char *const envp[]), execvpe(file, argv, CARRIED(envp)))
-NEW_IMAGE(fexecve, (int fd, char *const argv[], char *const envp[]), fexecve(fd, argv, CARRIED(envp)))
-NEW_IMAGE(execveat, (int dir, const char *path, char *const argv[], char *const envp[], int flags), execveat(dir, path, argv, CARRIED(envp), flags))
-NEW_IMAGE(posix_spawn, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), posix_spawn(pid, path, actions, attr, argv, CARRIED(envp)))
-NEW_IMAGE(posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), posix_spawnp(pid, file, actions, attr, argv, CARRIED(envp)))
+NEW_IMAGE(execve, (const char *path, char *const argv[], char *const envp[]), execve(path, argv, carried(envp)))
+NEW_IMAGE(execv, (const char *path, char *const argv[]), execve(path, argv, carried(environ)))
+NEW_IMAGE(execvp, (const char *file, char *const argv[]), execvpe(file, argv, carried(environ)))
+NEW_IMAGE(execvpe, (const char *file, char *const argv[], char *const envp[]), execvpe(file, argv, carried(envp)))
+NEW_IMAGE(fexecve, (int fd, char *const argv[], char *const envp[]), fexecve(fd, argv, carried(envp)))
+NEW_IMAGE(execveat, (int dir, const char *path, char *const argv[], char *const envp[], int flags), execveat(dir, path, argv, carried(envp), flags))
+NEW_IMAGE(posix_spawn, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), posix_spawn(pid, path, actions, attr, argv, carried(envp)))
+NEW_IMAGE(posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), posix_spawnp(pid, file, actions, attr, argv, carried(envp)))
 
 /* The list forms as the vector forms: libc's own make them by calls that nobody can see. */
 #define LISTED(name, environment, call)                                                                                \
     EXPORT int name(const char *path, const char *first, ...)                                                          \
     {                                                                                                                  \
-        va_list ap, count;                                                                                             \
+        va_list ap;                                                                                                    \
         size_t n = 1;                                                                                                  \
+        for (va_start(ap, first); va_arg(ap, char *); n++)                                                             \
+            ;                                                                                                          \
+        va_end(ap);                                                                                                    \
         va_start(ap, first);                                                                                           \
-        va_copy(count, ap);                                                                                            \
-        while (va_arg(count, char *))                                                                                  \
-            n++;                                                                                                       \
-        va_end(count);                                                                                                 \
         char **argv = alloca((n + 1) * sizeof *argv);                                                                  \
         argv[0] = (char *)first;                                                                                       \
         for (size_t i = 1; i <= n; i++)                                                                                \
@@ -93,6 +85,6 @@ NEW_IMAGE(posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_ac
         return r;                                                                                                      \
     }
 
-LISTED(execl, environ, next.execve(path, argv, CARRIED(envp)))
-LISTED(execlp, environ, next.execvpe(path, argv, CARRIED(envp)))
-LISTED(execle, va_arg(ap, char *const *), next.execve(path, argv, CARRIED(envp)))
+LISTED(execl, environ, next.execve(path, argv, carried(envp)))
+LISTED(execlp, environ, next.execvpe(path, argv, carried(envp)))
+LISTED(execle, va_arg(ap, char *const *), next.execve(path, argv, carried(envp)))

@@ -18,9 +18,8 @@ void go_plain(int fd)
     int error = errno;
     struct thread *t = enter();
     void *d = lookup(fd);
-    const struct timespec moment = {0, 1000000};
     for (int turns = 0; d && HOT(t, leave, d, 0, 0, 0, 0) == 1 && turns < PATIENCE; turns++)
-        syscall(SYS_nanosleep, &moment, NULL);
+        syscall(SYS_nanosleep, &(struct timespec){0, 1000000}, NULL);
     leave(t);
     errno = error;
 }

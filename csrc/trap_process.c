@@ -25,11 +25,10 @@ void tell_peers(void)
     if (likely(!ops.sets) || bypass_hot() || in_vfork_child() || (ops.guarded && bypass()) || (self && self->depth))
         return;
     struct thread *t = enter();
-    const struct timespec moment = {0, 1000000};
     for (unsigned fd = 0; descriptor_next(&fd, ~0u, false); fd++) {
         void *d = lookup((int)fd);
         for (int turns = 0; d && HOT(t, ended, d, 0, 0, 0, 0) == 1 && turns < PATIENCE; turns++)
-            syscall(SYS_nanosleep, &moment, NULL);
+            syscall(SYS_nanosleep, &(struct timespec){0, 1000000}, NULL);
     }
     leave(t);
 }

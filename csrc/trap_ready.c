@@ -302,17 +302,14 @@ EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeou
         return next.select(n, r, w, e, timeout);
     if (!host_needed(n, r, w, e))
         return select_on_kernel(n, r, w, e, timeout);
-    struct timespec left, before, after;
     if (!timeout)
         return select_by_poll(n, r, w, e, NULL, NULL);
     if (unmapped(timeout) || timeout->tv_sec < 0 || timeout->tv_usec < 0)
         return next.select(n, r, w, e, timeout);
-    left = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
-    clock_gettime(CLOCK_MONOTONIC, &before);
+    struct timespec left = {timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
+    int64_t until = deadline_of(left.tv_sec * 1000000000ll + left.tv_nsec + 1);
     int found = select_by_poll(n, r, w, e, &left, NULL), error = errno;
-    clock_gettime(CLOCK_MONOTONIC, &after);
-    int64_t rest = left.tv_sec * 1000000000ll + left.tv_nsec - (after.tv_sec - before.tv_sec) * 1000000000ll -
-                   (after.tv_nsec - before.tv_nsec);
+    int64_t rest = until - deadline_of(1);
     timeout->tv_sec = rest > 0 ? rest / 1000000000 : 0; /* as Linux does */
     timeout->tv_usec = rest > 0 ? rest % 1000000000 / 1000 : 0;
     errno = error;

@@ -14,9 +14,8 @@ typedef void (*handler_t)(int, siginfo_t *, void *);
 static _Atomic(handler_t) handlers[NSIG];
 static _Atomic int handler_flags[NSIG];
 
-static const uint64_t FAULTS = 1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGFPE - 1) |
-                               1ull << (SIGILL - 1) | 1ull << (SIGTRAP - 1) | 1ull << (SIGABRT - 1) |
-                               1ull << (SIGSYS - 1);
+static const uint64_t FAULTS = 1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGFPE - 1) | 1ull << (SIGILL - 1) |
+                               1ull << (SIGTRAP - 1) | 1ull << (SIGABRT - 1) | 1ull << (SIGSYS - 1);
 
 static void trampoline(int sig, siginfo_t *info, void *context)
 {

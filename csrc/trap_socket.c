@@ -102,7 +102,5 @@ EXPORT int shutdown(int fd, int how)
 CALL(bind, (int fd, const struct sockaddr *addr, socklen_t len), (fd, addr, len), SLOW(t, bind, d, addr, len, 0, 0))
 CALL(getsockname, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len), SLOW(t, name, d, 0, addr, len, 0))
 CALL(getpeername, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len), SLOW(t, name, d, 1, addr, len, 0))
-CALL(getsockopt, (int fd, int level, int name, void *val, socklen_t *len), (fd, level, name, val, len),
-     SLOW(t, getsockopt, d, level, name, val, len))
-CALL(setsockopt, (int fd, int level, int name, const void *val, socklen_t len), (fd, level, name, val, len),
-     SLOW(t, setsockopt, d, level, name, val, len))
+CALL(getsockopt, (int fd, int level, int name, void *val, socklen_t *len), (fd, level, name, val, len), SLOW(t, getsockopt, d, level, name, val, len))
+CALL(setsockopt, (int fd, int level, int name, const void *val, socklen_t len), (fd, level, name, val, len), SLOW(t, setsockopt, d, level, name, val, len))

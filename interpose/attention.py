@@ -5,6 +5,7 @@ from time import sleep
 
 from interpose import abi, arming, description
 from libos import layout, own_socket, raw
+from libos.refusal import Refused
 
 TURNS = 1000  # looks whether others of our threads have left, which they soon do
 AGAIN = 64  # uses until a connection that could not be asked about is asked again
@@ -26,8 +27,6 @@ def attend(d):
 
 def attend_alone(d):
     d.queue.next_step = (1 << 63) - 1  # whatever goes wrong here is not tried at every call
-    from libos.meeting import Refused  # Catloop has loaded it; Catnap needs none
-
     process = description.process()
     end = d.queue.end
     try:

@@ -51,9 +51,12 @@ def contract():
 
 
 def operations(text):
-    """[(name, C parameters)] of struct catflap_ops, in order."""
+    """[(name, C parameters, does it take the GIL)] of struct catflap_ops, in order."""
     table = re.search(r"struct catflap_ops \{(.*?)\n\};", text, re.S).group(1)
-    return re.findall(r"int64_t \(\*(\w+)\)\((.*?)\);", table)
+    found, taken = [], table.index("/* from here on the GIL is taken */")
+    for match in re.finditer(r"int64_t \(\*(\w+)\)\((.*?)\);", table):
+        found.append((match[1], match[2], match.start() > taken))
+    return found
 
 
 def python_paths():
@@ -70,6 +73,14 @@ def python_paths():
     return list(dict.fromkeys(folders))
 
 
+def sharing():
+    """The text of sharing.py for this Python, as a C string."""
+    with open(os.path.join(HERE, "sharing.py")) as f:
+        text = f.read() + f"FOLDERS = {python_paths()!r}\n"
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').splitlines()
+    return " ".join(f'"{line}\\n"' for line in escaped)
+
+
 def wide(text):
     return 'L"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -82,17 +93,19 @@ def emit(path):
     ops = operations(text)
     with open(os.path.join(CSRC, "host.c")) as f:
         native = f.read()
-    declared = "\n".join(f"int64_t py_{name}({params});" for name, params in ops)
+    declared = "\n".join(f"int64_t py_{name}({params});" for name, params, _ in ops)
     prelude = f"""
 #include <string.h>
 #define CATFLAP_PYTHON_PATHS {", ".join(wide(p) for p in python_paths())}
 #define CATFLAP_PYTHON_PREFIX {wide(sys.base_prefix)}
 #define CATFLAP_PYTHON_EXECUTABLE {wide(sys.executable)}
-#define FOR_EACH_OP(X) {" ".join(f"X({name})" for name, _ in ops)}
+#define CATFLAP_CALLS_LEFT {"py_" if sys.version_info >= (3, 12) else ""}recursion_remaining
+#define CATFLAP_SHARING {sharing()}
+#define FOR_EACH_OP(X) {" ".join(f"X({name}, {int(gil)})" for name, _, gil in ops)}
 #include "abi.h"
 static int cffi_start_python(void);
 static int64_t catflap_boot(int shared);
-{"".join(f"static int64_t py_{name}({params});" for name, params in ops)}
+{"".join(f"static int64_t py_{name}({params});" for name, params, _ in ops)}
 {native}
 """
     ffi = cffi.FFI()

@@ -8,11 +8,11 @@ from libos.runtime.memory cimport Heap
 
 cdef class Process:
     cdef public size_t forks_at, bells
-    cdef public bint ruled, watched, shared
+    cdef public bint ruled, watched
     cdef public unsigned long long stage
     cdef public Qtokens qtokens
     cdef public Heap heap
-    cdef public object stream, libos, default, log, choose, graveyard, waiting
+    cdef public object stream, libos, default, log, choose, graveyard, waiting, attention, handed
     cdef public object bind_number, grace_begin, grace_passed
 
 cdef Process PROCESS

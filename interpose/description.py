@@ -5,7 +5,7 @@ becomes a blocked qtoken and answers CATFLAP_SLEEP, and the trap makes the progr
 keeps signals, SA_RESTART, cancellation, timeouts and closing races the kernel's own.
 """
 
-from interpose import abi, linux
+from interpose import abi, linux, sockaddr
 from libos import raw
 from libos.runtime import instrument
 
@@ -29,7 +29,8 @@ class Process:
         self.default = ""  # the libOS where no rule decides
         self.watched = False  # some queues have data that the kernel can't see
         self.stream = None  # then the class of their descriptions
-        self.shared = False  # the interpreter is the program's own
+        self.attention = None  # the room of that name, where the libOS has such queues
+        self.handed = None  # the room of that name, where the interpreter is the program's own
         self.graveyard = []
         self.waiting = []
         self.bind_number = self.grace_begin = self.grace_passed = None
@@ -183,8 +184,6 @@ class Description:
 def left_by_rule(d, address, length):
     """Whether an address rule gives this description to the kernel; then its numbers are the kernel's from now on."""
     try:
-        from interpose import sockaddr
-
         where = sockaddr.read(address, length)
         if where is None:
             return False

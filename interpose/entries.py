@@ -6,7 +6,7 @@ addresses; interpreted, the host calls the same functions through cffi. No excep
 
 from time import sleep
 
-from interpose import abi, description, interest, linux, readiness, sets, watching
+from interpose import abi, description, errors, interest, linux, options, readiness, sets, watching
 from interpose.datagram import Datagram
 from interpose.listener import Listener
 from interpose.stream import Stream
@@ -81,16 +81,12 @@ def probe(d, x):
 
 def failed(what, error):
     """An exception of ours: the traceback to the log, the right errno to the program."""
-    from interpose.errors import errno_of
-
-    if description.PROCESS.shared:
-        from interpose import handed
-
-        if handed.foreign(error):
-            handed.hand_back(error)
-            return -linux.EINTR
+    handed = description.PROCESS.handed
+    if handed is not None and handed.foreign(error):
+        handed.hand_back(error)
+        return -linux.EINTR
     description.PROCESS.log(what, error)
-    return -errno_of(error)
+    return -errors.errno_of(error)
 
 
 def adopt(fd, domain, kind, uses):
@@ -124,9 +120,7 @@ def attend(d):
     good.
     """
     try:
-        from interpose import attention
-
-        attention.attend(d)
+        description.PROCESS.attention.attend(d)
     except BaseException as error:
         d.queue.next_step = (1 << 63) - 1  # not at every call from now on
         failed("attend", error)
@@ -136,18 +130,14 @@ def attend(d):
 def new_bell(fd):
     """A bell for this thread: its number, with its descriptor written to `fd`; 0 when there are no more."""
     try:
-        from interpose import attention
-
-        return attention.new_bell(fd)
+        return description.PROCESS.attention.new_bell(fd)
     except BaseException as error:
         failed("bell", error)
         return 0
 
 
 def free_bell(bell):
-    from interpose import attention
-
-    attention.free_bell(bell)
+    description.PROCESS.attention.free_bell(bell)
     return 0
 
 
@@ -230,8 +220,6 @@ def setsockopt(d, level, option, value, length):
     try:
         r = raw.syscall(linux.SYS_setsockopt, d.queue.fd, level, option, value, length, 0)
         if r == 0:
-            from interpose import options
-
             if options.changed(d, level, option, value, length):
                 go_back(d)
         return description.stale(r)

@@ -5,7 +5,10 @@ bytecode of ours and raise there. Such an exception is handed back: it is raised
 for signals comes (the EINTR check of its socket and select calls, or its next bytecode).
 """
 
+import _signal
+import _thread
 import os
+from functools import partial
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/"
 OURS = (ROOT + "interpose/", ROOT + "libos/", "interpose/", "libos/")  # compiled code knows relative names only
@@ -23,10 +26,6 @@ def foreign(error):
 
 def hand_back(error):
     """Raise `error` in the program, by way of a signal that it will find pending; only ever in the main thread."""
-    import _signal
-    import _thread
-    from functools import partial
-
     number = _signal.SIGRTMAX
     before = _signal.getsignal(number)
 

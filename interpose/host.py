@@ -36,8 +36,6 @@ def onerror_shared(kind, error, trace):
 
     Then the entry's work is done now, from its arguments, and the handler's exception is the program's.
     """
-    from interpose import handed
-
     error = error.with_traceback(trace)
     if not handed.foreign(error):
         return onerror(kind, error, trace)
@@ -101,13 +99,6 @@ def run_hook(path):
     namespace["install"](instrument)
 
 
-def load_all():
-    """What is needed now and then, while our files can be read: the program may leave its root or its user, an upgrade
-    take the files away, and a forked child wait for ever for an import that another thread of its parent had begun.
-    """
-    from interpose import attention, errors, handed, options, sockaddr  # noqa: F401
-
-
 def start(shared):
     """Build the libOS this program gets and fill the bridge. Returns 0 or a CATFLAP_KERNEL_* reason."""
     from libos import config
@@ -124,7 +115,6 @@ def start(shared):
     from libos.memory_file import Announce
 
     process = description.process()
-    load_all()
     # a connection that a rule gives to Catnap is one of Catloop's that never leaves the kernel
     upgrades = bool(wanted & {"auto", "catloop"})
     process.libos = factory.make("catloop", worth=choice.worth) if upgrades else factory.make("catnap")
@@ -136,14 +126,15 @@ def start(shared):
         process.choose = lambda host, port: choice.choose(host, port) or choice.libos
         process.ruled = True
     process.log = log
-    process.shared = bool(shared)
     process.forks_at = lib.forks_address()
     process.bind_number = lib.services_bind
     process.grace_begin = lib.services_grace_begin
     process.grace_passed = lib.services_grace_passed
     if process.watched:
+        from interpose import attention
         from interpose.loop_stream import LoopStream
 
+        process.attention = attention
         process.stream = LoopStream
         lib.set_sets(1)
         sets.begin(process.libos)
@@ -158,6 +149,10 @@ def start(shared):
     if shared:
         import atexit
 
+        global handed
+        from interpose import handed
+
+        process.handed = handed
         atexit.register(lib.services_die)
     hook = settings.hook
     if hook:

@@ -8,7 +8,7 @@ have done.
 
 from os import close, dup
 
-from interpose import abi, arming, description, interest, linux, spinning, watching
+from interpose import abi, arming, attention, description, interest, linux, spinning, watching
 from interpose.stream import Stream
 from libos import calls, endpoint, layout, leaving, raw, records, rings, spine
 from libos.memory_file import high
@@ -224,14 +224,10 @@ class LoopStream(Stream):
                 pass  # no descriptor left: it is cut short
         moved = Stream.close_number(self, number)
         if not self.numbers and raw.load(self.end + layout.USERS) > 1:
-            from interpose import attention
-
             attention.let_go(self)
         return moved
 
     def bounds(self):
-        from interpose import attention
-
         attention.bounds(self)
 
     def slept(self):

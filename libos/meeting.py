@@ -14,6 +14,7 @@ import struct
 from libos import diagnostics, kernel_only, layout, own_socket, raw, rings, spine
 from libos.memory_file import high
 from libos.pair import SIZE
+from libos.refusal import Refused
 
 VERSION = 2
 HELLO = struct.Struct("=8sIIQ16s16s")  # magic, version, slot, bytes of a pair, the sender's family and process
@@ -24,14 +25,6 @@ SHORT = (9, 12, 23, 24, 27)  # EBADF, ENOMEM, ENFILE, EMFILE, EFBIG: of what our
 # EPERM, EACCES, ENOSYS, EPROTONOSUPPORT, EAFNOSUPPORT: what a service manager's or container's filter answers
 FORBIDDEN = (1, 13, 38, 93, 97)
 UID_MAP, UNMAPPED, EVERYBODY = "/proc/self/uid_map", 65534, ["0", "0", "4294967295"]
-
-
-class Refused(Exception):
-    """This connection stays on the kernel; `reason` is the name of its reason code."""
-
-    def __init__(self, reason):
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Meeting:

@@ -7,11 +7,15 @@ Addresses are plain integers. `load/store` move 64 bits with acquire/release ord
 `fetch_*` return the value before the operation; `syscall(n, a..f)` returns the kernel's result or -errno.
 """
 
+KEPT = []  # what it is looked up in: a program's own Python does not find it by its name any more
+
 
 def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
-    from libos import raw_ctypes
+    if not KEPT:
+        from libos import raw_ctypes
 
-    value = globals()[name] = getattr(raw_ctypes, name)
+        KEPT.append(raw_ctypes)
+    value = globals()[name] = getattr(KEPT[0], name)
     return value

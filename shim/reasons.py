@@ -16,7 +16,7 @@ REASONS = {
     3: ("NO_HOST", "the host library is missing or can't be loaded", "catflap doctor; install again"),
     4: (
         "OTHER_PYTHON",
-        "another Python version lives in this process, or its Python is not running yet",
+        "another Python version lives in this process, its Python does not run yet, or it is a subinterpreter's thread",
         "use a Catflap installed for that version",
     ),
     5: ("BOOT_FAILED", "the interpreter or our Python did not start", "the traceback is in the log"),

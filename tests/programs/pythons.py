@@ -31,3 +31,13 @@ def runs(path):
     """Whether a Python starts: a name in PATH may be a stand-in for one that isn't chosen."""
     result = subprocess.run([path, "-S", "-c", ""], stdin=subprocess.DEVNULL, capture_output=True)
     return result.returncode == 0
+
+
+def alike():
+    """{name: path} of the Pythons of our minor version: the one Catflap was built with, and pyenv's."""
+    found = {"built": same()}
+    name = "python{}.{}".format(*sys.version_info)
+    for path in sorted(glob.glob(os.path.expanduser(f"~/.pyenv/versions/*/bin/{name}"))):
+        if os.path.realpath(path) != os.path.realpath(same()) and not os.path.islink(path) and runs(path):
+            found.setdefault("pyenv", path)
+    return found
