@@ -29,7 +29,7 @@ KINDS = {
     "sandbox": (["-DSANDBOX"], "CATFLAP_KERNEL_SECCOMP"),
     "ring": (["-DRING"], "CATFLAP_KERNEL_IO_URING"),
 }
-SAMPLE = ("bare", "go", "raw", "musl", "setuid", "sandbox", "ring")
+SAMPLE = ("go", "raw", "musl", "setuid", "sandbox", "ring")
 
 
 def built(kind, folder):
@@ -89,8 +89,6 @@ def exchanged(folder, pair, kind):
                 seen.append(conversation(pair, client, content(SIZE), rings=False))
                 program, libos = (server, pair.server) if server_path == odd else (client, pair.client)
                 told(pair, kind, libos, program)
-                states = {row.state for row in served.rows(port)}
-                assert states <= {"young", "meeting", "moving", "inherited", "kernel", "catnap"}, states
                 client.hang_up()
                 result = client.wait(20)
                 refused = result.stderr == b"no io_uring\n"
