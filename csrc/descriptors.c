@@ -42,11 +42,11 @@ entry_t *descriptor_entry(int fd, bool make)
 /* Bind a number to a description, or with NULL to the kernel for `reason` (0: nothing known). 0, or -1 beyond the table. */
 int descriptor_bind(int fd, void *description, int reason)
 {
-    entry_t *at = description || reason ? descriptor_entry(fd, true) : descriptor_entry(fd, false);
+    entry_t *at = descriptor_entry(fd, description || reason);
     if (!at)
         return description ? -1 : 0;
-    uintptr_t e = description ? (uintptr_t)description : reason ? (uintptr_t)reason << 2 | 1 : 0;
-    atomic_store_explicit(at, e, memory_order_release);
+    uintptr_t kernels = reason ? (uintptr_t)reason << 2 | 1 : 0;
+    atomic_store_explicit(at, description ? (uintptr_t)description : kernels, memory_order_release);
     return 0;
 }
 

@@ -9,34 +9,34 @@ enum { KEPT = 32 };
 /* What the process began with, copied, for programs write over their environment (setproctitle(3)). */
 static char *kept[KEPT + 1];
 
-static bool of_catflap(const char *entry)
-{
-    return strncmp(entry, "LD_PRELOAD=", 11) == 0 || strncmp(entry, "CATFLAP_", 8) == 0;
-}
+#define OURS(entry) (strncmp(entry, "LD_PRELOAD=", 11) == 0 || strncmp(entry, "CATFLAP_", 8) == 0)
 
 __attribute__((constructor(103))) static void keep(void)
 {
     for (size_t i = 0, n = 0; getenv("LD_PRELOAD") && environ[i] && n < KEPT; i++)
-        if (of_catflap(environ[i]))
+        if (OURS(environ[i]))
             kept[n++] = strdup(environ[i]);
 }
 
-/* `env`, or its entries and ours. With any of ours left it is not scrubbed but chosen: no preload is one way to
+/* `env`, or in `room` its entries and ours. With any of ours left it is not scrubbed but chosen: no preload is one way to
  * start a program without us. */
-static inline __attribute__((always_inline)) char *const *carried(char *const env[])
+static char *const *carried(char *const env[], char **room)
 {
     size_t n = 0;
-    if (!kept[0] || (env && unmapped(env)))
-        return env;
+    for (; room && env && env[n]; n++)
+        if (unmapped(room[n] = env[n]) || OURS(env[n]))
+            return env;
+    return room ? memcpy(room + n, kept, sizeof kept), room : env;
+}
+
+static size_t room_for(char *const env[])
+{
+    size_t n = 0;
     while (env && env[n])
         n++;
-    char **room = alloca((n + KEPT + 1) * sizeof *room); /* the caller's */
-    for (size_t i = 0; i < n; i++)
-        if (unmapped(room[i] = env[i]) || of_catflap(env[i]))
-            return env;
-    memcpy(room + n, kept, sizeof kept);
-    return room;
+    return (n + KEPT + 1) * sizeof *env;
 }
+#define CARRIED(env) carried(env, kept[0] && (!env || !unmapped(env)) ? alloca(room_for(env)) : NULL)
 
 /* Descriptors that a new image will have. */
 static void inherited_go_plain(void)
@@ -55,14 +55,14 @@ static void inherited_go_plain(void)
         return next.call;                                                                                              \
     }
 
-NEW_IMAGE(execve, (const char *path, char *const argv[], char *const envp[]), execve(path, argv, carried(envp)))
-NEW_IMAGE(execv, (const char *path, char *const argv[]), execve(path, argv, carried(environ)))
-NEW_IMAGE(execvp, (const char *file, char *const argv[]), execvpe(file, argv, carried(environ)))
-NEW_IMAGE(execvpe, (const char *file, char *const argv[], char *const envp[]), execvpe(file, argv, carried(envp)))
-NEW_IMAGE(fexecve, (int fd, char *const argv[], char *const envp[]), fexecve(fd, argv, carried(envp)))
-NEW_IMAGE(execveat, (int dir, const char *path, char *const argv[], char *const envp[], int flags), execveat(dir, path, argv, carried(envp), flags))
-NEW_IMAGE(posix_spawn, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), posix_spawn(pid, path, actions, attr, argv, carried(envp)))
-NEW_IMAGE(posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), posix_spawnp(pid, file, actions, attr, argv, carried(envp)))
+NEW_IMAGE(execve, (const char *path, char *const argv[], char *const envp[]), execve(path, argv, CARRIED(envp)))
+NEW_IMAGE(execv, (const char *path, char *const argv[]), execve(path, argv, CARRIED(environ)))
+NEW_IMAGE(execvp, (const char *file, char *const argv[]), execvpe(file, argv, CARRIED(environ)))
+NEW_IMAGE(execvpe, (const char *file, char *const argv[], char *const envp[]), execvpe(file, argv, CARRIED(envp)))
+NEW_IMAGE(fexecve, (int fd, char *const argv[], char *const envp[]), fexecve(fd, argv, CARRIED(envp)))
+NEW_IMAGE(execveat, (int dir, const char *path, char *const argv[], char *const envp[], int flags), execveat(dir, path, argv, CARRIED(envp), flags))
+NEW_IMAGE(posix_spawn, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), posix_spawn(pid, path, actions, attr, argv, CARRIED(envp)))
+NEW_IMAGE(posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), posix_spawnp(pid, file, actions, attr, argv, CARRIED(envp)))
 
 /* The list forms as the vector forms: libc's own make them by calls that nobody can see. */
 #define LISTED(name, environment, call)                                                                                \
@@ -85,6 +85,6 @@ NEW_IMAGE(posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_ac
         return r;                                                                                                      \
     }
 
-LISTED(execl, environ, next.execve(path, argv, carried(envp)))
-LISTED(execlp, environ, next.execvpe(path, argv, carried(envp)))
-LISTED(execle, va_arg(ap, char *const *), next.execve(path, argv, carried(envp)))
+LISTED(execl, environ, next.execve(path, argv, CARRIED(envp)))
+LISTED(execlp, environ, next.execvpe(path, argv, CARRIED(envp)))
+LISTED(execle, va_arg(ap, char *const *), next.execve(path, argv, CARRIED(envp)))
