@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 # looked for when it is needed: it may have been installed a moment before
 PYTHON ?= $(shell for v in 11 12 13; do command -v /usr/bin/python3.$$v && exit; done; echo python3)
 LIBOS ?= catnap
+MINUTES ?= 60
 STAGE := build/pure
 RESULTS := build/results
 
@@ -29,7 +30,7 @@ STAGED_PYTEST = $(STAGED) $(CURDIR)/$(BIN)/python -m pytest -q --junitxml=$(CURD
 PURE_UNIT_TESTS = $(STAGED_PYTEST)/interpreted-unit.xml $(UNIT)
 PURE_SAMPLE_TESTS = $(STAGED_PYTEST)/interpreted-sample.xml -m pure_sample $(PROGRAMS)
 
-.PHONY: help demo test test-all test-compiled test-pure build bench lint format sanitize debug clean build-packages \
+.PHONY: help demo test test-all endurance test-compiled test-pure build bench lint format sanitize debug clean build-packages \
 	test-packages stage
 
 help: ## list the targets
@@ -55,6 +56,9 @@ test-all: build test-packages stage ## the full matrix of tests, libOSes and mod
 	-$(PURE_UNIT_TESTS)
 	-$(PURE_SAMPLE_TESTS)
 	$(BIN)/python tests/packaging/matrix.py $(RESULTS) tests/matrix.json docs/matrix.md
+
+endurance: build test-packages ## nginx reloads, redis restarts, killed clients: MINUTES (60) on the kernel, then on each libOS
+	FLAP_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/programs/test_endurance.py
 
 stage: build
 	@$(BIN)/python tests/packaging/stage.py $(STAGE)

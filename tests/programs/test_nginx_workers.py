@@ -1,6 +1,5 @@
 """nginx with four workers: reloads under wrk, large files by sendfile to several clients at once."""
 
-import contextlib
 import math
 import os
 import re
@@ -11,46 +10,14 @@ import flap
 import pytest
 import served
 from material import content, sha
-from roles import check_host, every, patience, until
+from reloading import failures, reload, workers, wrk
+from roles import every, patience, until
 from webclients import Client, curl
-from webserver import asked, connected, nginx
+from webserver import asked, connected
 
 BIG = 50_000_000
-ERRORS = re.compile(rb"connect (?P<connect>\d+), read (?P<read>\d+), write (?P<write>\d+), timeout (?P<timeout>\d+)")
 SECONDS, EVERY = (9, 2) if flap.FULL else (2, 0.4)
 HEADERS = {(): "keep", ("-H", "Connection: close"): "close"}
-
-
-@contextlib.contextmanager
-def workers(folder, pair, sizes):
-    """nginx with four workers, each of them checked."""
-    with nginx(folder, pair, sizes=sizes, workers=4, extra="keepalive_requests 10000000;") as server:
-        known = until(lambda: len(server.workers()) == 4 and server.workers(), "four workers", program=server.program)
-        for pid in known:
-            check_host(pid, pair.server, pair.pure)
-        yield server
-
-
-def wrk(pair, *words):
-    """A running wrk."""
-    argv = [flap.need("wrk", "wrk"), *map(str, words)]
-    return flap.Program(argv, pair.client, pure=pair.pure, timeout=patience(pair, 40))
-
-
-def failures(output):
-    """{what went wrong: how often} of wrk's report; nothing of what did not."""
-    found = ERRORS.search(output)
-    wrong = {name: int(found.group(name)) for name in found.re.groupindex} if found else {}
-    other = re.search(rb"Non-2xx or 3xx responses: (\d+)", output)
-    wrong["status"] = int(other.group(1)) if other else 0
-    return {name: count for name, count in wrong.items() if count}
-
-
-def reload(server):
-    """SIGHUP, then wait until four new workers are there."""
-    old = server.workers()
-    os.kill(server.program.pid, signal.SIGHUP)
-    until(lambda: len({*server.workers()} - {*old}) == 4, "new workers", program=server.program)
 
 
 def reloads(folder, pair, header):
