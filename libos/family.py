@@ -12,11 +12,12 @@ import struct
 from _thread import allocate_lock
 
 from libos import layout, own_socket, pair, raw, rings
-from libos.memory_file import high, mapped, private, sealed
+from libos.memory_file import SYS_munmap, high, mapped, private, sealed
 from libos.records import Records
 
 BELLS = 64
 IDLE_PAIRS = 16
+MANY = 64  # peers, when those are forgotten of whom no connection is left
 MAGIC = 0x31646E6566746163  # "catfend1"
 
 
@@ -46,6 +47,7 @@ class Family:
         self.lock = allocate_lock()
         self.peers = {}
         self.pages = {}
+        self.many = MANY
         self.pairs = {}
         self.by_block = {}
         self.on_pair = None
@@ -87,9 +89,11 @@ class Family:
 
     def forget_idle(self):
         """Pairs without a connection are kept for the next one, but not many of them."""
-        idle = [(identity, known) for identity, known in self.pairs.items() if not known.live]
-        for identity, known in idle[:-IDLE_PAIRS]:
-            del self.pairs[identity], self.by_block[known.block]
+        idle = [known for known in self.by_block.values() if not known.live]
+        for known in idle[:-IDLE_PAIRS]:
+            del self.by_block[known.block]
+            for identity in [identity for identity, current in self.pairs.items() if current is known]:
+                del self.pairs[identity]
             if self.on_pair:
                 self.on_pair(known.block, False)
             known.close()
@@ -135,12 +139,26 @@ class Family:
     def hear(self, end, key, page):
         """Fill in whom to wake at the other end: the family of `key`, whose page is the memfd `page`."""
         if key not in self.pages:
+            self.forget_peers()
             self.pages[key] = mapped(page, 4096, 4096, 0, False)
         raw.store(end + layout.PEER_BELLS, self.pages[key])
         raw.store(end + layout.OUR_BELLS, self.page)
         raw.store(end + layout.PEER_NAMES, self.names_of(key))
         raw.store(end + layout.OWN_NAMES, self.names_of(self.key))
         raw.store(end + layout.BELL_SOCKET, self.socket.fileno())
+
+    def forget_peers(self):
+        """Unmap what is known of families of which no connection is left, each time there are twice as many."""
+        if len(self.pages) < self.many:
+            return
+        used = self.records.values(layout.PEER_BELLS) | self.records.values(layout.PEER_NAMES)
+        used |= self.records.values(layout.OWN_NAMES)
+        for known in (self.pages, self.peers):
+            for key, at in list(known.items()):
+                if at not in used and key != self.key:
+                    raw.syscall(SYS_munmap, at, 4096)
+                    del known[key]
+        self.many = max(MANY, 2 * len(self.pages))
 
     def names_of(self, key):
         """Address of the table of a peer family's bell addresses: per bell its sockaddr's length and the sockaddr."""

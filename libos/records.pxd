@@ -20,6 +20,8 @@ cdef class Records:
     cpdef clear(self, size_t end)
     @cython.locals(freed=int, number="unsigned long long", end=size_t)
     cpdef int sweep(self) except? -1
+    @cython.locals(number="unsigned long long", end=size_t)
+    cpdef values(self, size_t offset)
     cpdef void note(self, unsigned long long fd, unsigned long long reason) noexcept
 
 @cython.locals(step="unsigned long long", number="unsigned long long", end=size_t)

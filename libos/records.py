@@ -78,6 +78,17 @@ class Records:
             number += 1
         return freed
 
+    def values(self, offset):
+        """What the records that are taken hold at `offset`: a set."""
+        found = set()
+        number = 0
+        while number < self.ends:
+            end = self.arena + number * layout.RECORD
+            if raw.load(end + layout.USERS):
+                found.add(raw.load(end + offset))
+            number += 1
+        return found
+
     def note(self, fd, reason):
         """Why a descriptor number is the kernel's (0: it isn't), for those who look from outside."""
         if fd < layout.NOTED:
