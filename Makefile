@@ -16,7 +16,7 @@ RESULTS := build/results
 BUILD_PACKAGES := gcc libc6-dev libpython3-dev python3-venv
 DEMO_PACKAGES := redis-server redis-tools
 BENCH_PACKAGES := $(DEMO_PACKAGES) iperf3 linux-perf memcached nginx-light postgresql wrk
-TEST_PACKAGES := $(BENCH_PACKAGES) bind9-dnsutils binutils bubblewrap coturn cron curl dnsmasq-base fcgiwrap gdb git haproxy \
+TEST_PACKAGES := $(BENCH_PACKAGES) bash bind9-dnsutils binutils bubblewrap coturn cron curl dnsmasq-base fcgiwrap gdb git haproxy \
 	iproute2 libjemalloc2 libmemcached-tools libpython3.11-testsuite libtcmalloc-minimal4 mosquitto mosquitto-clients \
 	musl-tools ncat nodejs openjdk-17-jdk-headless openssh-client openssh-server openssl perl php-fpm rsync socat strace \
 	sudo systemd util-linux valgrind wget
