@@ -51,8 +51,8 @@ def test_waits_and_buffers_of_slow_clients(tmp_path, pure):
         for client in clients:
             assert sha(drain(client).partition(b"\r\n\r\n")[2]) == sha(content(SIZE))
         served = report(server, path)
-        # each client's file needed several rounds of wait, wake and write
-        assert served["completed"] - stopped["completed"] >= 3 * CLIENTS
+        # each client's file needed rounds of wait, wake and write, of which one may be for several clients
+        assert served["completed"] - stopped["completed"] >= CLIENTS
         assert served["allocs"] - stopped["allocs"] >= 3 * CLIENTS
         for found in (first, again, served):
             check_settled(found)
