@@ -112,7 +112,6 @@ def start(shared):
         return lib.CATFLAP_KERNEL_ASKED
     from interpose import description, entries
     from libos import factory
-    from libos.memory_file import Announce
 
     process = description.process()
     # a connection that a rule gives to Catnap is one of Catloop's that never leaves the kernel
@@ -133,6 +132,7 @@ def start(shared):
     if process.watched:
         from interpose import attention
         from interpose.loop_stream import LoopStream
+        from libos.memory_file import Announce
 
         process.attention = attention
         process.stream = LoopStream
