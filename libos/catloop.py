@@ -56,7 +56,7 @@ class Catloop:
 
     def attend(self, queue, may_agree):
         """The next step of a connection's way to the rings; `may_agree` when no set waits in the kernel. Raises
-        meeting.Refused when it stays on the kernel.
+        refusal.Refused when it stays on the kernel.
         """
         queue.next_step = NEVER
         if raw.load(queue.end + layout.LEFT):

@@ -47,9 +47,8 @@ def cold(rows):
     """What it means that Catflap has not started in a process that has sockets, and what to do."""
     states = {row.state for row in rows}
     if states & {"young", "unconnected", "listening"}:
-        return "Catflap has not started in it yet: no socket of its own has been used enough", reasons.STATES["young"][
-            1
-        ]
+        what = "Catflap has not started in it yet: no socket of its own has been used enough"
+        return what, reasons.explain("young")[1]
     if "inherited" in states:
         what = "Catflap sees none of its sockets: they were made by system calls of its own, as in Go, or inherited"
         return what, "nothing: the kernel serves them"

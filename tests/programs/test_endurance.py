@@ -32,12 +32,12 @@ def memory(pid):
 
 
 def litter():
-    """Names of ours in the abstract Unix name space, and memory files of ours that processes have."""
+    """Names of ours in the abstract Unix name space."""
     with open("/proc/net/unix") as f:
         return sorted(re.findall(r"@catflap\S*", f.read()))
 
 
-def server(folder, pair, name):
+def server(folder, pair):
     """A redis-server that lives as long as the test wants."""
     port = flap.free_port()
     argv = [flap.need("redis-server", "redis-server"), "--port", str(port), "--dir", str(folder), "--save", ""]
@@ -90,7 +90,7 @@ def reloaded(nginx):
 
 
 def restarted(folder, pair):
-    redis = server(folder, pair, "restarted")
+    redis = server(folder, pair)
     with redis.program:
         with benchmark(redis, 20, 5000) as client:
             result = client.wait(60)
@@ -110,7 +110,7 @@ def killed(steady, dice):
 def life(folder, pair):
     """(what wrk missed, memory and descriptors of the steady server by time)."""
     missed, samples = {}, []
-    steady = server(folder, pair, "steady")
+    steady = server(folder, pair)
     with workers(str(folder), pair, (1000,), SECONDS * 2 + 120) as nginx, steady.program:
         around = Life()
         around.begin(under_load, nginx, pair, missed)
