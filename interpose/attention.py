@@ -106,7 +106,7 @@ def new_bell(fd):
     family = description.process().libos.family
     bell, descriptor = family.new_bell()
     description.process().bells = family.page
-    raw.store(fd, descriptor)
+    raw.store(fd, descriptor % (1 << 64))  # as C reads -1
     return bell
 
 

@@ -45,6 +45,9 @@ def changed(description, level, option, address, length):
     """
     row = WATCHED.get((level, option))
     if row and length >= row[0]:
-        value = raw.load32(address) if row[0] == 4 else raw.load(address) * 10**9 + raw.load(address + 8) * 1000
-        row[1](description, value)
+        if row[0] == 4:
+            row[1](description, raw.load32(address))
+        else:
+            seconds, micros = raw.load(address), raw.load(address + 8)
+            row[1](description, seconds * 10**9 + micros * 1000)
     return (level, option) in kernel_only.ALL

@@ -156,7 +156,7 @@ class Family:
         for known in (self.pages, self.peers):
             for key, at in list(known.items()):
                 if at not in used and key != self.key:
-                    raw.syscall(SYS_munmap, at, 4096)
+                    raw.syscall(SYS_munmap, at, 4096, 0, 0, 0, 0)
                     del known[key]
         self.many = max(MANY, 2 * len(self.pages))
 

@@ -41,8 +41,8 @@ class Pair:
 
     def close(self):
         """No end of ours is in it, and no scan can be looking at it."""
-        raw.syscall(SYS_munmap, self.base, HEADS)
-        raw.syscall(SYS_munmap, self.block, 64 + layout.SLOTS * 8)
+        raw.syscall(SYS_munmap, self.base, HEADS, 0, 0, 0, 0)
+        raw.syscall(SYS_munmap, self.block, 64 + layout.SLOTS * 8, 0, 0, 0, 0)
         os.close(self.fd)
 
     def slot_at(self, slot):
@@ -97,9 +97,11 @@ class Pair:
         # a peer that has still to send once more what we gave back reads it there
         owed = raw.load(end + layout.LEFT) and not raw.load(header + layout.H_RETURNED)
         if raw.load(header + layout.H_GROWN) and not owed:
-            raw.syscall(SYS_madvise, raw.load(end + layout.REGION_IN), REGION, MADV_REMOVE)
+            raw.syscall(SYS_madvise, raw.load(end + layout.REGION_IN), REGION, MADV_REMOVE, 0, 0, 0)
         raw.store(header + layout.H_GONE, 1)
-        raw.syscall(SYS_munmap, min(raw.load(end + layout.REGION_IN), raw.load(end + layout.REGION_OUT)), 2 * REGION)
+        raw.syscall(
+            SYS_munmap, min(raw.load(end + layout.REGION_IN), raw.load(end + layout.REGION_OUT)), 2 * REGION, 0, 0, 0, 0
+        )
 
 
 def make():

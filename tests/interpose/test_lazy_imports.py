@@ -8,6 +8,8 @@ import os
 import flap
 import pytest
 
+from setup import HOT_MODULES
+
 # at the start of the host, by its builder, or only on the way into a debugger or a log
 EARLY = {
     "interpose/abi.py",
@@ -49,3 +51,19 @@ def test_nothing_is_imported_inside_functions(room):
                 elif isinstance(node, ast.ImportFrom):
                     found.add(node.module)
     assert found <= BUILT_IN
+
+
+def raw_users():
+    """Rooms that use raw memory, but for its twins and PDPIX's own face, which unmodified programs never load."""
+    for room in rooms():
+        with open(os.path.join(flap.ROOT, room)) as f:
+            tree = ast.parse(f.read())
+        names = [a.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for a in node.names]
+        if "raw" in names:
+            yield room
+
+
+@pytest.mark.parametrize("room", list(raw_users()))
+def test_raw_memory_is_used_by_compiled_rooms(room):
+    """An interpreted one would have it by ctypes: late, and a thousand times as slow."""
+    assert room.removesuffix(".py").replace("/", ".") in HOT_MODULES

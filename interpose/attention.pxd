@@ -1,0 +1,2 @@
+from interpose cimport arming
+from libos cimport layout, raw
