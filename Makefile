@@ -57,7 +57,7 @@ test-all: build test-packages stage ## the full matrix of tests, libOSes and mod
 	-$(PURE_SAMPLE_TESTS)
 	$(BIN)/python tests/packaging/matrix.py $(RESULTS) tests/matrix.json docs/matrix.md
 
-endurance: build test-packages ## nginx reloads, redis restarts, killed clients: MINUTES (60) on the kernel, then on each libOS
+endurance: build test-packages ## nginx reloads, redis restarts, killed clients: MINUTES (60) under each libOS
 	FLAP_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/programs/test_endurance.py
 
 stage: build
