@@ -159,8 +159,8 @@ def pgbench(port, *options):
     return as_postgres([postgres_program("pgbench"), "-h", "127.0.0.1", "-p", str(port), *options])
 
 
-def postgres_rate(port, libos, seconds):
-    argv = [*pgbench(port, "-S", "-n", "-c", "1", "-T", str(seconds)), "postgres"]
+def postgres_rate(port, libos, seconds, *options):
+    argv = [*pgbench(port, "-S", "-n", "-c", "1", "-T", str(seconds), *options), "postgres"]
     return float(found(r"tps = ([\d.]+)", asked(argv, libos)))
 
 

@@ -120,9 +120,21 @@ def run_postgres(quick, progress, pairs):
     if reason:
         progress(f"postgres left out: {reason}")
         return []
-    return simple(servers.postgres, servers.postgres_rate, "pgbench -S, 1 client", "transactions/s", None)(
-        quick, progress, pairs
-    )  # fmt: skip
+    rows = []
+    with servers.both(servers.postgres) as running:
+        # the second forks a process for each connection
+        for title, options, bar in (
+            ("pgbench -S, 1 client", (), None),
+            ("pgbench -S -C: connect, query, close", ("-C",), 0.95),
+        ):
+            progress(title)
+            ask = functools.partial(pgbench_rate, seconds=1 if quick else 2, options=options)
+            rows += rows_of(title, "transactions/s", interleaved(sides(running, ask), pairs), (bar, None))
+    return rows
+
+
+def pgbench_rate(port, libos, seconds, options):
+    return servers.postgres_rate(port, libos, seconds, *options)
 
 
 def run_asyncio(quick, progress, pairs):
