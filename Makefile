@@ -28,6 +28,7 @@ STAGED := cd $(STAGE) && CATFLAP_PURE=1 FLAP_STAGED=1 FLAP_ROOT=$(CURDIR)/$(STAG
 COMPILED_TESTS = $(BIN)/python -m pytest -q tests --ignore=tests/sanitize --junitxml=$(RESULTS)/compiled.xml
 STAGED_PYTEST = $(STAGED) $(CURDIR)/$(BIN)/python -m pytest -q --junitxml=$(CURDIR)/$(RESULTS)
 PURE_UNIT_TESTS = $(STAGED_PYTEST)/interpreted-unit.xml $(UNIT)
+FAILED := --last-failed --last-failed-no-failures=none
 PURE_SAMPLE_TESTS = $(STAGED_PYTEST)/interpreted-sample.xml -m pure_sample $(PROGRAMS)
 
 .PHONY: help demo test test-all endurance test-compiled test-pure build bench lint format sanitize debug clean build-packages \
@@ -51,10 +52,13 @@ test-pure: build test-packages stage ## the suite, interpreted, in a copy of the
 
 test-all: export FLAP_MATRIX := full
 test-all: build test-packages stage ## the full matrix of tests, libOSes and modes; writes tests/matrix.json and docs/matrix.md
-	@rm -rf $(RESULTS)
+	@rm -rf $(RESULTS) .pytest_cache $(STAGE)/.pytest_cache
 	-$(COMPILED_TESTS)
 	-$(PURE_UNIT_TESTS)
 	-$(PURE_SAMPLE_TESTS)
+	-$(COMPILED_TESTS:.xml=-again.xml) $(FAILED)
+	-$(PURE_UNIT_TESTS:.xml=-again.xml) $(FAILED)
+	-$(PURE_SAMPLE_TESTS:.xml=-again.xml) $(FAILED)
 	$(BIN)/python tests/packaging/matrix.py $(RESULTS) tests/matrix.json docs/matrix.md
 
 endurance: build test-packages ## nginx reloads, redis restarts, killed clients: MINUTES (60) under each libOS

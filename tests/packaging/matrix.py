@@ -1,5 +1,6 @@
 """matrix.py FOLDER FILE PAGE: the results of a full run, read from pytest's XML reports in FOLDER, as one JSON document
-and, programs against libOSes and roles, as a page.
+and, programs against libOSes and roles, as a page. REPORT-again.xml is of the tests that failed, once more: those that
+pass then are listed as repeated.
 
 Exit status 1 when a test failed or a report is missing.
 """
@@ -48,6 +49,13 @@ def read(report, path):
         name, module = case.get("name"), case.get("classname") or ""
         found.append((cell(report, module, name), outcome, f"{report}: {module}::{name}"))
     return found
+
+
+def once_more(results, again):
+    """(the results, those that failed and passed when they were repeated as passed; the names of these)."""
+    passed = {test for _, outcome, test in again if outcome == "passed"}
+    repeated = sorted(test for _, outcome, test in results if outcome == "failed" and test in passed)
+    return [(key, "passed" if test in repeated else outcome, test) for key, outcome, test in results], repeated
 
 
 def summary(results):
@@ -107,21 +115,25 @@ def circumstances():
 
 
 def main(folder, target, page_path):
-    results, missing = [], []
+    results, again, missing = [], [], []
     for report in REPORTS:
-        path = os.path.join(folder, report + ".xml")
-        if os.path.exists(path):
-            results += read(report, path)
+        path = os.path.join(folder, report)
+        if os.path.exists(path + ".xml"):
+            results += read(report, path + ".xml")
         else:
             missing.append(report)
-    document = {**circumstances(), **summary(results), "missing": missing}
+        if os.path.exists(path + "-again.xml"):
+            again += read(report, path + "-again.xml")
+    results, repeated = once_more(results, again)
+    document = {**circumstances(), **summary(results), "repeated": repeated, "missing": missing}
     with open(target, "w") as file:
         json.dump(document, file, indent=1)
         file.write("\n")
     with open(page_path, "w") as file:
         file.write(page(document))
     print(f"{target}: {', '.join(f'{count} {outcome}' for outcome, count in document['totals'].items())}")
-    for problem in [*document["failures"], *(f"no report: {report}" for report in missing)]:
+    problems = [*document["failures"], *(f"no report: {report}" for report in missing)]
+    for problem in [*problems, *(f"passed when it was repeated: {test}" for test in repeated)]:
         print(f"  {problem}")
     return 1 if document["failures"] or missing else 0
 

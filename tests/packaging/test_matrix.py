@@ -53,6 +53,16 @@ def test_cells_and_failures(folder):
     assert "| redis | | 1 | | 0 | | 0 (1) |" in (folder / "page.md").read_text().replace("|  |", "| |")
 
 
+def test_repeated(folder):
+    """What passes the second time counts as passed, and is named; what was not repeated stays failed."""
+    (folder / "compiled.xml").write_text(REPORT)
+    (folder / "compiled-again.xml").write_text(REPORT.replace('<failure message="no" />', "", 1))
+    assert run(folder) == 1
+    document = json.loads((folder / "out.json").read_text())
+    assert document["totals"] == {"passed": 4, "failed": 2, "skipped": 1}
+    assert len(document["repeated"]) == 1 and "stream.x-auto-fortified" in document["repeated"][0]
+
+
 def test_all_passed(folder):
     (folder / "interpreted-unit.xml").write_text(
         '<testsuites><testcase classname="tests.shim.test_cli" name="test_help" /></testsuites>'
