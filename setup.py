@@ -170,10 +170,16 @@ class BuildAll(build_ext):
         except ImportError:
             refuse("Cython is missing: pip install 'cython>=3.1'")
         say(f"translating {len(self.extensions)} modules to C, those that changed")
+        # a declaration is compiled into every module that uses it; Cython looks at the module's own only
+        declarations = glob.glob("libos/**/*.pxd", root_dir=HERE, recursive=True) + glob.glob(
+            "interpose/*.pxd", root_dir=HERE
+        )
+        declarations = [os.path.join(HERE, name) for name in declarations]
+        generated = [os.path.join("build", "cython", e.name.replace(".", "/") + ".c") for e in self.extensions]
         translated = cythonize(
             self.extensions,
             nthreads=self.parallel,
-            force=self.force,
+            force=self.force or not all(fresh(target, declarations) for target in generated),
             quiet=True,
             build_dir="build/cython",
             language_level=3,
