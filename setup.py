@@ -75,6 +75,23 @@ PRELOAD_SOURCES = [
 CFLAGS = ["-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-strict-aliasing", "-fPIC"]
 # glibc declares poll's array as written only, so gcc takes it for uninitialised where a trap reads it
 PRELOAD_CFLAGS = [*CFLAGS, "-ftls-model=initial-exec", "-Wno-maybe-uninitialized"]
+# libc's other names of what is trapped reach the same traps
+OTHER_NAMES = {
+    "preadv64v2": "preadv2",
+    "pwritev64v2": "pwritev2",
+    "aio_read64": "aio_read",
+    "aio_write64": "aio_write",
+    "lio_listio64": "lio_listio",
+    "sendfile64": "sendfile",
+    "fcntl64": "fcntl",
+    "_Exit": "_exit",
+    "bsd_signal": "signal",
+    "ssignal": "signal",
+    "_IO_fdopen": "fdopen",
+    "_IO_fclose": "fclose",
+}
+for name in ("read", "write", "send", "connect", "poll", "select", "close", "dup2", "fcntl", "fork", "sigaction"):
+    OTHER_NAMES[f"__{name}"] = name
 # what cffi and Cython generate is not ours to tidy
 HOST_CFLAGS = [*CFLAGS, "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 # fewer mappings: each module's way into memory is on the path of a program's first socket
@@ -205,6 +222,7 @@ class BuildAll(build_ext):
         say("compiling libcatflap.so")
         extra = os.environ.get("CATFLAP_CFLAGS", "").split()
         link = [f"-Wl,--version-script={CSRC}/exports.map", "-Wl,-z,now", "-Wl,--as-needed", "-ldl", "-lpthread"]
+        link += [f"-Wl,--defsym={name}={trap}" for name, trap in OTHER_NAMES.items()]
         self.make_library(target, [*PRELOAD_CFLAGS, *extra], [*sources, f"-I{CSRC}", *link])
 
     def build_host(self, target):

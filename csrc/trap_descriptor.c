@@ -134,7 +134,6 @@ EXPORT int fcntl(int fd, int cmd, ...)
         copied(fd, r);
     return r;
 }
-EXPORT int fcntl64(int fd, int cmd, ...) __attribute__((alias("fcntl")));
 
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {

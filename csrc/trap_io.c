@@ -121,7 +121,6 @@ EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t n)
         return next.sendfile(out, in, offset, n);
     WALK(ssize_t, out, NULL, CATFLAP_PUSH, HOT(t, sendfile, d, in, offset, n, &wait), next.sendfile(out, in, offset, n));
 }
-EXPORT ssize_t sendfile64(int out, int in, off_t *offset, size_t n) __attribute__((alias("sendfile")));
 
 /* fortified forms: an overflow is libc's to report, everything else is the plain call */
 #define CHECKED(name, params, args, plain)                                                                             \

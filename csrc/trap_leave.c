@@ -6,7 +6,6 @@
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 enum { PATIENCE = 500 }; /* milliseconds */
 
@@ -46,6 +45,13 @@ EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, 
     go_plain(in);
     go_plain(out);
     return next.splice(in, in_offset, out, out_offset, n, flags);
+}
+
+EXPORT int lio_listio(int mode, struct aiocb *const list[], int n, struct sigevent *event)
+{
+    for (int i = 0; !unmapped(list) && i < n; i++)
+        go_plain(unmapped(list[i]) ? -1 : list[i]->aio_fildes);
+    return next.lio_listio(mode, list, n, event);
 }
 
 #define PRINTED(name, params, plain)                                                                                   \

@@ -3,7 +3,6 @@
 #include "trap.h"
 
 #include <sys/syscall.h>
-#include <time.h>
 
 EXPORT pid_t fork(void)
 {
@@ -39,4 +38,3 @@ EXPORT void _exit(int status)
     next._exit(status);
     __builtin_unreachable();
 }
-EXPORT void _Exit(int status) __attribute__((alias("_exit")));

@@ -89,5 +89,3 @@ EXPORT sighandler_t signal(int sig, sighandler_t handler)
     sigaddset(&act.sa_mask, sig);
     return sigaction(sig, &act, &old) < 0 ? SIG_ERR : old.sa_handler;
 }
-EXPORT sighandler_t bsd_signal(int sig, sighandler_t handler) __attribute__((copy(signal), alias("signal")));
-EXPORT sighandler_t ssignal(int sig, sighandler_t handler) __attribute__((copy(signal), alias("signal")));

@@ -37,6 +37,8 @@ def control_locked(ep, op, fd, end, event):
         return -EEXIST
     events = raw.load32(event) if event else 0
     asked = events
+    if end and op == linux.EPOLL_CTL_ADD and events & linux.EPOLLOUT and events & linux.EPOLLEXCLUSIVE:
+        keep_plain(end)  # the kernel is to be asked for less later, and lets nobody change such a member
     if end and op != linux.EPOLL_CTL_DEL:
         asked = asked_of(end, events)
     if entry and not special(events) and lazily(block, entry, op, asked, events, event):
@@ -175,7 +177,7 @@ def asked_of(end, wanted):
 
     A peer that is gone reads no ring: its goodbye stands for EPOLLOUT then.
     """
-    if wanted & linux.EPOLLOUT and leaving.sending(end):
+    if wanted & linux.EPOLLOUT and not wanted & linux.EPOLLEXCLUSIVE and leaving.sending(end):
         return wanted & ~linux.EPOLLOUT | linux.EPOLLRDHUP
     return wanted
 

@@ -9,7 +9,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int SHUT_RD
 
 cdef extern from "<sys/epoll.h>" nogil:
-    unsigned int EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, EPOLLHUP, EPOLLRDHUP "0x2000u", EPOLLONESHOT "(1u<<30)", EPOLLET "(1u<<31)"
+    unsigned int EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, EPOLLHUP, EPOLLRDHUP "0x2000u", EPOLLEXCLUSIVE "(1u<<28)", EPOLLONESHOT "(1u<<30)", EPOLLET "(1u<<31)"
     int EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD
 
 cdef extern from "<fcntl.h>" nogil:

@@ -87,6 +87,8 @@ class LoopStream(Stream):
             r = self.queue.pop_into(address + done, size - done, flags)
             if r > 0:
                 done += r
+                if flags & linux.MSG_PEEK and self.looks_further(done, need, flags):
+                    return self.block(abi.CATFLAP_POP, qt)
                 if done >= need or flags & linux.MSG_PEEK:
                     return self.shown(address, done)
                 raw.store(qt + layout.W_DONE, done)
@@ -113,6 +115,13 @@ class LoopStream(Stream):
         if flags & linux.MSG_WAITALL:
             return size
         return self.lowat if self.lowat < size else size
+
+    def looks_further(self, done, need, flags):
+        """Whether a look waits for more than there is: the kernel alone can, so the connection goes back to it."""
+        if done >= need or flags & linux.MSG_DONTWAIT or not self.blocks():
+            return False
+        leaving.leave(self.end)
+        return raw.load(self.end + layout.IN_STATE) == layout.PLAIN
 
     def over(self, qt):
         """A receive that has some bytes gets no more: what comes is for the program's next call to hear."""
@@ -291,6 +300,8 @@ class LoopStream(Stream):
             r = self.loop.pop_rest(message, done, flags)
             if r > 0:
                 done += r
+                if flags & linux.MSG_PEEK and self.looks_further(done, need, flags):
+                    return self.block(abi.CATFLAP_POP, qt)
                 if done >= need or flags & linux.MSG_PEEK:
                     return self.observed(message, done)
                 raw.store(qt + layout.W_DONE, done)
@@ -308,6 +319,8 @@ class LoopStream(Stream):
                     return done if r == -linux.EAGAIN and done else r
 
     def sendmsg(self, message, flags, qt):
+        if message >= 65536 and raw.load(message + 40):  # control data
+            leaving.leave(self.end)
         if not self.ringed() and not raw.load(qt + layout.W_DONE):
             return abi.CATFLAP_ATTEND if self.due() else Stream.sendmsg(self, message, flags, qt)
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):

@@ -118,6 +118,7 @@ def stop_sending(end, last):
     elif raw.load(end + layout.OUT_STATE) == layout.PLAIN:
         raw.store(end + layout.OUT_STATE, layout.KERNEL)
     rings.unlock(end + layout.OUT_LOCK)
+    rings.tell_own(end)
 
 
 def close_inward(end):

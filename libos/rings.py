@@ -249,6 +249,15 @@ def ring_own(end, bell):
         ring(end, raw.load(end + layout.OWN_NAMES) + bell * 64)
 
 
+def tell_own(end):
+    """Our direction has left the ring: whoever of us waits for room there has something to do."""
+    if raw.load(raw.load(end + layout.IN) + layout.H_WATCHED):
+        mark_dirty(end, raw.load(end + layout.DIRTY) ^ layout.SIDE)
+    bell = armed(end, 2)
+    if 0 < bell < 64:
+        ring_own(end, bell)
+
+
 def ring(end, name):
     """One datagram. EAGAIN means that the bell is ringing already, and who is gone needs none."""
     raw.syscall(calls.SYS_sendto, raw.load(end + layout.BELL_SOCKET), name, 1, calls.DONTWAIT, name + 8, raw.load(name))

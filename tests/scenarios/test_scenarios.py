@@ -21,6 +21,7 @@ HOSTLESS = {
     "exit_in_a_thread",
     "main_thread_ends_first",
     "another_user",
+    "interrupted_while_busy",
 }
 # a build without _FORTIFY_SOURCE would test nothing
 ALWAYS_FORTIFIED = {"fortify"}
@@ -43,6 +44,9 @@ SAMPLE = {
     "ends": {"ways_to_end", "handlers_at_exit"},
     "others": {"bad_numbers"},
     "raw": {"data", "readiness", "copies"},
+    "aliases": {"names_with_underscores"},
+    "sleepers": {"shutdown_wakes_a_writer", "exclusive_refusals"},
+    "carried": {"peek_for_all", "control_data_of_a_stream"},
 }
 
 
@@ -55,7 +59,7 @@ UNUSED = {"socket_errors", "close_on_exec", "table_of_tcp", "table_of_tcp_v6", "
 
 # scenarios whose connections are not used before, so that auto leaves them on the kernel: what differs there
 # (docs/differences.md), and options that leave a connection in use without a window, on the kernel too
-COLD = {"bad_addresses", "closed_behind_our_back", "truncate_and_more", "table_of_connection"}
+COLD = {"bad_addresses", "closed_behind_our_back", "truncate_and_more", "table_of_connection", "taken_by_a_child"}
 
 # a child of vfork may run no Python, so that interpreted, an upgraded connection can't leave there
 COLD_INTERPRETED = {"new_image_uses_connection"}
@@ -129,6 +133,12 @@ def test_connections_of_a_program_with_a_ring(preload):
 IN_USE = [
     ("messages", "truncate_and_more", {"readable(p[1], 20) -> 0"}, {"readable(p[1], 20) -> 1"}),
     ("descriptors", "closed_behind_our_back", {"send(q[0], buf, 4, 0) -> -1 EBADF"}, {"send(q[0], buf, 4, 0) -> 4"}),
+    (
+        "lineage",
+        "taken_by_a_child",
+        {"child exited 0", "recv(p[0], buf, 5, MSG_DONTWAIT) -> 5"},
+        {"child exited 1", "recv(p[0], buf, 5, MSG_DONTWAIT) -> -1 EAGAIN"},
+    ),
 ]
 
 

@@ -75,6 +75,71 @@ SCENARIO(cancelled_while_waiting)
     SAY(recv(u[1], buf, 8, 0));
 }
 
+/* --- the calls of the same kinds --- */
+enum { READV, RECVFROM, RECVMMSG, ACCEPT4, PSELECT, PWAIT, PWAIT2, WRITE, WRITEV, SENDMSG, SENDTO, OTHERS };
+static const char *others[] = {"readv",       "recvfrom", "recvmmsg", "accept4", "pselect", "epoll_pwait",
+                               "epoll_pwait2", "write",   "writev",   "sendmsg", "sendto"};
+
+static void wait_otherwise(void *arg)
+{
+    static char big[8 << 20];
+    struct target *t = arg;
+    struct epoll_event e;
+    fd_set r;
+    struct iovec iov = {big, t->kind < WRITE ? 8 : sizeof big};
+    struct mmsghdr m = {.msg_hdr = {.msg_iov = &iov, .msg_iovlen = 1}};
+    pthread_cleanup_push(cleaned, t);
+    switch (t->kind) {
+    case READV: (void)!readv(t->stream, &iov, 1); break;
+    case RECVFROM: recvfrom(t->stream, big, 8, 0, NULL, NULL); break;
+    case RECVMMSG: recvmmsg(t->stream, &m, 1, 0, NULL); break;
+    case ACCEPT4: accept4(t->listener, NULL, NULL, SOCK_CLOEXEC); break;
+    case PSELECT:
+        FD_ZERO(&r);
+        FD_SET(t->stream, &r);
+        pselect(t->stream + 1, &r, NULL, NULL, NULL, NULL);
+        break;
+    case PWAIT: epoll_pwait(t->ep, &e, 1, -1, NULL); break;
+    case PWAIT2: epoll_pwait2(t->ep, &e, 1, NULL, NULL); break;
+    case WRITE: (void)!write(t->stream, big, sizeof big); break;
+    case WRITEV: (void)!writev(t->stream, &iov, 1); break;
+    case SENDMSG: sendmsg(t->stream, &m.msg_hdr, 0); break;
+    case SENDTO: sendto(t->stream, big, sizeof big, 0, NULL, 0); break;
+    }
+    pthread_cleanup_pop(0);
+    say("BROKEN: %s came back", others[t->kind]);
+}
+
+SCENARIO(cancelled_in_other_calls)
+{
+    int l = listening(AF_INET, 4);
+    static char buf[65536];
+    for (int kind = 0; kind < OTHERS; kind++) {
+        int p[2], ep = (int)MUST(epoll_create1(0));
+        struct epoll_event e = {EPOLLIN, {0}};
+        struct worker w;
+        void *value;
+        tcp_pair(p);
+        MUST(epoll_ctl(ep, EPOLL_CTL_ADD, p[1], &e));
+        struct target t = {kind, p[1], l, -1, ep, 0};
+        begin(&w, wait_otherwise, &t);
+        await_sleep(w.tid);
+        MUST(-pthread_cancel(w.thread));
+        MUST(-pthread_join(w.thread, &value));
+        say("%s: cancelled %d, cleaned %d", others[kind], value == PTHREAD_CANCELED, t.cleaned);
+        SAY(send(p[0], "x", 1, 0));
+        SAY(recv(p[1], buf, 8, 0));
+        MUST(shutdown(p[1], SHUT_WR));
+        ssize_t n;
+        while ((n = recv(p[0], buf, sizeof buf, 0)) > 0)
+            ;
+        SAY(n);
+        MUST(close(p[0]));
+        MUST(close(p[1]));
+        MUST(close(ep));
+    }
+}
+
 static void already_cancelled(void *arg)
 {
     int fd = *(int *)arg;

@@ -298,3 +298,30 @@ SCENARIO(ping_pong_500)
     SAY(right);
     join(&w);
 }
+
+/* Of IPv6: membership, and control data (the loopback has no way to a group). */
+SCENARIO(control_and_membership_v6)
+{
+    int in = bound(AF_INET6, SOCK_DGRAM), out = (int)SAY(socket(AF_INET6, SOCK_DGRAM, 0)), on = 1, lo = 1;
+    struct name to = loopback(AF_INET6, port_of(in));
+    struct ipv6_mreq join = {.ipv6mr_interface = 1};
+    inet_pton(AF_INET6, "ff12::77:1", &join.ipv6mr_multiaddr);
+    SAY(setsockopt(in, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &join, sizeof join));
+    SAY(setsockopt(in, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &join, sizeof join));
+    SAY(setsockopt(in, IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP, &join, sizeof join));
+    SAY(setsockopt(in, IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP, &join, sizeof join));
+    SAY(setsockopt(in, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on));
+    SAY(setsockopt(in, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof on));
+    SAY(setsockopt(out, IPPROTO_IPV6, IPV6_MULTICAST_IF, &lo, sizeof lo));
+    SAY(setsockopt(out, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, &on, sizeof on));
+    SAY(sendto(out, "to one", 6, 0, &to.any, to.len));
+    char buf[16], control[256];
+    struct iovec iov = {buf, 16};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    show("got", buf, SAY(recvmsg(in, &m, 0)));
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+        say("control level %d type %d length %zu", c->cmsg_level, c->cmsg_type, c->cmsg_len);
+        if (c->cmsg_type == IPV6_PKTINFO)
+            SAY(memcmp(CMSG_DATA(c), &in6addr_loopback, 16) == 0);
+    }
+}

@@ -337,6 +337,34 @@ SCENARIO(pidfd_getfd_of_a_socket)
     SAY(recv(p[1], buf, 8, 0));
 }
 
+SCENARIO(no_numbers_left)
+{
+    int p[2], pipes[2], l = listening(AF_INET, 4);
+    char buf[8];
+    tcp_pair(p);
+    int c = dialled(AF_INET, port_of(l)), top = (int)MUST(dup(p[0]));
+    struct rlimit limit, full;
+    MUST(getrlimit(RLIMIT_NOFILE, &limit));
+    full = (struct rlimit){(rlim_t)top + 1, limit.rlim_max};
+    MUST(setrlimit(RLIMIT_NOFILE, &full));
+    SAY(dup(p[0]));
+    SAY(fcntl(p[0], F_DUPFD, 0));
+    SAY(fcntl(p[0], F_DUPFD_CLOEXEC, top + 1));
+    SAY(dup2(p[0], top + 1));
+    SAY(dup3(p[0], top + 1, 0));
+    SAY(accept(l, NULL, NULL));
+    SAY(pipe(pipes));
+    SAY(epoll_create1(0));
+    SAY(dup2(p[0], top) == top);
+    SAY(send(top, "still", 5, 0));
+    SAY(recv(p[1], buf, 8, 0));
+    SAY(close(top));
+    SAY(accept(l, NULL, NULL) == top);
+    SAY(send(c, "later", 5, 0));
+    SAY(recv(top, buf, 5, MSG_WAITALL));
+    MUST(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 /* A program started without standard descriptors gets 0, 1 and 2 for its sockets. */
 SCENARIO(low_numbers)
 {

@@ -30,8 +30,8 @@ static void peer_sees(int fd, int pid)
     CHECK(readable(fd, 5000) == 1);
 }
 
-enum { RETURN, EXIT, QUICK, RAW, ABORT, KILL, SEGV, WAYS };
-static const char *ways[] = {"exit", "exit with a thread in recv", "_exit", "exit_group", "abort", "kill", "a fault"};
+enum { RETURN, EXIT, QUICK, QUICKER, SOONEST, RAW, ABORT, KILL, SEGV, WAYS };
+static const char *ways[] = {"exit", "exit with a thread in recv", "_exit", "quick_exit", "_Exit", "exit_group", "abort", "kill", "a fault"};
 
 SCENARIO(ways_to_end)
 {
@@ -55,6 +55,8 @@ SCENARIO(ways_to_end)
             case RETURN: exit(4); break;
             case EXIT: exit(5); break;
             case QUICK: _exit(6); break;
+            case QUICKER: quick_exit(8); break;
+            case SOONEST: _Exit(9); break;
             case RAW: syscall(SYS_exit_group, 7); break;
             case ABORT: abort(); break;
             case KILL: kill(getpid(), SIGKILL); break;

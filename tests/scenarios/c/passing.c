@@ -152,7 +152,7 @@ SCENARIO(plain_image_reads_what_an_ended_sender_left)
     exec_after_the_end(1 << 20, true, 0);
 }
 
-static void pass(int n, bool many)
+static void pass(int n, bool many, bool plain)
 {
     int p[2], way[2];
     static char buf[1 << 20];
@@ -162,7 +162,7 @@ static void pass(int n, bool many)
     MUST(fcntl(way[1], F_SETFD, FD_CLOEXEC));
     MUST(fcntl(p[0], F_SETFD, FD_CLOEXEC));
     MUST(fcntl(p[1], F_SETFD, FD_CLOEXEC));
-    int pid = start_helper("read_what_was_passed", way[0], n, true);
+    int pid = start_helper("read_what_was_passed", way[0], n, plain);
     fill(buf, (size_t)n, 0, 7);
     CHECK(send_all(p[0], buf, (size_t)n));
     begin(&waits, wait_for_byte, (void *)(intptr_t)p[0]);
@@ -184,10 +184,18 @@ static void pass(int n, bool many)
 
 SCENARIO(passed_to_a_plain_program)
 {
-    pass(0, false);
-    pass(3, false);
-    pass(100000, false);
-    pass(700, true);
+    pass(0, false, true);
+    pass(3, false, true);
+    pass(100000, false, true);
+    pass(700, true, true);
+}
+
+SCENARIO(passed_to_a_program_of_the_same_kind)
+{
+    pass(0, false, false);
+    pass(3, false, false);
+    pass(100000, false, false);
+    pass(700, true, false);
 }
 
 SCENARIO(stdio)
@@ -341,4 +349,28 @@ SCENARIO(writer_ahead_of_its_reader)
     SAY(right);
     nonblocking(p[1], true);
     SAY(recv(p[1], in, 1, 0));
+}
+
+SCENARIO(splice_refusals)
+{
+    int p[2], q[2];
+    char buf[8];
+    off64_t at = 0;
+    signal(SIGPIPE, SIG_IGN);
+    warm_pair(p);
+    MUST(pipe(q));
+    SAY(splice(p[1], &at, q[1], NULL, 4, 0));
+    SAY(splice(q[0], NULL, p[1], &at, 4, 0));
+    SAY(splice(q[0], NULL, p[1], NULL, 4, SPLICE_F_NONBLOCK));
+    SAY(splice(p[1], NULL, q[1], NULL, 0, 0));
+    nonblocking(p[1], true);
+    SAY(splice(p[1], NULL, q[1], NULL, 4, 0));
+    CHECK(send_all(p[0], "last", 4));
+    SAY(shutdown(p[0], SHUT_WR));
+    CHECK(readable(p[1], 1000) == 1);
+    SAY(splice(p[1], NULL, q[1], NULL, 8, SPLICE_F_MOVE | SPLICE_F_MORE));
+    SAY(read(q[0], buf, 8));
+    SAY(splice(p[1], NULL, q[1], NULL, 8, 0));
+    SAY(write(q[1], "gone", 4));
+    SAY(splice(q[0], NULL, p[0], NULL, 4, 0));
 }
