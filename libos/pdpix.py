@@ -9,6 +9,7 @@ once.
 from collections import deque
 from threading import Event, RLock, active_count
 
+from libos import algebra
 from libos.errors import Fail, Kind
 from libos.runtime import scheduler, suspend
 from libos.runtime.clock import Clock
@@ -48,14 +49,15 @@ class Result:
 class Operation:
     """One push, pop, accept, connect or watch in flight. `attempt()` returns (value, sga, address), or None to wait."""
 
-    __slots__ = ("opcode", "queue", "qtoken", "attempt", "undo", "slot", "result")
+    __slots__ = ("opcode", "queue", "qtoken", "attempt", "undo", "done", "slot", "result")
 
-    def __init__(self, opcode, queue, attempt, undo=None):
+    def __init__(self, opcode, queue, attempt, undo=None, done=None):
         self.opcode = opcode
         self.queue = queue
         self.qtoken = 0
         self.attempt = attempt
         self.undo = undo
+        self.done = done
         self.slot = None
         self.result = None
 
@@ -132,6 +134,28 @@ class LibOS:
 
         return self.add(MemoryQueue(self, capacity))
 
+    def merge(self, *qds):
+        """A queue of the elements of several, as they come; `value` of a pop is the qd of its source."""
+        return self.add(algebra.Merged(self, [self.queue_of(qd) for qd in qds]))
+
+    def filter(self, qd, keeps):
+        """A queue of those elements of which `keeps(sga)` is true; the others are freed."""
+        return self.add(algebra.Filtered(self, self.queue_of(qd), keeps))
+
+    def map(self, qd, makes):
+        """A queue of `makes(sga)` for each element: the same array, or a new one for which it is freed."""
+        return self.add(algebra.Mapped(self, self.queue_of(qd), makes))
+
+    def sort(self, qd, key, capacity=1024):
+        """A queue whose pop takes the smallest, by `key(sga)`, of the at most `capacity` that are there."""
+        return self.add(algebra.Sorted(self, self.queue_of(qd), key, capacity))
+
+    def qconnect(self, source, sink):
+        """From now on what comes out of one queue goes into another. Returns a qd: its pop completes at the end of the
+        source, or fails as the connection does; closing it takes the two apart.
+        """
+        return self.add(algebra.Connection(self, self.queue_of(source), self.queue_of(sink)))
+
     def close(self, qd):
         """Close a queue; what is pending on it completes as FAILED with CANCELED. Raises BAD_QUEUE."""
         with self.lock:
@@ -139,9 +163,8 @@ class LibOS:
             del self.queues[qd]
             queue.close()
             for line in queue.waiting:
-                for operation in list(line):
-                    self.finish(operation, error=Fail(Kind.CANCELED))
-                line.clear()
+                while line:
+                    self.give_up(line, line[0])
 
     # --- operations ---
 
@@ -181,16 +204,20 @@ class LibOS:
 
     def ready(self, qd, mask):
         """Which of `mask` would not block now."""
-        return self.queue_of(qd).ready(mask)
+        with self.lock:
+            return self.queue_of(qd).ready(mask)
 
     def check(self, sga):
         if not isinstance(sga, SGArray) or not sga.alive or not len(sga):
             raise Fail(Kind.INVALID, "not a scatter-gather array with bytes in it")
 
-    def start(self, opcode, queue, direction, attempt, undo=None):
-        """Try an operation inline; a blocked one gets its place in the queue's line and an application coroutine."""
+    def start(self, opcode, queue, direction, attempt, undo=None, done=None):
+        """Try an operation inline; a blocked one gets its place in the queue's line and an application coroutine.
+
+        Nobody waits for one with `done`: that is called with its result.
+        """
         with self.lock:
-            operation = Operation(opcode, queue, attempt, undo)
+            operation = Operation(opcode, queue, attempt, undo, done)
             self.generation += 1
             operation.qtoken = self.generation << 16 | (queue.qd & 0xFFFF)
             self.operations[operation.qtoken] = operation
@@ -242,8 +269,27 @@ class LibOS:
         if operation.undo is not None:
             operation.undo()
             operation.undo = None
-        if error is not None and error.kind is Kind.CANCELED and operation.slot is not None:
-            self.scheduler.cancel(scheduler.APPLICATION, operation.slot)
+        if operation.done is not None:
+            del self.operations[operation.qtoken]
+            operation.done(operation.result)
+
+    def cancel(self, qtoken):
+        """Take back an operation that has not begun: a blocked pop has taken nothing. False when it is complete."""
+        with self.lock:
+            operation = self.operations.get(qtoken)
+            if operation is None or operation.result is not None:
+                return False
+            line = next(line for line in operation.queue.waiting if operation in line)
+            self.give_up(line, operation)
+            if line:
+                self.scheduler.wake(scheduler.APPLICATION, line[0].slot)
+            return True
+
+    def give_up(self, line, operation):
+        """A blocked operation completes as CANCELED."""
+        line.remove(operation)
+        self.scheduler.cancel(scheduler.APPLICATION, operation.slot)
+        self.finish(operation, error=Fail(Kind.CANCELED))
 
     def wake(self, queue, direction):
         """The device says that a queue may have become ready."""
