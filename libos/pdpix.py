@@ -16,6 +16,7 @@ from libos.runtime.clock import Clock
 from libos.runtime.memory import Heap
 from libos.runtime.timers import Timers
 from libos.sgarray import SGArray
+from libos.wait_set import WaitSet
 
 FIRST_QD = 500
 PUSH, POP, ACCEPT, CONNECT, WATCH, FAILED = "PUSH", "POP", "ACCEPT", "CONNECT", "WATCH", "FAILED"
@@ -110,6 +111,10 @@ class LibOS:
     def sgafree(self, sga):
         """The application lets go of an array; safe while a push of it is in flight. Raises INVALID if freed before."""
         sga.free()
+
+    def wait_set(self):
+        """A set of qtokens that lasts: the cost of a wait does not depend on how many are in it."""
+        return WaitSet(self)
 
     # --- queues ---
 
@@ -325,14 +330,24 @@ class LibOS:
         """Wait until `enough` of the tokens are complete; consume and return up to `most` of them (default: enough)."""
         if not qtokens:
             raise Fail(Kind.INVALID, "no qtokens")
+
+        def taken():
+            done = self.completed(qtokens)
+            if len(done) < enough:
+                return None
+            return [(i, self.operations.pop(qtokens[i]).result) for i in done[: most or enough]]
+
+        return self.until(taken, timeout)
+
+    def until(self, taken, timeout):
+        """Run what is ready until `taken()`, called under the lock, returns something. Raises TIMED_OUT."""
         deadline = None if timeout is None else self.clock.now() + int(timeout * 1e9)
         looked = False
         while True:
             with self.lock:
-                done = self.completed(qtokens)
-                if len(done) >= enough:
-                    taken = done[: most or enough]
-                    return [(i, self.operations.pop(qtokens[i]).result) for i in taken]
+                found = taken()
+                if found:
+                    return found
                 progressed = self.turn()
             if progressed:
                 continue
