@@ -9,12 +9,14 @@ once.
 from collections import deque
 from threading import Event, RLock, active_count
 
+from libos import algebra
 from libos.errors import Fail, Kind
 from libos.runtime import scheduler, suspend
 from libos.runtime.clock import Clock
 from libos.runtime.memory import Heap
 from libos.runtime.timers import Timers
 from libos.sgarray import SGArray
+from libos.wait_set import WaitSet
 
 FIRST_QD = 500
 PUSH, POP, ACCEPT, CONNECT, WATCH, FAILED = "PUSH", "POP", "ACCEPT", "CONNECT", "WATCH", "FAILED"
@@ -48,14 +50,15 @@ class Result:
 class Operation:
     """One push, pop, accept, connect or watch in flight. `attempt()` returns (value, sga, address), or None to wait."""
 
-    __slots__ = ("opcode", "queue", "qtoken", "attempt", "undo", "slot", "result")
+    __slots__ = ("opcode", "queue", "qtoken", "attempt", "undo", "done", "slot", "result")
 
-    def __init__(self, opcode, queue, attempt, undo=None):
+    def __init__(self, opcode, queue, attempt, undo=None, done=None):
         self.opcode = opcode
         self.queue = queue
         self.qtoken = 0
         self.attempt = attempt
         self.undo = undo
+        self.done = done
         self.slot = None
         self.result = None
 
@@ -109,6 +112,10 @@ class LibOS:
         """The application lets go of an array; safe while a push of it is in flight. Raises INVALID if freed before."""
         sga.free()
 
+    def wait_set(self):
+        """A set of qtokens that lasts: the cost of a wait does not depend on how many are in it."""
+        return WaitSet(self)
+
     # --- queues ---
 
     def add(self, queue):
@@ -132,6 +139,28 @@ class LibOS:
 
         return self.add(MemoryQueue(self, capacity))
 
+    def merge(self, *qds):
+        """A queue of the elements of several, as they come; `value` of a pop is the qd of its source."""
+        return self.add(algebra.Merged(self, [self.queue_of(qd) for qd in qds]))
+
+    def filter(self, qd, keeps):
+        """A queue of those elements of which `keeps(sga)` is true; the others are freed."""
+        return self.add(algebra.Filtered(self, self.queue_of(qd), keeps))
+
+    def map(self, qd, makes):
+        """A queue of `makes(sga)` for each element: the same array, or a new one for which it is freed."""
+        return self.add(algebra.Mapped(self, self.queue_of(qd), makes))
+
+    def sort(self, qd, key, capacity=1024):
+        """A queue whose pop takes the smallest, by `key(sga)`, of the at most `capacity` that are there."""
+        return self.add(algebra.Sorted(self, self.queue_of(qd), key, capacity))
+
+    def qconnect(self, source, sink):
+        """From now on what comes out of one queue goes into another. Returns a qd: its pop completes at the end of the
+        source, or fails as the connection does; closing it takes the two apart.
+        """
+        return self.add(algebra.Connection(self, self.queue_of(source), self.queue_of(sink)))
+
     def close(self, qd):
         """Close a queue; what is pending on it completes as FAILED with CANCELED. Raises BAD_QUEUE."""
         with self.lock:
@@ -139,9 +168,8 @@ class LibOS:
             del self.queues[qd]
             queue.close()
             for line in queue.waiting:
-                for operation in list(line):
-                    self.finish(operation, error=Fail(Kind.CANCELED))
-                line.clear()
+                while line:
+                    self.give_up(line, line[0])
 
     # --- operations ---
 
@@ -181,16 +209,20 @@ class LibOS:
 
     def ready(self, qd, mask):
         """Which of `mask` would not block now."""
-        return self.queue_of(qd).ready(mask)
+        with self.lock:
+            return self.queue_of(qd).ready(mask)
 
     def check(self, sga):
         if not isinstance(sga, SGArray) or not sga.alive or not len(sga):
             raise Fail(Kind.INVALID, "not a scatter-gather array with bytes in it")
 
-    def start(self, opcode, queue, direction, attempt, undo=None):
-        """Try an operation inline; a blocked one gets its place in the queue's line and an application coroutine."""
+    def start(self, opcode, queue, direction, attempt, undo=None, done=None):
+        """Try an operation inline; a blocked one gets its place in the queue's line and an application coroutine.
+
+        Nobody waits for one with `done`: that is called with its result.
+        """
         with self.lock:
-            operation = Operation(opcode, queue, attempt, undo)
+            operation = Operation(opcode, queue, attempt, undo, done)
             self.generation += 1
             operation.qtoken = self.generation << 16 | (queue.qd & 0xFFFF)
             self.operations[operation.qtoken] = operation
@@ -242,8 +274,27 @@ class LibOS:
         if operation.undo is not None:
             operation.undo()
             operation.undo = None
-        if error is not None and error.kind is Kind.CANCELED and operation.slot is not None:
-            self.scheduler.cancel(scheduler.APPLICATION, operation.slot)
+        if operation.done is not None:
+            del self.operations[operation.qtoken]
+            operation.done(operation.result)
+
+    def cancel(self, qtoken):
+        """Take back an operation that has not begun: a blocked pop has taken nothing. False when it is complete."""
+        with self.lock:
+            operation = self.operations.get(qtoken)
+            if operation is None or operation.result is not None:
+                return False
+            line = next(line for line in operation.queue.waiting if operation in line)
+            self.give_up(line, operation)
+            if line:
+                self.scheduler.wake(scheduler.APPLICATION, line[0].slot)
+            return True
+
+    def give_up(self, line, operation):
+        """A blocked operation completes as CANCELED."""
+        line.remove(operation)
+        self.scheduler.cancel(scheduler.APPLICATION, operation.slot)
+        self.finish(operation, error=Fail(Kind.CANCELED))
 
     def wake(self, queue, direction):
         """The device says that a queue may have become ready."""
@@ -279,14 +330,24 @@ class LibOS:
         """Wait until `enough` of the tokens are complete; consume and return up to `most` of them (default: enough)."""
         if not qtokens:
             raise Fail(Kind.INVALID, "no qtokens")
+
+        def taken():
+            done = self.completed(qtokens)
+            if len(done) < enough:
+                return None
+            return [(i, self.operations.pop(qtokens[i]).result) for i in done[: most or enough]]
+
+        return self.until(taken, timeout)
+
+    def until(self, taken, timeout):
+        """Run what is ready until `taken()`, called under the lock, returns something. Raises TIMED_OUT."""
         deadline = None if timeout is None else self.clock.now() + int(timeout * 1e9)
         looked = False
         while True:
             with self.lock:
-                done = self.completed(qtokens)
-                if len(done) >= enough:
-                    taken = done[: most or enough]
-                    return [(i, self.operations.pop(qtokens[i]).result) for i in taken]
+                found = taken()
+                if found:
+                    return found
                 progressed = self.turn()
             if progressed:
                 continue

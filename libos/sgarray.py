@@ -65,6 +65,14 @@ class SGArray:
         """The same memory as a new array of its popper, who frees it. The queue's reference becomes the popper's."""
         return Handed(self)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        """`with result.sga as sga:` frees it at the end, unless that has been done."""
+        if self.alive:
+            self.free()
+
     def free(self):
         """The application lets go. Raises INVALID the second time."""
         if not self.alive:
