@@ -207,11 +207,16 @@ ALIVE = {}
 def register(description):
     """Keep a description alive and put it into the descriptor table; false when its number is beyond the table."""
     ALIVE[id(description)] = description
-    for number in description.numbers:
+    for number in list(description.numbers):  # from the first on, another thread may close it
         if PROCESS.bind_number(number, id(description), 0) != 0:
             del ALIVE[id(description)]
             return False
     return True
+
+
+def is_alive(description):
+    """False when its last number is closed: nothing may lead to it any more."""
+    return id(description) in ALIVE
 
 
 def retire(description):

@@ -55,15 +55,19 @@ def first_frame(entry):
     return first
 
 
+CLOSED = {"handle": 0, "pending": 0}  # an address and a count: what they are of a description that has neither
+
+
 def connect_entries(entries, alive, shared):
     """Interpreted mode: a three-line function behind every entry of the bridge."""
     for operation, (function, described) in entries.interpreted().items():
         if described:
+            closed = CLOSED.get(operation, lib.CATFLAP_STALE)
 
-            def entry(d, *rest, function=function):
+            def entry(d, *rest, function=function, closed=closed):
                 described = alive.get(int(ffi.cast("uintptr_t", d)))
                 # closed by another thread while this one waited for the GIL
-                return lib.CATFLAP_STALE if described is None else function(described, *rest)
+                return closed if described is None else function(described, *rest)
         else:
             entry = function
         if shared:

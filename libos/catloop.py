@@ -59,7 +59,7 @@ class Catloop:
         refusal.Refused when it stays on the kernel.
         """
         queue.next_step = NEVER
-        if raw.load(queue.end + layout.LEFT):
+        if queue not in self.queues or raw.load(queue.end + layout.LEFT):  # released meanwhile: its number is another's
             return
         if not self.records.alone(queue.end):  # a server that forks for each connection has closed it in a moment
             queue.next_step = queue.uses + SHARED_GAP
@@ -77,9 +77,10 @@ class Catloop:
 
     def release(self, queue):
         """The last number of this process that stood for the connection is closed; a shared one lives on elsewhere."""
-        self.queues.discard(queue)
-        if queue.meeting is not None:
-            queue.meeting.close()
+        with self.steps:  # not in the middle of one that another thread has begun
+            self.queues.discard(queue)
+            if queue.meeting is not None:
+                queue.meeting.close()
         end = queue.end
         if raw.load(end + layout.IN) and self.records.alone(end):
             if queue.meeting is None or not queue.meeting.holds(queue.fd):
