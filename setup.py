@@ -95,7 +95,7 @@ for name in ("read", "write", "send", "connect", "poll", "select", "close", "dup
 # what cffi and Cython generate is not ours to tidy
 HOST_CFLAGS = [*CFLAGS, "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 # fewer mappings: each module's way into memory is on the path of a program's first socket
-MODULE_LDFLAGS = ["-Wl,-z,noseparate-code", "-Wl,-z,norelro"]
+MODULE_LDFLAGS = ["-Wl,-z,noseparate-code", "-Wl,-z,norelro", "-nostartfiles"]
 MODULE_CFLAGS = [
     "-O2",
     "-g",

@@ -2,6 +2,8 @@ cimport cython
 from libos cimport layout, raw, rings
 
 cdef long long SWEEP
+cdef size_t REACHED
+cdef unsigned long long NEAR
 
 cdef class Records:
     cdef public size_t table, arena
@@ -25,7 +27,9 @@ cdef class Records:
     cpdef void note(self, unsigned long long fd, unsigned long long reason) noexcept
 
 @cython.locals(step="unsigned long long", number="unsigned long long", end=size_t)
-cdef long long take(size_t arena, unsigned long long start, unsigned long long ends, unsigned long long pid) noexcept nogil
+cdef long long take(size_t arena, unsigned long long start, unsigned long long steps, unsigned long long ends, unsigned long long pid) noexcept nogil
+@cython.locals(before="unsigned long long")
+cdef void reached(size_t table, unsigned long long count) noexcept nogil
 cpdef bint gone(size_t end, unsigned long long user) noexcept nogil
 @cython.locals(known="unsigned long long", i=int, user="unsigned long long")
 cpdef bint all_gone(size_t end, unsigned long long but) noexcept nogil

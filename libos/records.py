@@ -6,6 +6,8 @@ On the way of every new connection, so that it is compiled.
 from libos import layout, raw, rings
 
 COMPILED = __file__.endswith(".so")
+REACHED = 16  # in the table's first line: records that have ever been taken, counted from the first
+NEAR = 64  # records looked at before others are preferred
 SWEEP = 1000000000  # ns between two searches for records of dead processes
 
 
@@ -34,10 +36,15 @@ class Records:
     def find(self):
         if self.full and raw.now() < self.sweep_at:
             return 0
-        number = take(self.arena, self.next_end, self.ends, rings.HERE.pid)
+        number = take(self.arena, self.next_end, NEAR, self.ends, rings.HERE.pid)
+        if number < 0:  # there are many: one that was never used
+            number = take(self.arena, raw.load(self.table + REACHED), NEAR, self.ends, rings.HERE.pid)
+        if number < 0:
+            number = take(self.arena, 0, self.ends, self.ends, rings.HERE.pid)
         if number < 0:
             return 0
         self.next_end = (number + 1) % self.ends
+        reached(self.table, number + 1)
         return self.arena + number * layout.RECORD
 
     def alone(self, end):
@@ -57,6 +64,8 @@ class Records:
         if self.alone(end):  # nobody else can come to it
             self.clear(end)
             raw.store(end + layout.USERS, 0)
+            # the lowest that is free comes next: what was never used takes no memory
+            self.next_end = min(self.next_end, (end - self.arena) // layout.RECORD)
         else:
             leave(end, rings.HERE.pid)
 
@@ -69,7 +78,7 @@ class Records:
         """Free the records of processes that are gone without a word; how many. Not cheap: it looks at all of them."""
         freed = 0
         number = 0
-        while number < self.ends:
+        while number < raw.load(self.table + REACHED):
             end = self.arena + number * layout.RECORD
             if raw.load(end + layout.USERS) and all_gone(end, 0):
                 self.clear(end)
@@ -82,7 +91,7 @@ class Records:
         """What the records that are taken hold at `offset`: a set."""
         found = set()
         number = 0
-        while number < self.ends:
+        while number < raw.load(self.table + REACHED):
             end = self.arena + number * layout.RECORD
             if raw.load(end + layout.USERS):
                 found.add(raw.load(end + offset))
@@ -95,12 +104,12 @@ class Records:
             note(self.table, fd, reason)
 
 
-def take(arena, start, ends, pid):
-    """Number of one of `ends` records that was free, searched from `start` on, or -1. It is the process's `pid`, and
+def take(arena, start, steps, ends, pid):
+    """Number of a record that was free, of `steps` from `start` on among `ends`, or -1. It is the process's `pid`, and
     empty.
     """
     step = 0
-    while step < ends:
+    while step < steps:
         number = (start + step) % ends
         end = arena + number * layout.RECORD
         if raw.compare_exchange(end + layout.USERS, 0, 1):
@@ -109,6 +118,13 @@ def take(arena, start, ends, pid):
             return number
         step += 1
     return -1
+
+
+def reached(table, count):
+    """So many records have been taken; nobody need look further."""
+    before = raw.load(table + REACHED)
+    while before < count and not raw.compare_exchange(table + REACHED, before, count):
+        before = raw.load(table + REACHED)
 
 
 def gone(end, user):

@@ -1,5 +1,6 @@
 """Ends of upgraded connections: what is pushed is popped, on whatever way, also when a side leaves."""
 
+import os
 import socket
 import time
 
@@ -203,7 +204,29 @@ def test_records_are_given_back():
         assert raw.load(queue.end + layout.USERS) == 0
         a.close()
         b.close()
-    assert len(ends) == 3
+    assert len(ends) == 1  # what was never used takes no memory
+
+
+def test_records_are_looked_through_as_far_as_they_were_used():
+    """Each record that is read takes memory: with a few ends in use the rest of the table stays untouched."""
+    catloop = Catloop()
+    records = catloop.records
+    ends = [records.claim() for _ in range(200)]
+    assert len(set(ends)) == 200
+    assert records.values(layout.OWNER) == {os.getpid()}
+    for end in ends[50:60]:
+        records.give_back(end)
+    assert records.claim() in ends[50:60]
+    assert records.sweep() == 0
+    assert resident(records.table) < 200 * layout.RECORD + layout.FIRST + 8192
+
+
+def resident(address):
+    """Bytes in memory of the mapping that begins at an address (proc_pid_smaps(5))."""
+    with open("/proc/self/smaps") as f:
+        for line in f:
+            if line.startswith(f"{address:x}-"):
+                return next(int(size.split()[1]) * 1024 for size in f if size.startswith("Rss:"))
 
 
 def test_a_child_gives_back_only_what_it_shares():
