@@ -38,7 +38,6 @@ SAMPLE = {
     "signals": {"interrupted", "restarted", "handler_writes_to_a_socket", "jumps_out_of_recv"},
     "cancel": {"cancelled_while_waiting", "shutdown_wakes", "close_under_recv"},
     "threads": {"small_stack", "first_calls_at_once", "six_accept_on_one_listener"},
-    "crowds": {"closes_at_random"},
     "processes": {"both_sides_share", "accept_then_fork_server", "fork_beside_a_blocked_thread", "daemonised_server"},
     "exec": {"new_image_uses_connection", "vfork_child_closes_and_copies"},
     "ends": {"ways_to_end", "handlers_at_exit"},
