@@ -94,7 +94,8 @@ for name in ("read", "write", "send", "connect", "poll", "select", "close", "dup
     OTHER_NAMES[f"__{name}"] = name
 # what cffi and Cython generate is not ours to tidy
 HOST_CFLAGS = [*CFLAGS, "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
-# fewer mappings: each module's way into memory is on the path of a program's first socket
+# fewer mappings: each module's way into memory is on the path of a program's first socket; no start files: what runs at
+# the end would touch a page of each in every forked child
 MODULE_LDFLAGS = ["-Wl,-z,noseparate-code", "-Wl,-z,norelro", "-nostartfiles"]
 MODULE_CFLAGS = [
     "-O2",

@@ -36,13 +36,6 @@ HELPER(is_it_closed)
     _exit(fcntl(atoi(scenario_argv[2]), F_GETFD) == -1 && errno == EBADF ? 0 : 1);
 }
 
-static int ask(int fd, const char *text)
-{
-    char buf[64] = "";
-    size_t n = strlen(text);
-    return send_all(fd, text, n) && recv_all(fd, buf, n) && memcmp(buf, text, n) == 0;
-}
-
 static char *const *arguments(const char *helper, int fd)
 {
     static char number[16], name[64];
@@ -101,8 +94,8 @@ SCENARIO(new_image_uses_connection)
         int pid = start(way, "echo_on_number", p[1]);
         SAY(close(p[1]));
         SAY(recv(p[0], &c, 1, 0));
-        SAY(ask(p[0], "hello there"));
-        SAY(ask(p[0], "once more"));
+        SAY(echoes(p[0], "hello there"));
+        SAY(echoes(p[0], "once more"));
         SAY(shutdown(p[0], SHUT_WR));
         SAY(recv(p[0], &c, 1, 0));
         reap(pid);
@@ -117,7 +110,7 @@ SCENARIO(new_image_uses_listener)
         int l = listening(AF_INET, 4);
         say("by %s", ways[way]);
         int pid = start(way, "serve_on_number", l), c = dialled(AF_INET, port_of(l));
-        SAY(ask(c, "to the new image"));
+        SAY(echoes(c, "to the new image"));
         reap(pid);
         SAY(close(c));
         SAY(close(l));
@@ -252,7 +245,7 @@ SCENARIO(exec_beside_a_blocked_thread)
     }
     SAY(close(p[1]));
     SAY(close(q[1]));
-    SAY(ask(p[0], "changed"));
+    SAY(echoes(p[0], "changed"));
     SAY(close(p[0]));
     reap(pid);
     SAY(recv(q[0], &c, 1, 0));

@@ -4,22 +4,6 @@
 
 #include <sys/prctl.h>
 
-static void echo_until_end(int fd)
-{
-    char buf[4096];
-    ssize_t n;
-    while ((n = recv(fd, buf, sizeof buf, 0)) > 0)
-        if (!send_all(fd, buf, (size_t)n))
-            break;
-}
-
-static int ask(int fd, const char *text)
-{
-    char buf[64] = "";
-    size_t n = strlen(text);
-    return send_all(fd, text, n) && recv_all(fd, buf, n) && memcmp(buf, text, n) == 0;
-}
-
 /* One connection at a time: whoever waits gets it; both wait for the next. */
 static void serve(int l, int count)
 {
@@ -48,7 +32,7 @@ SCENARIO(parent_and_child_accept)
     for (int round = 0; round < 8; round++) {
         int a = dialled(AF_INET, port), b = dialled(AF_INET, port); /* so that both have one at once */
         for (int i = 0; i < 40; i++)
-            right += ask(a, "first") + ask(b, "second");
+            right += echoes(a, "first") + echoes(b, "second");
         MUST(close(a));
         MUST(close(b));
     }
@@ -79,8 +63,8 @@ SCENARIO(connection_of_a_daemon)
     SAY(recv(p[0], &c, 1, 0));
     reap(pid);
     SAY(close(p[1]));
-    SAY(ask(p[0], "to the daemon"));
-    SAY(ask(p[0], "once more"));
+    SAY(echoes(p[0], "to the daemon"));
+    SAY(echoes(p[0], "once more"));
     SAY(shutdown(p[0], SHUT_WR));
     SAY(recv(p[0], &c, 1, 0));
     reap(-1);
@@ -226,7 +210,7 @@ SCENARIO(another_user_serves)
     MUST(close(l));
     int a = dialled(AF_INET, port), b = dialled(AF_INET, port), right = 0;
     for (int i = 0; i < 40; i++)
-        right += ask(a, "one") + ask(b, "two");
+        right += echoes(a, "one") + echoes(b, "two");
     SAY(right);
     SAY(close(a));
     SAY(close(b));

@@ -3,22 +3,6 @@
 
 #include <sys/prctl.h>
 
-static void echo_until_end(int fd)
-{
-    char buf[4096];
-    ssize_t n;
-    while ((n = recv(fd, buf, sizeof buf, 0)) > 0)
-        if (!send_all(fd, buf, (size_t)n))
-            break;
-}
-
-static int ask(int fd, const char *text)
-{
-    char buf[64] = "";
-    size_t n = strlen(text);
-    return send_all(fd, text, n) && recv_all(fd, buf, n) && memcmp(buf, text, n) == 0;
-}
-
 SCENARIO(child_inherits_listener)
 {
     int l = listening(AF_INET, 8), pid = (int)MUST(fork());
@@ -28,7 +12,7 @@ SCENARIO(child_inherits_listener)
         _exit(3);
     }
     int c = dialled(AF_INET, port_of(l));
-    SAY(ask(c, "to the child"));
+    SAY(echoes(c, "to the child"));
     SAY(close(c));
     reap(pid);
 }
@@ -46,8 +30,8 @@ SCENARIO(child_inherits_connection)
             _exit(0);
         }
         SAY(close(p[!side]));
-        SAY(ask(p[side], "hello"));
-        SAY(ask(p[side], "again"));
+        SAY(echoes(p[side], "hello"));
+        SAY(echoes(p[side], "again"));
         SAY(shutdown(p[side], SHUT_WR));
         SAY(recv(p[side], &c, 1, 0));
         reap(pid);
@@ -123,7 +107,7 @@ SCENARIO(accept_then_fork_server)
     char c;
     for (int i = 0; i < 20; i++) {
         int fd = dialled(AF_INET, port);
-        right += ask(fd, "one") && ask(fd, "two");
+        right += echoes(fd, "one") && echoes(fd, "two");
         MUST(shutdown(fd, SHUT_WR));
         right += recv(fd, &c, 1, 0) == 0;
         close(fd);
@@ -148,11 +132,11 @@ SCENARIO(prefork_server)
     int right = 0, fds[WORKERS * 2];
     for (int i = 0; i < WORKERS; i++) { /* one for each worker at the same time */
         fds[i] = dialled(AF_INET, port);
-        right += ask(fds[i], "first");
+        right += echoes(fds[i], "first");
     }
     for (int round = 0; round < 10; round++)
         for (int i = 0; i < WORKERS; i++)
-            right += ask(fds[i], "more");
+            right += echoes(fds[i], "more");
     for (int i = 0; i < WORKERS; i++)
         MUST(close(fds[i]));
     SAY(right);
@@ -291,7 +275,7 @@ SCENARIO(grandchildren)
         _exit(WEXITSTATUS(status) + 1);
     }
     SAY(close(p[1]));
-    SAY(ask(p[0], "deep"));
+    SAY(echoes(p[0], "deep"));
     SAY(shutdown(p[0], SHUT_WR));
     SAY(recv(p[0], &c, 1, 0));
     reap(pid);
@@ -324,8 +308,8 @@ SCENARIO(daemonised_server)
     reap(pid);
     MUST(close(l));
     int c = dialled(AF_INET, port);
-    SAY(ask(c, "daemon"));
-    SAY(ask(c, "still there"));
+    SAY(echoes(c, "daemon"));
+    SAY(echoes(c, "still there"));
     SAY(shutdown(c, SHUT_WR));
     char b;
     SAY(recv(c, &b, 1, 0));

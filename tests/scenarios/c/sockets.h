@@ -51,6 +51,23 @@ static MAYBE bool recv_all(int fd, void *buf, size_t n)
     return true;
 }
 
+/* A server of one connection, and its client. */
+static MAYBE void echo_until_end(int fd)
+{
+    char buf[4096];
+    ssize_t n;
+    while ((n = recv(fd, buf, sizeof buf, 0)) > 0)
+        if (!send_all(fd, buf, (size_t)n))
+            break;
+}
+
+static MAYBE int echoes(int fd, const char *text)
+{
+    char buf[64] = "";
+    size_t n = strlen(text);
+    return send_all(fd, text, n) && recv_all(fd, buf, n) && memcmp(buf, text, n) == 0;
+}
+
 /* --- addresses and connections; all on the loopback, port 0 --- */
 struct name {
     union {
