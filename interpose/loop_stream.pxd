@@ -26,6 +26,7 @@ cdef class LoopStream(Stream):
     cdef long long recv_plain(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
     cdef bint ringed(self) noexcept nogil
     cdef bint looks_further(self, unsigned long long done, unsigned long long need, int flags) noexcept nogil
+    cdef int asking(self, int flags, size_t qt) noexcept nogil
     cdef bint over(self, size_t qt) noexcept nogil
     cdef long long shown(self, size_t address, long long count) noexcept nogil
     @cython.locals(limit="long long", turns="unsigned long long")

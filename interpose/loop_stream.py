@@ -1,9 +1,7 @@
-"""Stream sockets whose bytes may be in a ring: as stream.py, with waits of our own once the connection has left the
-kernel.
+"""Stream sockets whose bytes may be in a ring: as stream.py, with waits of our own for what has left the kernel.
 
 An operation that has to wait spins while that pays, then arms this thread's bell and answers CATFLAP_WAIT; the trap
-sleeps on bell and spine from bare C and asks again. struct catflap_wait keeps what earlier turns of the same call
-have done.
+sleeps on bell and spine from bare C and asks again. struct catflap_wait keeps what earlier turns of a call have done.
 """
 
 from os import close, dup
@@ -65,21 +63,18 @@ class LoopStream(Stream):
         """Whether our bytes go to the ring, from this push on if the peer has just agreed."""
         if raw.load(self.end + layout.OUT_STATE) == layout.PLAIN and raw.load(self.end + layout.OUT):
             endpoint.try_mark(self.end)
-        leaving.settle(
-            self.end
-        )  # a reader that has closed the ring is the kernel's from the first byte of this call on
+        # a reader that has closed the ring is the kernel's from the first byte of this call on
+        leaving.settle(self.end)
         return leaving.sending(self.end)
 
     def recv(self, address, size, flags, qt):
         if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
             return abi.CATFLAP_ATTEND if self.due() else self.recv_plain(address, size, flags, qt)
-        flags &= ~calls.LOOK_NOW
         if flags & linux.MSG_ERRQUEUE or flags & linux.MSG_OOB:
             return self.queue.pop_into(address, size, flags)
         need = self.needed(size, flags)
         watching.awake(qt)
-        if raw.load(qt + layout.W_DEADLINE):
-            flags |= calls.LOOK_NOW  # woken by bell or spine: find out which
+        flags = self.asking(flags, qt)
         while True:
             done = raw.load(qt + layout.W_DONE)
             if done and self.over(qt):
@@ -96,6 +91,9 @@ class LoopStream(Stream):
             if r != -linux.EAGAIN:
                 return self.shown(address, done) if done else r
             if flags & linux.MSG_DONTWAIT or not self.blocks():
+                if flags & calls.SLEEPS:
+                    flags &= ~calls.SLEEPS
+                    continue
                 leaving.settle(self.end)  # what it waits for may be the answer to what a reader has given back
                 return self.shown(address, done) if done else r
             flags &= ~calls.LOOK_NOW
@@ -103,6 +101,12 @@ class LoopStream(Stream):
                 r = self.doze(1, qt, self.receive_timeout)
                 if r:  # who asks for nothing gets it, though not before there is something
                     return done if r == -linux.EAGAIN and (done or not size) else r
+
+    def asking(self, flags, qt):
+        """Flags of a receive, with when it is to ask the spine should it find the ring empty."""
+        if raw.load(qt + layout.W_DEADLINE):
+            return flags & ~calls.OURS | calls.LOOK_NOW  # woken by bell or spine: find out which
+        return flags & ~calls.OURS | (0 if flags & linux.MSG_DONTWAIT or self.nonblock else calls.SLEEPS)
 
     def recv_plain(self, address, size, flags, qt):
         """While all is the kernel's: where it may wait, the program's own call, once."""
@@ -163,8 +167,8 @@ class LoopStream(Stream):
         limit = raw.now()
         if not spinning.pays(qt, limit):
             return False
-        raw.store(self.end + layout.SPINS, raw.load(self.end + layout.SPINS) + 1)
         limit += spinning.HERE.spin
+        raw.store(self.end + layout.SPINS, raw.load(self.end + layout.SPINS) + 1)
         turns = 0
         while not raw.load32(raw.load(qt + layout.W_PENDING)):
             if endpoint.ready(self.end, mask):
@@ -216,9 +220,7 @@ class LoopStream(Stream):
         return watching.rest(qt, left, layout.NEVER)
 
     def close_number(self, number):
-        """As Description's; a call that sleeps on the connection keeps it alive, as the kernel does (close(2),
-        notes).
-        """
+        """As Description's; a call that sleeps on the connection keeps it alive (close(2), notes)."""
         if self.numbers == {number}:
             interest.forget_end(self.end)
         else:
@@ -285,10 +287,8 @@ class LoopStream(Stream):
     def recvmsg(self, message, flags, qt):
         if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
             return abi.CATFLAP_ATTEND if self.due() else Stream.recvmsg(self, message, flags, qt)
-        flags &= ~calls.LOOK_NOW
         watching.awake(qt)
-        if raw.load(qt + layout.W_DEADLINE):
-            flags |= calls.LOOK_NOW
+        flags = self.asking(flags, qt)
         size = self.loop.length(message)
         if size < 0 or flags & calls.SPINE_ONLY:
             return self.queue.pop_message(message, flags)
@@ -307,6 +307,9 @@ class LoopStream(Stream):
                 raw.store(qt + layout.W_DONE, done)
                 continue
             if r != -linux.EAGAIN or flags & linux.MSG_DONTWAIT or not self.blocks():
+                if r == -linux.EAGAIN and flags & calls.SLEEPS:
+                    flags &= ~calls.SLEEPS
+                    continue
                 leaving.settle(self.end)
                 return self.observed(message, done) if done else r
             flags &= ~calls.LOOK_NOW

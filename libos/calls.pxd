@@ -17,6 +17,8 @@ cdef extern from "<sys/socket.h>" nogil:
     int WAITALL "MSG_WAITALL"
     int SPINE_ONLY "(MSG_OOB|MSG_ERRQUEUE)"
     int LOOK_NOW "0x10000000"
+    int SLEEPS "0x1000000"
+    int OURS "0x11000000"
     int KEPT "(MSG_PEEK|MSG_TRUNC|MSG_ERRQUEUE)"
 
 cdef extern from "<errno.h>" nogil:

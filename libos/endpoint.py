@@ -22,7 +22,7 @@ NO, YES, LATER = 0, 1, 2
 
 def look_next(end):
     """The kernel has said something about the spine: the next pop that finds the ring empty asks it."""
-    raw.store(end + layout.EMPTY, layout.LOOK - 1)
+    raw.store(end + layout.LOOK_AT, 0)
 
 
 def pop(end, address, size, flags):
@@ -50,10 +50,10 @@ def pop_ring(end, address, size, flags):
             raw.store(end + layout.IN_STATE, layout.PLAIN)
             return spine.kernel_pop(end, address, size, flags & calls.KEPT)
         # nobody to ask whether the stream has ended but the spine, and it is asked now and then
-        there = raw.load(end + layout.EMPTY) + 1
-        raw.store(end + layout.EMPTY, there)
-        if there % layout.LOOK and not flags & calls.LOOK_NOW:
+        due = raw.load(end + layout.LOOK_AT)
+        if due and not flags & calls.LOOK_NOW and (flags & calls.SLEEPS or raw.now() < due):
             return -calls.EAGAIN
+        raw.store(end + layout.LOOK_AT, raw.now() + layout.LOOK)
         return pop_spine(end, address, size, flags)
     if size < there:
         there = size

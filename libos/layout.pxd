@@ -16,7 +16,7 @@ cdef extern from * nogil:
         CATFLAP_L_IN_LOCK = 96,
         CATFLAP_L_IN_STATE = 104,
         CATFLAP_L_POSITION = 112,
-        CATFLAP_L_EMPTY = 120,
+        CATFLAP_L_LOOK_AT = 120,
         CATFLAP_L_OUT = 128,
         CATFLAP_L_OUT_RING = 136,
         CATFLAP_L_OUT_MASK = 144,
@@ -92,7 +92,7 @@ cdef extern from * nogil:
         CATFLAP_L_W_FD = 40,
         CATFLAP_L_W_EVENTS = 48,
         CATFLAP_L_W_TIMEOUT = 64,
-        CATFLAP_L_LOOK = 64,
+        CATFLAP_L_LOOK = 200000,
     };
     """
     int FD "CATFLAP_L_FD"
@@ -110,7 +110,7 @@ cdef extern from * nogil:
     int IN_LOCK "CATFLAP_L_IN_LOCK"
     int IN_STATE "CATFLAP_L_IN_STATE"
     int POSITION "CATFLAP_L_POSITION"
-    int EMPTY "CATFLAP_L_EMPTY"
+    int LOOK_AT "CATFLAP_L_LOOK_AT"
     int OUT "CATFLAP_L_OUT"
     int OUT_RING "CATFLAP_L_OUT_RING"
     int OUT_MASK "CATFLAP_L_OUT_MASK"

@@ -22,7 +22,7 @@ HEAD = 88
 IN_LOCK = 96
 IN_STATE = 104
 POSITION = 112
-EMPTY = 120
+LOOK_AT = 120  # from when on an empty ring has the spine asked
 OUT = 128
 OUT_RING = 136
 OUT_MASK = 144
@@ -110,8 +110,8 @@ W_FD = 40
 W_EVENTS = 48
 W_TIMEOUT = 64
 
-# an end's spine is asked at every LOOK-th look into an empty ring
-LOOK = 64
+# ns between two times that looks into an empty ring have an end's spine asked
+LOOK = 200000
 
 # outside of what a small C constant can be
 NEVER = 0x7FFFFFFFFFFFFFFF

@@ -30,7 +30,7 @@ def set_fd(end, fd):
 
 
 def kernel_pop(end, address, size, flags):
-    return raw.syscall(calls.SYS_recvfrom, fd_of(end), address, size, flags | calls.DONTWAIT, 0, 0)
+    return raw.syscall(calls.SYS_recvfrom, fd_of(end), address, size, flags & ~calls.OURS | calls.DONTWAIT, 0, 0)
 
 
 def kernel_push(end, address, size, flags):
