@@ -111,9 +111,16 @@ def pop_spine(end, address, size, flags):
 
 
 def pop_agreed(end, address, size, flags):
-    """Between agreement and mark: the kernel's bytes, counted, and never one beyond the mark."""
+    """Between agreement and mark: the kernel's bytes, counted, and never one beyond the mark.
+
+    The ring's first bytes come with the last of these: a receive that is short says that there is no more, and some
+    programs wait for an edge then (epoll(7)).
+    """
+    header = raw.load(end + layout.IN)
     left = size
-    mark = raw.load(raw.load(end + layout.IN) + layout.H_MARK)
+    mark = raw.load(header + layout.H_MARK)
+    if raw.load(header + layout.H_HEAD) & layout.CLOSED:
+        mark = 0  # the sender has taken back what it had put into the ring
     if mark:
         left = mark - 1 - raw.load(end + layout.POSITION)
         if left == 0:
@@ -124,6 +131,12 @@ def pop_agreed(end, address, size, flags):
     r = spine.kernel_pop(end, address, left, flags & calls.KEPT)
     if r > 0 and not flags & calls.PEEK:
         raw.store(end + layout.POSITION, raw.load(end + layout.POSITION) + r)
+    if mark and r == left and left < size and rings.inbound(end):
+        if not flags & calls.PEEK:
+            raw.store(end + layout.IN_STATE, layout.RING)
+        left = pop_ring(end, address + r, size - r, flags)
+        if left > 0:
+            r += left
     return r
 
 

@@ -44,6 +44,24 @@ def test_bytes_under_way_stay_in_order():
         assert right.drain(37) == pattern(1600, 0)
 
 
+@pytest.mark.parametrize("replayed", [False, True])
+def test_a_receive_is_short_only_where_no_more_is_there(replayed):
+    """Kernel and ring, or kernel and what has gone back there: some programs take a short receive for the last."""
+    with loops.pair(upgraded=False) as (left, right):
+        for _ in range(14):
+            left.attend()
+            right.attend()
+        left.sock.send(pattern(1400, 0))
+        assert left.push(pattern(100, 1400)) == 100
+        assert raw.load(left.end + layout.OUT_STATE) == RING
+        assert raw.load(right.end + layout.IN_STATE) == layout.AGREED
+        if replayed:
+            leaving.stop_sending(left.end, True)
+        assert right.pop(3000, calls.PEEK) == pattern(1500, 0)
+        assert right.pop(3000) == pattern(1500, 0)
+        assert left.push(b"more") == 4 and right.drain() == b"more"
+
+
 def test_the_ring_grows_with_use():
     with loops.pair() as (left, right):
         sent = 0
