@@ -1,6 +1,6 @@
 """Build of Catflap: the preload library (C), the host library (cffi embedding) and the compiled modules (Cython).
 
-One list says what is compiled: HOT_MODULES. Everything else stays interpreted Python.
+One list says what is compiled: HOT_MODULES of libos/mode.py. Everything else stays interpreted Python.
 """
 
 import compileall
@@ -12,49 +12,16 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+from libos import mode  # noqa: E402
+
 CSRC = os.path.join(HERE, "csrc")
-HOT_MODULES = [
-    "libos.runtime.wakers",
-    "libos.runtime.memory",
-    "libos.runtime.qtokens",
-    "libos.runtime.scheduler",
-    "libos.runtime.suspend",
-    "libos.runtime.instrument",
-    "libos.queue",
-    "libos.kernel_queue",
-    "libos.rings",
-    "libos.records",
-    "libos.memory_file",
-    "libos.pair",
-    "libos.family",
-    "libos.spine",
-    "libos.leaving",
-    "libos.meeting",
-    "libos.endpoint",
-    "libos.loop_queue",
-    "libos.catloop",
-    "interpose.description",
-    "interpose.stream",
-    "interpose.loop_stream",
-    "interpose.sets",
-    "interpose.spinning",
-    "interpose.arming",
-    "interpose.attention",
-    "interpose.options",
-    "interpose.sockaddr",
-    "interpose.interest",
-    "interpose.scanning",
-    "interpose.watching",
-    "interpose.datagram",
-    "interpose.listener",
-    "interpose.readiness",
-    "interpose.entries",
-]
 PRELOAD_SOURCES = [
     "next.c",
     "descriptors.c",
@@ -170,9 +137,6 @@ class BuildAll(build_ext):
 
     def run(self):
         check_platform()
-        self.translate()
-        if self.inplace and not self.force:  # setuptools looks only into its own build folder
-            self.extensions = [extension for extension in self.extensions if not self.built(extension)]
         super().run()
         root = HERE if self.inplace else self.build_lib
         self.build_preload(os.path.join(root, "interpose", "libcatflap.so"))
@@ -182,39 +146,43 @@ class BuildAll(build_ext):
             compileall.compile_dir(os.path.join(root, package), maxlevels=0, quiet=1)
 
     def translate(self):
-        """Python to C, and C instead of Python in the list of sources."""
+        """Python to C: the paths of the C files."""
         try:
             from Cython.Build import cythonize
         except ImportError:
             refuse("Cython is missing: pip install 'cython>=3.1'")
-        say(f"translating {len(self.extensions)} modules to C, those that changed")
+        say(f"translating {len(mode.HOT_MODULES)} modules to C, those that changed")
+        modules = [Extension(name, [name.replace(".", "/") + ".py"]) for name in mode.HOT_MODULES]
         # a declaration is compiled into every module that uses it; Cython looks at the module's own only
-        declarations = glob.glob("libos/**/*.pxd", root_dir=HERE, recursive=True) + glob.glob(
-            "interpose/*.pxd", root_dir=HERE
-        )
-        declarations = [os.path.join(HERE, name) for name in declarations]
-        generated = [os.path.join("build", "cython", e.name.replace(".", "/") + ".c") for e in self.extensions]
-        translated = cythonize(
-            self.extensions,
+        generated = [os.path.join("build", "cython", module.name.replace(".", "/") + ".c") for module in modules]
+        cythonize(
+            modules,
             nthreads=self.parallel,
-            force=self.force or not all(fresh(target, declarations) for target in generated),
+            force=self.force or not all(fresh(target, below("*.pxd")) for target in generated),
             quiet=True,
             build_dir="build/cython",
             language_level=3,
             compiler_directives={"boundscheck": False, "wraparound": False, "initializedcheck": False},
         )
-        sources = {extension.name: extension.sources for extension in translated}
-        for extension in self.extensions:
-            extension.sources = sources[extension.name]
-
-    def built(self, extension):
-        """True when this extension is where it is to be, and up to date."""
-        return fresh(self.get_ext_fullpath(extension.name), [*extension.sources, *extension.depends])
+        return generated
 
     def build_extension(self, extension):
-        if self.force or not self.built(extension):
-            say(f"compiling {extension.name}")
-        super().build_extension(extension)
+        """All compiled modules in one library, of which each has its own way in (PyInit_...)."""
+        with ThreadPoolExecutor(self.parallel) as pool:
+            objects = list(pool.map(self.compiled, self.translate()))
+        target = self.get_ext_fullpath(extension.name)
+        if self.force or not fresh(target, [__file__, *objects]):
+            self.compiler.link_shared_object(objects, target, extra_postargs=MODULE_LDFLAGS, target_lang="c")
+
+    def compiled(self, source):
+        """The object file of a generated C file."""
+        target = os.path.join(self.build_temp, source.removesuffix(".c") + ".o")
+        if self.force or not fresh(target, [__file__, source, *below("*.h"), os.path.join(CSRC, "abi.h")]):
+            say(f"compiling {os.path.relpath(source, 'build/cython').removesuffix('.c').replace('/', '.')}")
+            self.compiler.compile(
+                [source], output_dir=self.build_temp, include_dirs=[HERE, CSRC], extra_postargs=MODULE_CFLAGS
+            )
+        return target
 
     def build_preload(self, target):
         sources = [os.path.join(CSRC, name) for name in PRELOAD_SOURCES]
@@ -307,21 +275,12 @@ def say(what):
     sys.stdout.flush()
 
 
-def extensions():
-    """One extension for each hot module; `depends` is what the C compiler reads beside the generated file."""
-    headers = [*glob.glob("libos/**/*.h", root_dir=HERE, recursive=True), "csrc/abi.h"]
-    return [
-        Extension(
-            name,
-            [name.replace(".", "/") + ".py"],
-            include_dirs=[HERE, CSRC],
-            depends=[__file__, *(os.path.join(HERE, header) for header in headers)],
-            extra_compile_args=MODULE_CFLAGS,
-            extra_link_args=MODULE_LDFLAGS,
-        )
-        for name in HOT_MODULES
-    ]
+def below(pattern):
+    """Files of that name beside the modules that are compiled."""
+    folders = (os.path.join(HERE, folder) for folder in ("libos", "libos/runtime", "interpose"))
+    return [path for folder in folders for path in glob.glob(os.path.join(folder, pattern))]
 
 
 if __name__ == "__main__":
-    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAll, "lint_c": LintC})
+    native = Extension("libos.native", [name.replace(".", "/") + ".py" for name in mode.HOT_MODULES])
+    setup(ext_modules=[native], cmdclass={"build_ext": BuildAll, "lint_c": LintC})

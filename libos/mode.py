@@ -1,13 +1,66 @@
-"""Two modes, one source: compiled where an extension module stands beside the .py, interpreted on request.
+"""Two modes, one source: compiled where the library of compiled modules is there, interpreted on request.
 
-`CATFLAP_PURE=1` makes our packages load from their .py files even when compiled ones exist. Standard library only, and
-in compiled mode nothing is imported, not even os: this is on the path of a program's first socket.
+`CATFLAP_PURE=1` makes our packages load from their .py files even when compiled ones exist. In compiled mode nothing is
+imported that Python has not loaded itself, not even os: this is on the path of a program's first socket.
 """
 
 import sys
-from posix import environ
+from _frozen_importlib_external import ExtensionFileLoader, spec_from_file_location
+from _imp import extension_suffixes
+from posix import environ, stat
 
 PACKAGES = ("libos", "interpose", "shim")
+# the one list of what is compiled (setup.py); everything else stays interpreted
+HOT_MODULES = (
+    "libos.runtime.wakers",
+    "libos.runtime.memory",
+    "libos.runtime.qtokens",
+    "libos.runtime.scheduler",
+    "libos.runtime.suspend",
+    "libos.runtime.instrument",
+    "libos.queue",
+    "libos.kernel_queue",
+    "libos.rings",
+    "libos.records",
+    "libos.memory_file",
+    "libos.pair",
+    "libos.family",
+    "libos.spine",
+    "libos.leaving",
+    "libos.meeting",
+    "libos.endpoint",
+    "libos.loop_queue",
+    "libos.catloop",
+    "interpose.description",
+    "interpose.stream",
+    "interpose.loop_stream",
+    "interpose.sets",
+    "interpose.spinning",
+    "interpose.arming",
+    "interpose.attention",
+    "interpose.options",
+    "interpose.sockaddr",
+    "interpose.interest",
+    "interpose.scanning",
+    "interpose.watching",
+    "interpose.datagram",
+    "interpose.listener",
+    "interpose.readiness",
+    "interpose.entries",
+)
+NATIVE = __file__.rpartition("/")[0] + "/native" + extension_suffixes()[0]
+
+
+class NativeFinder:
+    """Meta-path finder of the compiled modules. All are in one library: a process maps it once, and a forked child
+    has few pages to copy.
+    """
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name not in HOT_MODULES:
+            return None
+        return spec_from_file_location(name, NATIVE, loader=ExtensionFileLoader(name, NATIVE))
 
 
 class SourceFinder:
@@ -45,10 +98,19 @@ def pure():
     return environ.get(b"CATFLAP_PURE", b"") not in (b"", b"0")
 
 
+def built():
+    """Whether the library of compiled modules is there."""
+    try:
+        return stat(NATIVE).st_size > 0
+    except OSError:
+        return False
+
+
 def install():
-    """Put the finder in front when interpreted mode was asked for; harmless to call twice."""
-    if pure() and SourceFinder not in sys.meta_path:
-        sys.meta_path.insert(0, SourceFinder)
+    """Put the finder of the chosen mode in front; harmless to call twice."""
+    finder = SourceFinder if pure() else NativeFinder
+    if finder not in sys.meta_path and (finder is SourceFinder or built()):
+        sys.meta_path.insert(0, finder)
 
 
 def compiled(module):

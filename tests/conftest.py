@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import libos.mode
-from setup import HOT_MODULES
+from libos.mode import HOT_MODULES
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -15,8 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 def pytest_sessionstart(session):
     """A staged run (`make test-pure`) is interpreted because there is nothing else: no compiled module exists."""
     if os.environ.get("FLAP_STAGED"):
-        hot = [os.path.join(ROOT, name.replace(".", "/")) for name in HOT_MODULES]
-        built = [path for base in hot for path in glob.glob(base + ".*.so")]
+        built = glob.glob(os.path.join(ROOT, "libos", "**", "*.so"), recursive=True)
         assert not built, f"compiled modules in an interpreted run: {built}"
         assert libos.mode.pure(), "CATFLAP_PURE is not set in a staged run"
         assert os.environ.get("FLAP_ROOT") == ROOT, "FLAP_ROOT is not this tree"

@@ -8,7 +8,7 @@ import os
 import flap
 import pytest
 
-from setup import HOT_MODULES
+from libos.mode import HOT_MODULES
 
 # at the start of the host, by its builder, or only on the way into a debugger or a log
 EARLY = {
