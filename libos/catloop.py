@@ -21,7 +21,7 @@ STREAM = 1
 PATIENCE = 100  # milliseconds
 NEVER = (1 << 63) - 1
 NOBODY = (1 << 31) - 1  # no descriptor has this number
-FIRST_GAP, LAST_GAP = 2, 512  # uses of a connection between two steps of its meeting
+FIRST_GAP, DOUBLINGS = 2, 8  # uses of a connection between two steps of its meeting
 SHARED_GAP = 32  # the same, while forked processes share it
 
 
@@ -73,7 +73,7 @@ class Catloop:
             return
         if attached:
             queue.meeting.tries += 1
-        queue.next_step = queue.uses + min(FIRST_GAP << queue.meeting.tries, LAST_GAP)
+        queue.next_step = queue.uses + (FIRST_GAP << min(queue.meeting.tries, DOUBLINGS))
 
     def release(self, queue):
         """The last number of this process that stood for the connection is closed; a shared one lives on elsewhere."""

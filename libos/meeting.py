@@ -20,6 +20,7 @@ VERSION = 2
 HELLO = struct.Struct("=8sIIQ16s16s")  # magic, version, slot, bytes of a pair, the sender's family and process
 MAGIC = b"catflap\0"
 TRIES = 24
+PATIENCE = 500000000  # ns that an end waits at least for the other, which may have no core at the moment
 SO_LINGER, SO_PEERCRED = 13, 17
 SHORT = (9, 12, 23, 24, 27)  # EBADF, ENOMEM, ENFILE, EMFILE, EFBIG: of what our own process may have
 # EPERM, EACCES, ENOSYS, EPROTONOSUPPORT, EAFNOSUPPORT: what a service manager's or container's filter answers
@@ -36,7 +37,7 @@ class Meeting:
         self.accepting = accepting
         self.sock = None
         self.listener = None
-        self.tries = 0
+        self.begin()
         self.cut = False
         tcp = own_socket.standing_for(spine.fd_of(end))
         try:
@@ -56,6 +57,11 @@ class Meeting:
             raise Refused("PEER_UID")
         pair = (self.peer.cookie, mine) if accepting else (mine, self.peer.cookie)
         self.name = b"\0catflap/meet/%x/%x" % pair
+
+    def begin(self):
+        """Nothing has been tried since the last news of the other end."""
+        self.tries = 0
+        self.since = raw.now()
 
     def holds(self, fd):
         """Whether `fd` still stands for the socket of this connection."""
@@ -95,7 +101,7 @@ class Meeting:
             self.close()
             return True
         self.tries += 1
-        if self.tries > TRIES:
+        if self.tries > TRIES and raw.now() - self.since > PATIENCE:
             self.close()
             raise Refused("PEER_PLAIN")
         return False
@@ -129,7 +135,7 @@ class Meeting:
                 sock.close()
                 return False
             self.sock = sock
-            self.tries = 0
+            self.begin()
             self.family.start_bells()
             send(sock, self.hello(), self.family.page_fd)
             return False
@@ -159,7 +165,7 @@ class Meeting:
             fd, _ = self.listener._accept()
             os.set_blocking(fd, False)
             self.sock = own_socket.standing_for(high(fd))
-            self.tries = 0
+            self.begin()
         text, fds = receive(self.sock, 1)
         try:
             _, family, process = self.check(text)

@@ -103,8 +103,9 @@ def test_whoever_connects_in_the_peers_place_is_checked(sides, monkeypatch):
         steps(left, right)
 
 
-def test_peer_that_never_comes(sides):
+def test_peer_that_never_comes(monkeypatch, sides):
     with pytest.raises(meeting.Refused, match="PEER_PLAIN"):
+        monkeypatch.setattr(meeting, "PATIENCE", 0)
         for _ in range(meeting.TRIES + 2):
             sides[0].attend()
 
