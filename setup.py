@@ -190,7 +190,7 @@ class BuildAll(build_ext):
             return
         say("compiling libcatflap.so")
         extra = os.environ.get("CATFLAP_CFLAGS", "").split()
-        link = [f"-Wl,--version-script={CSRC}/exports.map", "-Wl,-z,now", "-Wl,--as-needed", "-ldl", "-lpthread"]
+        link = ["-Wl,-z,now", "-Wl,--as-needed", "-ldl", "-lpthread"]
         link += [f"-Wl,--defsym={name}={trap}" for name, trap in OTHER_NAMES.items()]
         self.make_library(target, [*PRELOAD_CFLAGS, *extra], [*sources, f"-I{CSRC}", *link])
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* --- parsed by cffi from here --- */
-enum { CATFLAP_ABI = 3 };
+enum { CATFLAP_ABI = 4 };
 
 /* What an operation may answer besides a count (>= 0) or a kernel error (-errno). */
 enum {
@@ -46,25 +46,13 @@ enum {
 /* Beside the operation of epoll_ctl(2): a thread may wait for that set in the kernel, and nobody has counted it. */
 enum { CATFLAP_UNSEEN = 256 };
 
-/* Why a descriptor is the kernel's. Stable: documented in docs/reasons.md. */
+/* Why a descriptor is the kernel's. Stable; docs/reasons.md says what each means. */
 enum {
-    CATFLAP_KERNEL_AUTO = 1,         /* auto knows nothing better than the kernel for this connection */
-    CATFLAP_KERNEL_ASKED = 2,        /* --libos kernel, or a rule that says so */
-    CATFLAP_KERNEL_NO_HOST = 3,      /* the host library is missing or can't be loaded */
-    CATFLAP_KERNEL_OTHER_PYTHON = 4, /* another Python lives in this process */
-    CATFLAP_KERNEL_BOOT_FAILED = 5,  /* the interpreter or our Python did not start */
-    CATFLAP_KERNEL_STALE = 6,        /* the number was closed or replaced behind our back */
-    CATFLAP_KERNEL_ADDRESS = 7,      /* an address rule sent this connection to the kernel */
-    CATFLAP_KERNEL_TABLE = 8,        /* the number is beyond the descriptor table */
-    CATFLAP_KERNEL_PEER_UNKNOWN = 9, /* the other end is no socket of this machine's network namespace */
-    CATFLAP_KERNEL_PEER_PLAIN = 10,  /* the other end's program is not under Catflap */
-    CATFLAP_KERNEL_PEER_UID = 11,    /* the other end belongs to another user */
-    CATFLAP_KERNEL_OTHER_VERSION = 12, /* the other end's Catflap has another ABI */
-    CATFLAP_KERNEL_NO_MEMORY = 13,   /* no address space, descriptor or shared memory for the rings */
-    CATFLAP_KERNEL_IO_URING = 14,    /* the process has made an io_uring, whose operations we can't see */
-    CATFLAP_KERNEL_LEFT = 15,        /* it was upgraded, and something came that only the kernel can serve */
-    CATFLAP_KERNEL_SECCOMP = 16,     /* the process has forbidden itself system calls */
-    CATFLAP_KERNEL_OTHER_LIBC = 17,  /* the program's C library is not glibc */
+    CATFLAP_KERNEL_AUTO = 1, CATFLAP_KERNEL_ASKED = 2, CATFLAP_KERNEL_NO_HOST = 3, CATFLAP_KERNEL_OTHER_PYTHON = 4,
+    CATFLAP_KERNEL_BOOT_FAILED = 5, CATFLAP_KERNEL_STALE = 6, CATFLAP_KERNEL_ADDRESS = 7, CATFLAP_KERNEL_TABLE = 8,
+    CATFLAP_KERNEL_PEER_UNKNOWN = 9, CATFLAP_KERNEL_PEER_PLAIN = 10, CATFLAP_KERNEL_PEER_UID = 11,
+    CATFLAP_KERNEL_OTHER_VERSION = 12, CATFLAP_KERNEL_NO_MEMORY = 13, CATFLAP_KERNEL_IO_URING = 14,
+    CATFLAP_KERNEL_LEFT = 15, CATFLAP_KERNEL_SECCOMP = 16, CATFLAP_KERNEL_OTHER_LIBC = 17,
     CATFLAP_OWN = 255,               /* not the program's at all: the host's own descriptor */
 };
 
@@ -109,6 +97,7 @@ struct catflap_ops {
     int64_t (*probe_gil)(void *d, int64_t x);
     int sets; /* 1: epoll sets are watched by the host */
     uint32_t forks;  /* how often this process has forked or been forked */
+    uintptr_t unseen; /* by epoll descriptor, 16 bits each: threads in the kernel's own wait that nobody else counts */
     int guarded; /* interpreted or observed by hooks: call the first group as the second, private stack and all */
 };
 
@@ -116,8 +105,6 @@ struct catflap_ops {
 struct catflap_services {
     int abi;
     int (*bind)(int fd, void *description, int reason); /* what a descriptor number means; 0 or -1 */
-    void *(*lookup)(int fd);
-    int (*reason)(int fd);
     void (*grace_begin)(void);  /* start of a grace period: threads now inside may still use what is retired */
     int (*grace_passed)(void);  /* 1 when each of them has left */
     void (*die)(void);          /* from now on traps are C only */
@@ -129,7 +116,7 @@ struct catflap_services {
 int catflap_host_start(struct catflap_ops *ops, const struct catflap_services *services, const char *root);
 int catflap_host_thread(void);       /* give this thread a Python thread state for life; 0: it had one */
 void catflap_host_thread_end(void);  /* and take it back */
-int catflap_host_fork_before(void);  /* 1 when it took the GIL */
+int64_t catflap_host_fork_before(void);  /* 1 when it took the GIL */
 void catflap_host_fork_after(int child);
 
 #endif

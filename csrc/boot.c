@@ -19,7 +19,7 @@ static struct {
     int (*start)(struct catflap_ops *, const struct catflap_services *, const char *);
     int (*thread)(void);
     void (*thread_end)(void);
-    int (*fork_before)(void);
+    int64_t (*fork_before)(void);
     void (*fork_after)(int);
 } host;
 
@@ -77,9 +77,7 @@ static void die(void)
 
 static const struct catflap_services services = {
     .abi = CATFLAP_ABI,
-    .bind = descriptor_bind, .lookup = lookup, .reason = descriptor_reason,
-    .grace_begin = grace_begin, .grace_passed = grace_passed,
-    .die = die, .log = log_text,
+    .bind = descriptor_bind, .grace_begin = grace_begin, .grace_passed = grace_passed, .die = die, .log = log_text,
 };
 
 static bool is_set(const char *name)
@@ -260,8 +258,6 @@ bool in_vfork_child(void)
 
 /* --- fork: the GIL is taken before, so that the child gets an interpreter at rest --- */
 
-static int64_t fork_before_slow(void) { return host.fork_before(); }
-
 void before_fork_trap(void)
 {
     struct thread *t = self ? self : thread_join();
@@ -271,18 +267,12 @@ void before_fork_trap(void)
         uint64_t all = ~0ull; /* a handler must not jump out while the GIL is ours */
         syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &t->fork_mask, 8);
     }
-    if (t->forking == 1 && !t->guard && !t->outsider && atomic_load(&host_state) == STATE_UP && slow_call(t, (void *)fork_before_slow, 0, 0, 0, 0, 0))
+    if (t->forking == 1 && !t->guard && !t->outsider && atomic_load(&host_state) == STATE_UP && slow_call(t, (void *)host.fork_before, 0, 0, 0, 0, 0))
         t->forking |= 1 << 16; /* the GIL is ours */
     if ((t->forking & 0xffff) == 1 && !t->guard && ops.sets && atomic_load(&host_state) == STATE_UP) {
         HOT(t, forking, 0, 0, 0, 0, 0);
         t->forking |= 1 << 17; /* and so are the locks of the sets */
     }
-}
-
-static int64_t fork_after_slow(int64_t child)
-{
-    host.fork_after((int)child);
-    return 0;
 }
 
 void after_fork_trap(bool child)
@@ -305,7 +295,7 @@ void after_fork_trap(bool child)
     }
     if ((t->forking & 0xffff) == 1 && t->forking >> 16) {
         t->forking &= 0xffff;
-        slow_call(t, (void *)fork_after_slow, child, 0, 0, 0, 0);
+        slow_call(t, (void *)host.fork_after, child, 0, 0, 0, 0);
     }
     if (--t->forking == 0) {
         ops.forks++; /* descriptions made before are shared with another process from now on */

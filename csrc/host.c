@@ -5,7 +5,6 @@
 static const struct catflap_services *services;
 
 static int services_bind(int fd, uintptr_t description, int reason) { return services->bind(fd, (void *)description, reason); }
-static uintptr_t services_lookup(int fd) { return (uintptr_t)services->lookup(fd); }
 static void services_grace_begin(void) { services->grace_begin(); }
 static int services_grace_passed(void) { return services->grace_passed(); }
 static void services_die(void) { services->die(); }
@@ -13,6 +12,7 @@ static void services_log(const char *line) { services->log(line); }
 
 static struct catflap_ops *ops_table;
 static uintptr_t forks_address(void) { return (uintptr_t)&ops_table->forks; }
+static uintptr_t unseen_address(void) { return (uintptr_t)&ops_table->unseen; }
 
 /* A program that is a Python may be anywhere when it calls us: followed by a debugger, deep in a recursion, in a subinterpreter
  * with the GIL. Ours begins in the main interpreter as if it were the first, and leaves everything as it was. */
@@ -114,8 +114,8 @@ static int start_interpreter(const char *root)
     PyMem_RawFree(wide);
     PyConfig_Clear(&config);
     if (PyStatus_Exception(status)) {
-        services->log("catflap: Py_InitializeFromConfig: ");
-        services->log(status.err_msg ? status.err_msg : "failed");
+        services->log("catflap: Py_InitializeFromConfig failed: ");
+        services->log(status.err_msg ? status.err_msg : "?");
         services->log("\n");
         return -1;
     }
@@ -199,7 +199,7 @@ __attribute__((visibility("default"))) void catflap_host_thread_end(void)
 
 static PyGILState_STATE fork_state;
 
-__attribute__((visibility("default"))) int catflap_host_fork_before(void)
+__attribute__((visibility("default"))) int64_t catflap_host_fork_before(void)
 {
     if (holder()) /* the program's own os.fork(): it has prepared its interpreter itself */
         return 0;
@@ -212,9 +212,6 @@ __attribute__((visibility("default"))) int catflap_host_fork_before(void)
 __attribute__((visibility("default"))) void catflap_host_fork_after(int child)
 {
     PyGILState_STATE state = fork_state;
-    if (child)
-        PyOS_AfterFork_Child();
-    else
-        PyOS_AfterFork_Parent();
+    (child ? PyOS_AfterFork_Child : PyOS_AfterFork_Parent)();
     PyGILState_Release(state);
 }

@@ -156,20 +156,15 @@ void grace_wait(void)
 
 /* int64_t switch_stack(function, arguments[5], top): call on another stack, unwindable. */
 int64_t switch_stack(void *function, const int64_t *arguments, void *top);
-__asm__(".text\n"
-        ".type switch_stack, @function\n"
-        "switch_stack:\n"
-        ".cfi_startproc\n"
+__asm__(".text; .type switch_stack, @function\n"
+        "switch_stack: .cfi_startproc\n"
         "pushq %rbp; .cfi_def_cfa_offset 16; .cfi_offset %rbp, -16\n"
         "movq %rsp, %rbp; .cfi_def_cfa_register %rbp\n"
         "movq %rdx, %rsp; movq %rdi, %rax; movq %rsi, %r10\n"
         "movq 0(%r10), %rdi; movq 8(%r10), %rsi; movq 16(%r10), %rdx; movq 24(%r10), %rcx; movq 32(%r10), %r8\n"
         "call *%rax\n"
-        "movq %rbp, %rsp; popq %rbp\n"
-        ".cfi_def_cfa %rsp, 8\n"
-        "ret\n"
-        ".cfi_endproc\n"
-        ".size switch_stack, .-switch_stack\n");
+        "movq %rbp, %rsp; popq %rbp; .cfi_def_cfa %rsp, 8; ret\n"
+        ".cfi_endproc; .size switch_stack, .-switch_stack\n");
 
 bool map_stack(struct thread *t)
 {

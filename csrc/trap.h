@@ -240,12 +240,7 @@ void after_fork_trap(bool child);
 void tell_peers(void);
 
 /* Addresses that no mapping can have: the kernel says EFAULT where we would fault. */
-static inline bool unmapped_at(uintptr_t address)
-{
-    return unlikely(address < 65536);
-}
-
-#define unmapped(address) unmapped_at((uintptr_t)(address))
+#define unmapped(address) unlikely((uintptr_t)(address) < 65536)
 
 /* -errno -> errno, in one function. */
 static inline int64_t result(int64_t r)
@@ -323,13 +318,13 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
             r = d ? op_call : CATFLAP_STALE;                                                                           \
             if (likely(r >= -4095 || (r != CATFLAP_WAIT && r != CATFLAP_ATTEND)))                                      \
                 break;                                                                                                 \
+            if (r == CATFLAP_ATTEND && atomic_load(&host_state) == STATE_UP) {                                         \
+                SLOW(t, attend, d, 0, 0, 0, 0);                                                                        \
+                continue;                                                                                              \
+            }                                                                                                          \
             if (r == CATFLAP_ATTEND) {                                                                                 \
-                if (atomic_load(&host_state) == STATE_UP) {                                                            \
-                    SLOW(t, attend, d, 0, 0, 0, 0);                                                                    \
-                    continue;                                                                                          \
-                }                                                                                                      \
                 leave(t);                                                                                              \
-                return call;                                                                                              \
+                return call;                                                                                           \
             }                                                                                                          \
             struct pollfd on[2] = {{.fd = (int)wait.fd, .events = (short)wait.events}};                                \
             r = wait_sleep(t, &wait, on, 1, NULL, wait.deadline == 0 || wait.deadline == INT64_MAX);                                                 \
@@ -356,6 +351,18 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
         if (d && lookup(number) == d)                                                                                  \
             descriptor_bind(number, NULL, CATFLAP_KERNEL_STALE);                                                           \
         return call;                                                                                                   \
+    } while (0)
+
+/* What the host is told of a descriptor of ours beside the program's call, which it changes nothing of. */
+#define TELL_OF(fd, told)                                                                                              \
+    do {                                                                                                               \
+        int error = errno;                                                                                             \
+        struct thread *t = enter();                                                                                    \
+        void *d = lookup(fd);                                                                                          \
+        if (d)                                                                                                         \
+            told;                                                                                                      \
+        leave(t);                                                                                                      \
+        errno = error;                                                                                                 \
     } while (0)
 
 /* An operation that never sleeps and takes the GIL. */

@@ -46,15 +46,8 @@ static int copied(int fd, int to)
         forget(to); /* the kernel gives this number away: it was closed behind our back */
     if (to >= 0 && (to <= 2 || in_vfork_child()))
         go_plain(fd); /* for stdio, and for the image that follows */
-    if (to < 0 || !ours(fd) || bypass() || in_vfork_child())
-        return to;
-    int error = errno;
-    struct thread *t = enter();
-    void *d = lookup(fd);
-    if (d)
-        SLOW(t, dup, d, to, 0, 0, 0);
-    leave(t);
-    errno = error;
+    if (to >= 0 && ours(fd) && !bypass() && !in_vfork_child())
+        TELL_OF(fd, SLOW(t, dup, d, to, 0, 0, 0));
     return to;
 }
 
@@ -76,9 +69,7 @@ EXPORT int close(int fd)
 
 EXPORT int fclose(FILE *file)
 {
-    int fd = fileno(file);
-    if (fd >= 0)
-        forget(fd);
+    forget(fileno(file));
     return next.fclose(file);
 }
 
@@ -105,15 +96,8 @@ ONTO(dup3, (int fd, int to, int flags), (fd, to, flags))
 
 static void status(int fd, bool nonblock)
 {
-    if (!lookup(fd) || bypass() || in_vfork_child())
-        return;
-    int error = errno;
-    struct thread *t = enter();
-    void *d = lookup(fd);
-    if (d)
-        SLOW(t, status, d, nonblock, 0, 0, 0);
-    leave(t);
-    errno = error;
+    if (lookup(fd) && !bypass() && !in_vfork_child())
+        TELL_OF(fd, SLOW(t, status, d, nonblock, 0, 0, 0));
 }
 
 EXPORT int fcntl(int fd, int cmd, ...)
@@ -143,11 +127,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     va_end(ap);
     int r = next.ioctl(fd, request, arg);
     if (r == 0 && ((int)request == FIONREAD || (int)request == SIOCOUTQ) && lookup(fd) && !bypass()) {
-        struct thread *t = enter();
-        void *d = lookup(fd);
-        if (d) /* bytes that the kernel does not know of */
-            *(int *)arg += (int)HOT(t, pending, d, (int)request == SIOCOUTQ, 0, 0, 0);
-        leave(t);
+        /* bytes that the kernel does not know of */
+        TELL_OF(fd, *(int *)arg += (int)HOT(t, pending, d, (int)request == SIOCOUTQ, 0, 0, 0));
     }
     if (r == 0 && (int)request == FIOASYNC && *(int *)arg)
         go_plain(fd);

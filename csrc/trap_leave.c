@@ -12,15 +12,9 @@ enum { PATIENCE = 500 }; /* milliseconds */
 void go_plain(int fd)
 {
     young_left(fd);
-    if (likely(!ops.sets) || !lookup(fd) || bypass_hot() || (ops.guarded && in_vfork_child()))
-        return;
-    int error = errno;
-    struct thread *t = enter();
-    void *d = lookup(fd);
-    for (int turns = 0; d && HOT(t, leave, d, 0, 0, 0, 0) == 1 && turns < PATIENCE; turns++)
-        syscall(SYS_nanosleep, &(struct timespec){0, 1000000}, NULL);
-    leave(t);
-    errno = error;
+    if (unlikely(ops.sets) && lookup(fd) && !bypass_hot() && !(ops.guarded && in_vfork_child()))
+        TELL_OF(fd, for (int turns = 0; HOT(t, leave, d, 0, 0, 0, 0) == 1 && turns < PATIENCE; turns++)
+                        syscall(SYS_nanosleep, &(struct timespec){0, 1000000}, NULL));
 }
 
 #define PLAIN(type, name, params, args, fd)                                                                            \

@@ -101,6 +101,17 @@ static int unseen_end(int ep, int result)
         }                                                                                                              \
     } while (0)
 
+/* A set gets a descriptor of ours. CATFLAP_UNSEEN, or 0. */
+static int mark(int ep)
+{
+    if ((unsigned)ep >= 65536)
+        return 0;
+    if (!epoll_set_is_marked(ep))
+        atomic_fetch_or(&marked_sets[ep >> 6], 1ull << (ep & 63));
+    ops.unseen = (uintptr_t)unseen_waits;
+    return atomic_load(&unseen_waits[ep]) ? CATFLAP_UNSEEN : 0;
+}
+
 void epoll_set_copied(int ep, int to)
 {
     if (likely(to < 0 || !epoll_set_is_marked(ep)) || (unsigned)to >= 65536)
@@ -334,12 +345,7 @@ EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
             nest(fd);
         return r;
     }
-    int unseen = 0;
-    if (op == EPOLL_CTL_ADD && (unsigned)ep < 65536) {
-        if (!epoll_set_is_marked(ep))
-            atomic_fetch_or(&marked_sets[ep >> 6], 1ull << (ep & 63));
-        unseen = atomic_load(&unseen_waits[ep]) ? CATFLAP_UNSEEN : 0;
-    }
+    int unseen = op == EPOLL_CTL_ADD ? mark(ep) : 0;
     if (!ops.sets || bypass_hot() || (op != EPOLL_CTL_DEL && unmapped(event)))
         return next.epoll_ctl(ep, op, fd, event);
     struct thread *t = enter();

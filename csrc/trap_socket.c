@@ -44,19 +44,13 @@ static int offer(int fd, int domain, int type)
     return reason ? left(fd, (int)reason) : fd;
 }
 
-static bool concerns_us(int domain, int type)
-{
-    type &= 0xf;
-    return (domain == AF_INET || domain == AF_INET6) && (type == SOCK_STREAM || type == SOCK_DGRAM);
-}
-
 EXPORT int socket(int domain, int type, int protocol)
 {
-    int fd = next.socket(domain, type, protocol);
-    if (fd < 0 || !concerns_us(domain, type) || (self && self->guard))
+    int fd = next.socket(domain, type, protocol), kind = type & 0xf;
+    if (fd < 0 || (domain != AF_INET && domain != AF_INET6) || (kind != SOCK_STREAM && kind != SOCK_DGRAM) || (self && self->guard))
         return fd;
     int reason = atomic_load_explicit(&kernel_reason, memory_order_relaxed);
-    if (!reason && streams_only && (type & 0xf) == SOCK_DGRAM)
+    if (!reason && streams_only && kind == SOCK_DGRAM)
         reason = CATFLAP_KERNEL_AUTO;
     if (reason)
         return left(fd, reason);

@@ -8,8 +8,10 @@ cdef void watched(size_t block, size_t end) noexcept nogil
 cpdef void hope(size_t end, unsigned long long begun) noexcept nogil
 @cython.locals(entry=size_t)
 cpdef void attached(size_t end) noexcept nogil
-@cython.locals(entry=size_t)
+@cython.locals(entry=size_t, block=size_t)
 cpdef bint in_kernel(size_t end) noexcept nogil
+@cython.locals(table=size_t)
+cdef unsigned long long unseen(unsigned long long ep) noexcept nogil
 @cython.locals(alone=bint)
 cdef bint arm(size_t end, unsigned long long bell, int mask) noexcept nogil
 @cython.locals(entry=size_t)

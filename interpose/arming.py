@@ -55,10 +55,17 @@ def in_kernel(end):
         return True
     entry = raw.load(sets.watchers(end))
     while entry:
-        if raw.load(raw.load(entry + blocks.BLOCK) + blocks.PLAIN):
+        block = raw.load(entry + blocks.BLOCK)
+        if raw.load(block + blocks.PLAIN) or unseen(raw.load(block + blocks.EP)):
             return True
         entry = raw.load(entry + blocks.OF_END)
     return False
+
+
+def unseen(ep):
+    """Threads that wait in the kernel for a set since before we had anything in it."""
+    table = raw.load(sets.HERE.unseen_at) if sets.HERE.unseen_at else 0
+    return raw.load(table + (ep >> 2) * 8) >> (ep & 3) * 16 & 0xFFFF if table else 0
 
 
 def arm(end, bell, mask):

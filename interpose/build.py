@@ -14,12 +14,12 @@ CSRC = os.path.join(os.path.dirname(HERE), "csrc")
 # what host.c offers to Python, over the preload's services
 SERVICES = """
 int services_bind(int fd, uintptr_t description, int reason);
-uintptr_t services_lookup(int fd);
 void services_grace_begin(void);
 int services_grace_passed(void);
 void services_die(void);
 void services_log(const char *line);
 uintptr_t forks_address(void);
+uintptr_t unseen_address(void);
 void set_native(const char *name, uintptr_t address);
 void set_guarded(int yes);
 void set_sets(int yes);

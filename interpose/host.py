@@ -141,7 +141,7 @@ def start(shared):
         process.attention = attention
         process.stream = LoopStream
         lib.set_sets(1)
-        sets.begin(process.libos)
+        sets.begin(process.libos, lib.unseen_address())
         spinning.begin(choice.spin * 1000)
         Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
     native = entries.native()

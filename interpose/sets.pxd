@@ -4,7 +4,7 @@ from libos cimport layout, raw, rings
 from libos.runtime cimport wakers
 
 cdef class Sets:
-    cdef public size_t table, watch, lock_at, plain_at, arena, pairs
+    cdef public size_t table, watch, lock_at, plain_at, arena, pairs, unseen_at
     cdef public unsigned long long top
     cdef public size_t spare
 

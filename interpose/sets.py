@@ -22,6 +22,7 @@ class Sets:
         self.spare = 0  # blocks without a set
         self.top = 0  # above every epoll descriptor that has a block
         self.arena = 0  # of the end records
+        self.unseen_at = 0  # where the address of C's count of waits in the kernel is (struct catflap_ops)
         self.pairs = 0  # the first pair's block
 
 
@@ -33,8 +34,9 @@ def here():
     return HERE
 
 
-def begin(libos):
+def begin(libos, unseen_at):
     """Watch a libOS whose data the kernel can't see."""
+    HERE.unseen_at = unseen_at
     HERE.arena = libos.records.arena
     libos.family.on_pair = pair_came
     libos.survive_forks(forked)

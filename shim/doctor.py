@@ -7,7 +7,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-from importlib import machinery
 
 import psutil
 
@@ -72,9 +71,7 @@ def plain_environment():
 
 def built_mode():
     """ "compiled" or "interpreted": what programs get here."""
-    name = os.path.join(os.path.dirname(run.LIBRARY), "entries")
-    found = any(os.path.exists(name + suffix) for suffix in machinery.EXTENSION_SUFFIXES)
-    return "compiled" if found and not mode.pure() else "interpreted"
+    return "compiled" if mode.built() and not mode.pure() else "interpreted"
 
 
 def library():
@@ -117,22 +114,15 @@ def compiled():
 
 
 def stale_modules():
-    """Names of the compiled modules that are older than the .py beside them, in a source tree.
+    """Names of the compiled modules whose .py is newer than their library, in a source tree.
 
     An installer unpacks both at its own pace: there the times mean nothing.
     """
-    names = []
-    if newest_source() is None:
-        return names
-    for package in ("libos", "libos/runtime", "interpose"):
-        folder = os.path.join(PACKAGES, package)
-        for leaf in sorted(os.listdir(folder)):
-            stem = leaf.partition(".")[0]
-            source = os.path.join(folder, stem + ".py")
-            if leaf.endswith(machinery.EXTENSION_SUFFIXES[0]) and os.path.exists(source):
-                if os.path.getmtime(source) > os.path.getmtime(os.path.join(folder, leaf)):
-                    names.append(f"{package}.{stem}".replace("/", "."))
-    return names
+    if newest_source() is None or not mode.built():
+        return []
+    built = os.path.getmtime(mode.NATIVE)
+    sources = {name: os.path.join(PACKAGES, name.replace(".", "/") + ".py") for name in mode.HOT_MODULES}
+    return [name for name, path in sources.items() if os.path.getmtime(path) > built]
 
 
 def host_python():

@@ -45,7 +45,7 @@ def check_host(pid, libos, pure):
     assert ("libcatflap.so" in mapped) == (libos != "kernel"), f"{pid} under {libos}: {mapped}"
     if libos == "catnap":
         assert "libcatflap_host.so" in mapped, f"{pid} stayed on the kernel: {mapped}"
-        hot = any(name.startswith("entries.") for name in mapped)
+        hot = any(name.startswith("native.") for name in mapped)
         assert hot != pure, f"{pid} is in the wrong mode: {mapped}"
 
 

@@ -33,8 +33,7 @@ def sanitized(folder, csrc, *flags):
     target = folder / "interpose" / "libcatflap.so"
     target.unlink()
     sources = [os.path.join(csrc, name) for name in PRELOAD_SOURCES]
-    script = [f"-Wl,--version-script={csrc}/exports.map"]
-    script += [f"-Wl,--defsym={name}={trap}" for name, trap in OTHER_NAMES.items()]
+    script = [f"-Wl,--defsym={name}={trap}" for name, trap in OTHER_NAMES.items()]
     subprocess.run(
         ["gcc", *CFLAGS, *SANITIZE, *flags, "-shared", "-o", target, *sources, *script, "-ldl", "-lpthread"], check=True
     )

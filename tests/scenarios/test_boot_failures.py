@@ -94,7 +94,7 @@ def test_packages_damaged(copy, argv, expected, damage):
 
 def test_compiled_module_damaged(copy, argv, expected):
     """A compiled module that is none."""
-    (module,) = (copy[0] / "libos").glob("queue.*.so")
+    (module,) = (copy[0] / "libos").glob("native.*.so")
     module.write_bytes(b"not a module")
     stayed(flap.run(argv, "catnap", preload=copy[1], strict=False), expected, "ImportError")
 

@@ -316,3 +316,32 @@ SCENARIO(signal_of_a_descriptor)
         SAY(close(p[0]));
     }
 }
+
+/* A thread has waited for a set since before it had a connection, which is used and then asked for. */
+static int early_set;
+static _Atomic int early_thread;
+
+static void wait_early(void *arg)
+{
+    (void)arg;
+    early_thread = gettid();
+    look("early", early_set, 5000);
+}
+
+SCENARIO(waits_since_before)
+{
+    struct worker w;
+    int l = listening(AF_INET, 4), p[2];
+    p[0] = dialled(AF_INET, port_of(l));
+    p[1] = (int)MUST(accept(l, NULL, NULL));
+    early_set = (int)MUST(epoll_create1(0));
+    begin(&w, wait_early, NULL);
+    while (!early_thread)
+        nap_ms(1);
+    await_sleep(early_thread);
+    SAY(add(early_set, p[1], 0));
+    warm_up(p);
+    SAY(change(early_set, p[1], EPOLLIN));
+    SAY(send(p[0], "x", 1, 0));
+    join(&w);
+}
