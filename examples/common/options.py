@@ -1,0 +1,58 @@
+"""The command lines of the examples: the same for both twins, but for `--libos`."""
+
+import argparse
+
+MAX_DATAGRAM = 65507  # bytes of payload, UDP over IPv4
+
+
+def number(least, most):
+    """An argparse type: an integer within bounds."""
+
+    def parse(text):
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not between {least} and {most}")
+        return value
+
+    return parse
+
+
+port = number(0, 65535)
+
+
+class Roles:
+    """A program with several roles. `libos`: whether the program takes one."""
+
+    def __init__(self, doc, libos):
+        self.parser = argparse.ArgumentParser(description=doc.split("\n")[0])
+        self.roles = self.parser.add_subparsers(dest="role", required=True)
+        self.libos = libos
+
+    def add(self, name, words):
+        role = self.roles.add_parser(name, help=words)
+        if self.libos:
+            role.add_argument("--libos", default="catnap", help="libOS to run on")
+        return role
+
+    def parse(self):
+        return self.parser.parse_args()
+
+
+def messages(role, count=100, size=64):
+    role.add_argument("--count", type=number(1, 10**9), default=count, help="messages to send")
+    role.add_argument("--size", type=number(1, 1 << 30), default=size, help="bytes of each")
+
+
+def echo(doc, libos=False):
+    """role: server or client; port; udp; count and size of the client's messages."""
+    roles = Roles(doc, libos)
+    server = roles.add("server", "send back whatever comes")
+    client = roles.add("client", "send messages and check what comes back")
+    for role in (server, client):
+        role.add_argument("port", type=port)
+        role.add_argument("--udp", action="store_true", help="datagrams instead of a stream")
+    messages(client)
+    options = roles.parse()
+    if options.role == "client" and options.udp and options.size > MAX_DATAGRAM:
+        roles.parser.error(f"no datagram has more than {MAX_DATAGRAM} bytes")
+    return options
