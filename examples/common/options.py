@@ -1,6 +1,7 @@
 """The command lines of the examples: the same for both twins, but for `--libos`."""
 
 import argparse
+import os
 
 MAX_DATAGRAM = 65507  # bytes of payload, UDP over IPv4
 
@@ -54,5 +55,23 @@ def echo(doc, libos=False):
     messages(client)
     options = roles.parse()
     if options.role == "client" and options.udp and options.size > MAX_DATAGRAM:
+        roles.parser.error(f"no datagram has more than {MAX_DATAGRAM} bytes")
+    return options
+
+
+def udp_relay(doc, libos=False):
+    """role: server, answer or ask; port; name; to, count and size of what asks."""
+    roles = Roles(doc, libos)
+    server = roles.add("server", "forward datagrams between clients that are known by name")
+    answer = roles.add("answer", "register, and send back whatever comes to whoever sent it")
+    ask = roles.add("ask", "register, send messages to a name, and check what comes back")
+    for role in (server, answer, ask):
+        role.add_argument("port", type=port)
+    for role in (answer, ask):
+        role.add_argument("name", type=os.fsencode)
+    ask.add_argument("to", type=os.fsencode)
+    messages(ask)
+    options = roles.parse()
+    if options.role == "ask" and options.size + len(max(options.to, options.name, key=len)) + 1 > MAX_DATAGRAM:
         roles.parser.error(f"no datagram has more than {MAX_DATAGRAM} bytes")
     return options
