@@ -75,3 +75,10 @@ def udp_relay(doc, libos=False):
     if options.role == "ask" and options.size + len(max(options.to, options.name, key=len)) + 1 > MAX_DATAGRAM:
         roles.parser.error(f"no datagram has more than {MAX_DATAGRAM} bytes")
     return options
+
+
+def kv(doc, libos=False):
+    """role: server; port."""
+    roles = Roles(doc, libos)
+    roles.add("server", "a key-value store for redis clients").add_argument("port", type=port)
+    return roles.parse()

@@ -31,7 +31,7 @@ class Server:
         self.port = int(line.removeprefix("listening on 127.0.0.1:"))
 
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), TIMEOUT)
+        return connected(self.port)
 
     def alive(self):
         return self.process.poll() is None
@@ -83,3 +83,7 @@ def until(true, timeout=TIMEOUT):
     while not true():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.01)
+
+
+def connected(port):
+    return socket.create_connection(("127.0.0.1", port), TIMEOUT)
