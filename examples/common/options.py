@@ -82,3 +82,21 @@ def kv(doc, libos=False):
     roles = Roles(doc, libos)
     roles.add("server", "a key-value store for redis clients").add_argument("port", type=port)
     return roles.parse()
+
+
+def replicated(doc, libos=False):
+    """role: replica, load or sum; port or ports; what the load is."""
+    roles = Roles(doc, libos)
+    roles.add("replica", "one of the three servers").add_argument("port", type=port)
+    load = roles.add("load", "read-modify-write transactions, as in workload F of YCSB")
+    total = roles.add("sum", "the sum of all counters")
+    for role in (load, total):
+        role.add_argument("ports", type=port, nargs=3)
+        role.add_argument("--keys", type=number(1, 10**6), default=1000, help="how many there are")
+    load.add_argument("--clients", type=number(1, 300), default=4)
+    load.add_argument("--transactions", type=number(1, 10**9), default=1000, help="of all clients together")
+    load.add_argument("--choice", choices=("zipfian", "uniform"), default="zipfian", help="how keys are chosen")
+    load.add_argument("--size", type=number(1, 16), default=1, help="keys in a transaction")
+    load.add_argument("--seed", type=int, default=1)
+    load.add_argument("--shared", action="store_true", help="others write too: the sum isn't compared")
+    return roles.parse()
