@@ -42,7 +42,7 @@ def serve_stream(libos, port):
             waiting.add(libos.push(result.qd, result.sga))
             libos.sgafree(result.sga)  # the push keeps it until it is done
         else:
-            if result.sga:
+            if result.sga is not None:
                 libos.sgafree(result.sga)
             libos.close(result.qd)
 

@@ -29,10 +29,14 @@ def bound(libos, kind, port):
 def connected(libos, port, timeout=10):
     """The qd of a TCP connection to a port. Raises Fail."""
     qd = libos.socket(socket.AF_INET, socket.SOCK_STREAM)
-    result = libos.wait(libos.connect(qd, (HOST, port)), timeout)
-    if result.error:
-        raise result.error
-    libos.setsockopt(qd, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        result = libos.wait(libos.connect(qd, (HOST, port)), timeout)
+        if result.error:
+            raise result.error
+        libos.setsockopt(qd, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except Fail:
+        libos.close(qd)
+        raise
     return qd
 
 

@@ -69,13 +69,13 @@ def register(libos, port, name):
         if said == WELCOME + name:
             return qd
         if said == REFUSED + name:
-            sys.exit(f"the relay has refused {name.decode()}")
+            sys.exit(f"the relay has refused {os.fsdecode(name)}")
     sys.exit("the relay doesn't answer")
 
 
 def answer(libos, port, name):
     qd = register(libos, port, name)
-    print(f"{name.decode()} is registered", flush=True)
+    print(f"{os.fsdecode(name)} is registered", flush=True)
     while True:
         datagram = receive(libos, qd, LIFETIME / 3)
         if datagram is None:

@@ -2,8 +2,9 @@
 
 import argparse
 import os
+import signal
 
-MAX_DATAGRAM = 65507  # bytes of payload, UDP over IPv4
+from examples.common.relay import LONGEST_NAME, MAX_DATAGRAM
 
 
 def number(least, most):
@@ -21,6 +22,14 @@ def number(least, most):
 port = number(0, 65535)
 
 
+def client_name(text):
+    """An argparse type: the name of a client of the relay, as bytes."""
+    name = os.fsencode(text)
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise argparse.ArgumentTypeError(f"a name has 1 to {LONGEST_NAME} bytes")
+    return name
+
+
 class Roles:
     """A program with several roles. `libos`: whether the program takes one."""
 
@@ -36,6 +45,7 @@ class Roles:
         return role
 
     def parse(self):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is how a server is ended: no traceback
         return self.parser.parse_args()
 
 
@@ -68,8 +78,8 @@ def udp_relay(doc, libos=False):
     for role in (server, answer, ask):
         role.add_argument("port", type=port)
     for role in (answer, ask):
-        role.add_argument("name", type=os.fsencode)
-    ask.add_argument("to", type=os.fsencode)
+        role.add_argument("name", type=client_name)
+    ask.add_argument("to", type=client_name)
     messages(ask)
     options = roles.parse()
     if options.role == "ask" and options.size + len(max(options.to, options.name, key=len)) + 1 > MAX_DATAGRAM:

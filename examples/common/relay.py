@@ -9,7 +9,7 @@ LIFETIME = 60
 MOST_CLIENTS = 1024
 LONGEST_NAME = 32
 HELLO, WELCOME, REFUSED = b"hello ", b"welcome ", b"refused "
-MAX_DATAGRAM = 65507
+MAX_DATAGRAM = 65507  # bytes of payload, UDP over IPv4
 
 
 class Client:

@@ -61,13 +61,13 @@ def register(port, name):
         if said == WELCOME + name:
             return sock
         if said == REFUSED + name:
-            sys.exit(f"the relay has refused {name.decode()}")
+            sys.exit(f"the relay has refused {os.fsdecode(name)}")
     sys.exit("the relay doesn't answer")
 
 
 def answer(port, name):
     sock = register(port, name)
-    print(f"{name.decode()} is registered", flush=True)
+    print(f"{os.fsdecode(name)} is registered", flush=True)
     while True:
         datagram = receive(sock, LIFETIME / 3)
         if datagram is None:

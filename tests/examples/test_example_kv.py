@@ -2,7 +2,6 @@
 
 import random
 import subprocess
-import time
 
 import flap
 import pytest
@@ -238,7 +237,7 @@ def test_a_client_that_does_not_read_and_one_that_is_killed(server):
             "-q",
         ]
         with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
-            time.sleep(0.3)
+            twins.until(lambda: exchanged(served.port, request(b"EXISTS", b"key:__rand_int__")).startswith(b":1"))
             killed.kill()
         with served.connect() as sock:
             sock.sendall(request(b"PING"))

@@ -142,6 +142,11 @@ def test_garbage_and_a_killed_client(server):
 
 
 @pytest.mark.parametrize("client", TWINS)
+def test_a_name_too_long(client):
+    assert "1 to 32 bytes" in run(client, "udp_relay", "answer", 9, "n" * 33, status=2)
+
+
+@pytest.mark.parametrize("client", TWINS)
 def test_a_name_that_is_taken(client):
     with Server("posix", "udp_relay", "server") as served, answering("posix", served.port, "bob"):
         assert "refused bob" in run(client, "udp_relay", "ask", served.port, "bob", "bob", status=1)
