@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from examples.common import options
 from examples.common.echoes import late, message
-from examples.serving import HOST, bound, connected
+from examples.serving import HOST, MOST, bound, connected
 from libos.errors import Fail, Kind
 from libos.factory import make
 from libos.pdpix import ACCEPT, POP, PUSH
@@ -29,11 +29,14 @@ def serve_stream(libos, port):
     listener = bound(libos, socket.SOCK_STREAM, port)
     waiting = libos.wait_set()
     waiting.add(libos.accept(listener))
+    connections = 0
     while True:
         result = waiting.wait()
         if result.opcode == ACCEPT:
-            waiting.add(libos.accept(listener))
             waiting.add(libos.pop(result.value))
+            connections += 1
+            if connections < MOST:
+                waiting.add(libos.accept(listener))
         elif result.qd == listener:
             raise result.error
         elif result.opcode == PUSH:
@@ -45,6 +48,9 @@ def serve_stream(libos, port):
             if result.sga is not None:
                 libos.sgafree(result.sga)
             libos.close(result.qd)
+            connections -= 1
+            if connections == MOST - 1:
+                waiting.add(libos.accept(listener))
 
 
 def serve_datagrams(libos, port):

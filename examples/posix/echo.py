@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 
 from examples.common import options
 from examples.common.echoes import late, message
-from examples.posix.serving import HOST, PIECE, bound, connected
+from examples.posix.serving import HOST, MOST, PIECE, bound, connected
 
 TIMEOUT = 10  # seconds without an answer
 TRIES, PATIENCE = 5, 1  # of a datagram; seconds for each
@@ -25,6 +25,7 @@ def serve_stream(port):
     listener.setblocking(False)
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
+    connections = 0
     while True:
         for key, _ in selector.select():
             try:
@@ -32,6 +33,9 @@ def serve_stream(port):
                     sock, _ = listener.accept()
                     sock.setblocking(False)
                     selector.register(sock, selectors.EVENT_READ, memoryview(b""))
+                    connections += 1
+                    if connections == MOST:
+                        selector.unregister(listener)
                 else:
                     send_back(selector, key.fileobj, key.data)
             except BlockingIOError:
@@ -41,6 +45,9 @@ def serve_stream(port):
                     raise
                 selector.unregister(key.fileobj)
                 key.fileobj.close()
+                connections -= 1
+                if connections == MOST - 1:
+                    selector.register(listener, selectors.EVENT_READ)
 
 
 def send_back(selector, sock, left):

@@ -1,7 +1,6 @@
 """Echo: every byte comes back, whoever serves and whoever asks."""
 
 import random
-import signal
 import socket
 import struct
 import subprocess
@@ -55,6 +54,28 @@ def test_a_client_that_does_not_read_holds_up_nobody(server):
 
 
 @pytest.mark.parametrize("server", TWINS)
+@pytest.mark.parametrize("name, question, answer", [("echo", b"x\n", b"x\n"), ("kv", b"PING\n", b"+PONG\r\n")])
+def test_more_clients_than_there_is_room_for(server, name, question, answer):
+    """Two of five wait in the backlog until others leave."""
+    with Server(server, name, "server", before="serving.MOST = program.MOST = 3") as served:
+        clients = [served.connect() for _ in range(5)]
+        for sock in clients:
+            sock.sendall(question)
+        for sock in clients[:3]:
+            assert received(sock, len(answer)) == answer
+        for sock in clients[3:]:
+            sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                sock.recv(1)
+            sock.settimeout(twins.TIMEOUT)
+        for leaving, sock in zip(clients, clients[3:], strict=False):
+            leaving.close()
+            assert received(sock, len(answer)) == answer
+        for sock in clients:
+            sock.close()
+
+
+@pytest.mark.parametrize("server", TWINS)
 def test_a_client_that_resets(server):
     with Server(server, "echo", "server") as served:
         for _ in range(5):
@@ -66,12 +87,15 @@ def test_a_client_that_resets(server):
 
 @pytest.mark.parametrize("server, client", PAIRINGS)
 def test_a_killed_client(server, client):
-    with Server(server, "echo", "server") as served:
+    with Server(server, "echo", "server") as served, served.connect() as sock:
+        sock.sendall(b"x")
+        assert received(sock, 1) == b"x"
         argv = twins.command(client, "echo", "client", served.port, "--count", 10**9, "--size", 100_000)
-        with subprocess.Popen(argv, stderr=subprocess.PIPE) as killed:
-            with pytest.raises(subprocess.TimeoutExpired):
-                killed.wait(0.3)
-            killed.send_signal(signal.SIGKILL)
+        before = served.descriptors()
+        with subprocess.Popen(argv) as killed:
+            twins.until(lambda: served.descriptors() > before)
+            killed.kill()
+        twins.until(lambda: served.descriptors() == before)
         run(client, "echo", "client", served.port, "--count", 10)
 
 

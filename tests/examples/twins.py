@@ -24,14 +24,23 @@ def command(twin, name, *arguments):
 class Server:
     """A running server on a port of its own choice, killed at the end. `port`: where it listens."""
 
-    def __init__(self, twin, name, role, *arguments):
+    def __init__(self, twin, name, role, *arguments, before=""):
+        """`before`: statements to run in the program before its main, with `serving` and itself as `program`."""
         self.argv = command(twin, name, role, 0, *arguments)
-        self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if before:
+            package = "examples.posix" if twin == "posix" else "examples"
+            code = f"from {package} import serving, {name} as program; {before}; program.main()"
+            self.argv[1:2] = ["-c", code]
+        self.process = subprocess.Popen(self.argv, cwd=flap.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         line = line_of(self.process)
         self.port = int(line.removeprefix("listening on 127.0.0.1:"))
 
     def connect(self):
         return connected(self.port)
+
+    def descriptors(self):
+        """How many it has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def alive(self):
         return self.process.poll() is None
