@@ -131,10 +131,12 @@ def main():
     chosen = options.echo(__doc__, libos=True)
     libos = make(chosen.libos)
     if chosen.role == "server":
-        (serve_datagrams if chosen.udp else serve_stream)(libos, chosen.port)
-    else:
+        return (serve_datagrams if chosen.udp else serve_stream)(libos, chosen.port)
+    try:
         (ask_datagrams if chosen.udp else ask_stream)(libos, chosen.port, chosen.count, chosen.size)
-        print(f"{chosen.count} messages of {chosen.size} bytes came back unchanged")
+    except Fail as fail:
+        sys.exit(str(fail))
+    print(f"{chosen.count} messages of {chosen.size} bytes came back unchanged")
 
 
 if __name__ == "__main__":

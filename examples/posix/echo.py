@@ -138,10 +138,12 @@ def answered(sock, i, data):
 def main():
     chosen = options.echo(__doc__)
     if chosen.role == "server":
-        (serve_datagrams if chosen.udp else serve_stream)(chosen.port)
-    else:
+        return (serve_datagrams if chosen.udp else serve_stream)(chosen.port)
+    try:
         (ask_datagrams if chosen.udp else ask_stream)(chosen.port, chosen.count, chosen.size)
-        print(f"{chosen.count} messages of {chosen.size} bytes came back unchanged")
+    except OSError as error:
+        sys.exit(str(error))
+    print(f"{chosen.count} messages of {chosen.size} bytes came back unchanged")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import socket
 import struct
 import subprocess
 
+import flap
 import pytest
 import twins
 from twins import PAIRINGS, TWINS, Server, received, run
@@ -97,6 +98,14 @@ def test_a_killed_client(server, client):
             killed.kill()
         twins.until(lambda: served.descriptors() == before)
         run(client, "echo", "client", served.port, "--count", 10)
+
+
+@pytest.mark.parametrize("client", TWINS)
+def test_nobody_there(client):
+    port = flap.free_port()
+    said = run(client, "echo", "client", port, "--size", 10**6, status=1)
+    assert "Connection refused" in said and "Traceback" not in said
+    assert run(client, "echo", "client", port, "--udp", "--count", 1, status=1) == "no answer to message 0\n"
 
 
 @pytest.mark.parametrize("client", TWINS)
