@@ -16,7 +16,7 @@ from examples.common import options
 from examples.common.echoes import late, message
 from examples.serving import HOST, MOST, bound, connected
 from libos.errors import Fail, Kind
-from libos.factory import make
+from libos.factory import native
 from libos.pdpix import ACCEPT, POP, PUSH
 from libos.sgarray import SGArray
 
@@ -129,7 +129,7 @@ def answered(libos, qd, i, data):
 
 def main():
     chosen = options.echo(__doc__, libos=True)
-    libos = make(chosen.libos)
+    libos = native(chosen.libos)
     if chosen.role == "server":
         return (serve_datagrams if chosen.udp else serve_stream)(libos, chosen.port)
     try:

@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from libos.factory import make
+from libos.factory import native
 from libos.sgarray import SGArray
 
 
@@ -25,7 +25,7 @@ def served(libos, port):
 
 
 def main(*ports):
-    libos = make("catnap")
+    libos = native("catnap")
     waiting = [served(libos, int(port)) for port in ports]
     connections = [result.value for result in libos.wait_all([qtoken for _, qtoken in waiting])]
     for listener, _ in waiting:

@@ -20,7 +20,7 @@ from examples.common.replica import Replica, Session
 from examples.common.workload import Broken, report
 from examples.serving import Server, connected
 from libos.errors import Fail, Kind
-from libos.factory import make
+from libos.factory import native
 from libos.pdpix import POP, PUSH
 from libos.sgarray import SGArray
 
@@ -109,7 +109,7 @@ class Clients:
 
 def main():
     chosen = options.replicated(__doc__, libos=True)
-    libos = make(chosen.libos)
+    libos = native(chosen.libos)
     if chosen.role == "replica":
         replica = Replica()
         Server(libos, chosen.port, lambda: Session(replica)).run()

@@ -19,7 +19,7 @@ from examples.common.echoes import late, message
 from examples.common.relay import HELLO, LIFETIME, REFUSED, WELCOME, Relay
 from examples.serving import HOST, bound
 from libos.errors import Fail
-from libos.factory import make
+from libos.factory import native
 from libos.sgarray import SGArray
 
 TRIES, PATIENCE = 5, 1  # of a datagram; seconds for each
@@ -110,7 +110,7 @@ def answered(libos, qd, i, to, data):
 
 def main():
     chosen = options.udp_relay(__doc__, libos=True)
-    libos = make(chosen.libos)
+    libos = native(chosen.libos)
     if chosen.role == "server":
         serve(libos, chosen.port)
     elif chosen.role == "answer":

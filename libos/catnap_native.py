@@ -65,9 +65,12 @@ class SocketQueue:
             except BlockingIOError:
                 return None
             sock.setblocking(False)
-            return self.libos.add(SocketQueue(self.libos, sock)), None, address
+            return self.libos.add(self.accepted(sock)), None, address
 
         return attempt
+
+    def accepted(self, sock):
+        return SocketQueue(self.libos, sock)
 
     def connecting(self, address):
         started = False
@@ -100,6 +103,14 @@ class SocketQueue:
             return (1 if events & select.POLLIN else 0) | (2 if events & select.POLLOUT else 0)
         return 0
 
+    def peek(self, size):
+        """At most `size` bytes, left where they are. Raises BlockingIOError."""
+        return self.socket.recv(size, kernel.MSG_PEEK)
+
+    def pop_into(self, buffer):
+        """Into the caller's memory: a count. Raises BlockingIOError."""
+        return self.socket.recv_into(buffer)
+
     def pending(self):
         """Bytes that a pop would find now (tcp(7), SIOCINQ)."""
         from fcntl import ioctl
@@ -109,9 +120,16 @@ class SocketQueue:
 
     def blocked(self, direction):
         """An operation waits: ask the device to look at this side."""
-        wanted = self.interest | (select.EPOLLOUT if direction == OUTBOUND else select.EPOLLIN)
+        wanted = self.interest | self.wanted(direction)
         if wanted != self.interest:
             self.libos.device.watch(self, wanted)
+
+    def wanted(self, direction):
+        """The epoll events that a wait in this direction asks for."""
+        return select.EPOLLOUT if direction == OUTBOUND else select.EPOLLIN
+
+    def shutdown(self, how):
+        self.socket.shutdown(how)
 
     def close(self):
         if self.interest:
@@ -153,7 +171,7 @@ class EpollDevice:
                 queue = self.by_fd.get(fd)
                 if queue is None:
                     continue
-                failed = mask & (select.EPOLLERR | select.EPOLLHUP)
+                failed = mask & (select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP)
                 if mask & select.EPOLLIN or failed:
                     self.libos.wake(queue, INBOUND)
                 if mask & select.EPOLLOUT or failed:
@@ -163,8 +181,8 @@ class EpollDevice:
 
     def settle(self, queue):
         """Level-triggered: a side nobody waits on any more must not report for ever."""
-        interest = select.EPOLLIN if queue.waiting[INBOUND] else 0
-        interest |= select.EPOLLOUT if queue.waiting[OUTBOUND] else 0
+        interest = queue.wanted(INBOUND) if queue.waiting[INBOUND] else 0
+        interest |= queue.wanted(OUTBOUND) if queue.waiting[OUTBOUND] else 0
         if interest != queue.interest:
             self.watch(queue, interest)
 
@@ -174,15 +192,20 @@ class EpollDevice:
         events = self.epoll.poll(seconds)
         with self.libos.lock:
             for event in events:
-                if event[0] == self.bell:
-                    try:
-                        os.eventfd_read(self.bell)
-                    except BlockingIOError:
-                        pass
-                else:
+                if event[0] in self.by_fd:
                     self.events.append(event)
+                else:
+                    self.heard(event[0])
             if self.events:
                 self.libos.scheduler.run_one(True)
+
+    def heard(self, fd):
+        """An event of none of the queues: the bell, or a queue that was closed meanwhile."""
+        if fd == self.bell:
+            try:
+                os.eventfd_read(self.bell)
+            except BlockingIOError:
+                pass
 
     def ring(self, sleepers):
         """Wake that many sleeping threads."""
@@ -197,9 +220,12 @@ class EpollDevice:
 class CatnapLibOS(LibOS):
     """PDPIX over kernel sockets. Addresses are Python's (host, port) and (host, port, flow, scope)."""
 
+    Queue = SocketQueue
+    Device = EpollDevice
+
     def __init__(self, heap=None, clock=None):
         super().__init__(heap, clock)
-        self.device = EpollDevice(self)
+        self.device = self.Device(self)
 
     def socket(self, domain, kind, protocol=0):
         """A new socket's qd (socket(2)). Raises UNSUPPORTED beyond TCP and UDP over IPv4 and IPv6."""
@@ -207,7 +233,7 @@ class CatnapLibOS(LibOS):
             raise Fail(Kind.UNSUPPORTED, f"socket({domain}, {kind}, {protocol})")
         sock = self.kernel(kernel.socket, domain, kind, protocol)
         sock.setblocking(False)
-        return self.add(SocketQueue(self, sock))
+        return self.add(self.Queue(self, sock))
 
     def socket_of(self, qd):
         queue = self.queue_of(qd)
@@ -257,12 +283,12 @@ class CatnapLibOS(LibOS):
 
     def shutdown(self, qd, how):
         """shutdown(2): SHUT_RD, SHUT_WR, SHUT_RDWR. Raises NOT_CONNECTED."""
-        self.kernel(self.socket_of(qd).socket.shutdown, how)
+        self.kernel(self.socket_of(qd).shutdown, how)
 
     def peek(self, qd, size=65536):
         """Bytes that the next pop would take, left where they are; b"" when there are none."""
         try:
-            return self.socket_of(qd).socket.recv(size, kernel.MSG_PEEK)
+            return self.socket_of(qd).peek(size)
         except BlockingIOError:
             return b""
 
@@ -273,7 +299,7 @@ class CatnapLibOS(LibOS):
     def pop_into(self, qd, buffer):
         """Pop inline into the caller's buffer: a count, 0 at the end of the stream. Raises WOULD_BLOCK."""
         try:
-            return self.socket_of(qd).socket.recv_into(buffer)
+            return self.socket_of(qd).pop_into(buffer)
         except BlockingIOError:
             raise Fail(Kind.WOULD_BLOCK)
         except OSError as error:

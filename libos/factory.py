@@ -14,3 +14,16 @@ def make(name, **options):
 
         return Catloop(**options)
     raise ValueError(f"no libOS named {name!r}; there are: {', '.join(NAMES)}")
+
+
+def native(name, **options):
+    """The PDPIX calls of a libOS, for programs written for them. Raises ValueError for a name that isn't one."""
+    if name == "catnap":
+        from libos.catnap_native import CatnapLibOS
+
+        return CatnapLibOS(**options)
+    if name == "catloop":
+        from libos.catloop_native import CatloopLibOS
+
+        return CatloopLibOS(**options)
+    raise ValueError(f"no libOS named {name!r}; there are: {', '.join(NAMES)}")

@@ -7,6 +7,18 @@ Ownership: push shares the array with the libOS until its qtoken completes; pop 
 from libos.errors import Fail, Kind
 
 
+def address_of(view):
+    """Where the bytes of a memoryview lie, which may be read-only. Valid as long as the view lives."""
+    import ctypes
+
+    fields = (ctypes.c_void_p * 10)()  # struct Py_buffer: the address, the object, and eight more words
+    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(view), fields, 0)
+    try:
+        return fields[0]
+    finally:
+        ctypes.pythonapi.PyBuffer_Release(fields)
+
+
 class SGArray:
     """`segments`: writable memoryviews of bytes. `len()` is their sum."""
 

@@ -92,11 +92,11 @@ def test_a_killed_client(server, client):
         sock.sendall(b"x")
         assert received(sock, 1) == b"x"
         argv = twins.command(client, "echo", "client", served.port, "--count", 10**9, "--size", 100_000)
-        before = served.descriptors()
+        before = served.connections()
         with subprocess.Popen(argv) as killed:
-            twins.until(lambda: served.descriptors() > before)
+            twins.until(lambda: served.connections() > before)
             killed.kill()
-        twins.until(lambda: served.descriptors() == before)
+        twins.until(lambda: served.connections() == before)
         run(client, "echo", "client", served.port, "--count", 10)
 
 

@@ -11,7 +11,7 @@ from examples import echo, udp_relay
 from examples.common.store import Session, Store
 from examples.serving import Server
 from libos.errors import Fail
-from libos.factory import make
+from libos.factory import native
 
 SERVERS = {
     "echo": lambda libos: echo.serve_stream(libos, 0),
@@ -24,7 +24,7 @@ SERVERS = {
 @pytest.fixture(params=SERVERS)
 def served(request):
     """A libOS on which a server runs in a thread of its own, the server's qd, and whether it has connections."""
-    libos = make("catnap").native
+    libos = native("catnap")
 
     def serve():
         with pytest.raises(Fail):  # its socket is closed below

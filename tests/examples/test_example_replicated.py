@@ -72,7 +72,7 @@ def test_both_twins_in_one_store():
         finally:
             for process in loads:
                 process.kill()
-        assert counted(servers, "--keys", "50") == 600
+        assert counted(servers, "--keys", "50") == 300 * len(TWINS)
 
 
 @pytest.mark.parametrize("server, client", PAIRINGS)

@@ -1,4 +1,4 @@
-"""PDPIX from plain Python: in-memory queues, and Catnap over loopback, TCP and UDP, IPv4 and IPv6."""
+"""PDPIX from plain Python: in-memory queues, and Catnap and Catloop over loopback, TCP and UDP, IPv4 and IPv6."""
 
 import socket
 import threading
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libos.catnap import Catnap
 from libos.errors import Fail, Kind
+from libos.factory import native
 from libos.pdpix import FAILED, READABLE, LibOS
 from libos.sgarray import SGArray
 
@@ -18,18 +18,19 @@ def memory():
     return LibOS()
 
 
-@pytest.fixture
-def catnap():
-    return Catnap()
+@pytest.fixture(params=["catnap", "catloop"])
+def sockets(request):
+    """A libOS with sockets; under Catloop a connection is worth its rings at once."""
+    return native("catnap") if request.param == "catnap" else native("catloop", worth=1)
 
 
-def connected(catnap, family=socket.AF_INET, host="127.0.0.1"):
-    server = catnap.socket(family, socket.SOCK_STREAM)
-    catnap.bind(server, (host, 0))
-    catnap.listen(server)
-    client = catnap.socket(family, socket.SOCK_STREAM)
-    accepted, connected = catnap.accept(server), catnap.connect(client, catnap.getsockname(server))
-    first, second = catnap.wait_all([accepted, connected], 5)
+def connected(sockets, family=socket.AF_INET, host="127.0.0.1"):
+    server = sockets.socket(family, socket.SOCK_STREAM)
+    sockets.bind(server, (host, 0))
+    sockets.listen(server)
+    client = sockets.socket(family, socket.SOCK_STREAM)
+    accepted, connected = sockets.accept(server), sockets.connect(client, sockets.getsockname(server))
+    first, second = sockets.wait_all([accepted, connected], 5)
     assert second.error is None
     return server, client, first.value
 
@@ -45,84 +46,84 @@ def pop_all(libos, qd, size):
 
 
 @pytest.mark.parametrize("family, host", [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
-def test_tcp_push_and_pop(catnap, family, host):
-    server, client, peer = connected(catnap, family, host)
-    assert catnap.wait(catnap.push(client, SGArray.of(b"scatter ", b"gather")), 5).value == 14
-    assert pop_all(catnap, peer, 14) == b"scatter gather"
-    catnap.close(client)
-    end = catnap.wait(catnap.pop(peer), 5)
+def test_tcp_push_and_pop(sockets, family, host):
+    server, client, peer = connected(sockets, family, host)
+    assert sockets.wait(sockets.push(client, SGArray.of(b"scatter ", b"gather")), 5).value == 14
+    assert pop_all(sockets, peer, 14) == b"scatter gather"
+    sockets.close(client)
+    end = sockets.wait(sockets.pop(peer), 5)
     assert len(end.sga) == 0
-    catnap.sgafree(end.sga)
-    catnap.close(peer)
-    catnap.close(server)
-    assert catnap.heap.live() == 0
+    sockets.sgafree(end.sga)
+    sockets.close(peer)
+    sockets.close(server)
+    assert sockets.heap.live() == 0
 
 
-def test_a_push_larger_than_the_socket_buffers_blocks_and_completes(catnap):
-    _, client, peer = connected(catnap)
+def test_a_push_larger_than_the_socket_buffers_blocks_and_completes(sockets):
+    _, client, peer = connected(sockets)
     content = bytes(range(256)) * 40000
-    pushed = catnap.push(client, SGArray.of(content))
-    assert pop_all(catnap, peer, len(content)) == content
-    assert catnap.wait(pushed, 5).value == len(content)
-    assert catnap.native.counters["blocked"] > 0
+    pushed = sockets.push(client, SGArray.of(content))
+    assert pop_all(sockets, peer, len(content)) == content
+    assert sockets.wait(pushed, 5).value == len(content)
+    assert sockets.counters["blocked"] > 0
 
 
-def test_pops_complete_in_order(catnap):
-    _, client, peer = connected(catnap)
-    tokens = [catnap.pop(peer, 1) for _ in range(5)]
-    catnap.wait(catnap.push(client, SGArray.of(b"abcde")), 5)
-    assert [bytes(r.sga) for r in catnap.wait_all(tokens, 5)] == [b"a", b"b", b"c", b"d", b"e"]
+def test_pops_complete_in_order(sockets):
+    _, client, peer = connected(sockets)
+    tokens = [sockets.pop(peer, 1) for _ in range(5)]
+    sockets.wait(sockets.push(client, SGArray.of(b"abcde")), 5)
+    assert [bytes(r.sga) for r in sockets.wait_all(tokens, 5)] == [b"a", b"b", b"c", b"d", b"e"]
 
 
-def test_udp_datagrams_with_their_senders(catnap):
-    left, right = (catnap.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+def test_udp_datagrams_with_their_senders(sockets):
+    left, right = (sockets.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
     for qd in (left, right):
-        catnap.bind(qd, ("127.0.0.1", 0))
-    popped = catnap.pop(right)
-    catnap.wait(catnap.pushto(left, SGArray.of(b"one"), catnap.getsockname(right)), 5)
-    result = catnap.wait(popped, 5)
-    assert bytes(result.sga) == b"one" and result.address == catnap.getsockname(left)
+        sockets.bind(qd, ("127.0.0.1", 0))
+    popped = sockets.pop(right)
+    sockets.wait(sockets.pushto(left, SGArray.of(b"one"), sockets.getsockname(right)), 5)
+    result = sockets.wait(popped, 5)
+    assert bytes(result.sga) == b"one" and result.address == sockets.getsockname(left)
     with pytest.raises(Fail) as failure:
-        catnap.wait(catnap.pop(right), 0.01)
+        sockets.wait(sockets.pop(right), 0.01)
     assert failure.value.kind is Kind.TIMED_OUT
 
 
-def test_a_refused_connection_is_a_result(catnap):
+def test_a_refused_connection_is_a_result(sockets):
     placeholder = socket.create_server(("127.0.0.1", 0))
     address = placeholder.getsockname()
     placeholder.close()
-    client = catnap.socket(socket.AF_INET, socket.SOCK_STREAM)
-    result = catnap.wait(catnap.connect(client, address), 5)
+    client = sockets.socket(socket.AF_INET, socket.SOCK_STREAM)
+    result = sockets.wait(sockets.connect(client, address), 5)
     assert result.opcode == FAILED and result.error.kind is Kind.REFUSED
 
 
-def test_closing_completes_what_is_pending(catnap):
-    _, _, peer = connected(catnap)
-    tokens = [catnap.pop(peer), catnap.pop(peer), catnap.watch(peer, READABLE)]
-    catnap.close(peer)
-    assert [r.error.kind for r in catnap.wait_all(tokens, 1)] == [Kind.CANCELED] * 3
+def test_closing_completes_what_is_pending(sockets):
+    _, _, peer = connected(sockets)
+    tokens = [sockets.pop(peer), sockets.pop(peer), sockets.watch(peer, READABLE)]
+    sockets.close(peer)
+    assert [r.error.kind for r in sockets.wait_all(tokens, 1)] == [Kind.CANCELED] * 3
     with pytest.raises(Fail) as failure:
-        catnap.pop(peer)
+        sockets.pop(peer)
     assert failure.value.kind is Kind.BAD_QUEUE
 
 
-def test_readiness_side(catnap):
-    _, client, peer = connected(catnap)
-    assert catnap.ready(peer, 3) == 2
-    watched = catnap.watch(peer, READABLE)
-    catnap.wait(catnap.push(client, SGArray.of(b"hello")), 5)
-    assert catnap.wait(watched, 5).value == READABLE
-    assert catnap.pending(peer) == 5 and catnap.peek(peer) == b"hello"
+def test_readiness_side(sockets):
+    _, client, peer = connected(sockets)
+    assert sockets.ready(peer, 3) == 2
+    watched = sockets.watch(peer, READABLE)
+    sockets.wait(sockets.push(client, SGArray.of(b"hello")), 5)
+    assert sockets.wait(watched, 5).value == READABLE
+    assert sockets.pending(peer) == 5 and sockets.peek(peer) == b"hello"
     buffer = bytearray(3)
-    assert catnap.pop_into(peer, buffer) == 3 and buffer == b"hel"
-    assert pop_all(catnap, peer, 2) == b"lo"
+    assert sockets.pop_into(peer, buffer) == 3 and buffer == b"hel"
+    assert pop_all(sockets, peer, 2) == b"lo"
     with pytest.raises(Fail) as failure:
-        catnap.pop_into(peer, buffer)
+        sockets.pop_into(peer, buffer)
     assert failure.value.kind is Kind.WOULD_BLOCK
 
 
-def test_misuse_is_refused_clearly(catnap, memory):
-    for wrong in (lambda: catnap.socket(socket.AF_UNIX, socket.SOCK_STREAM), lambda: catnap.listen(catnap.queue())):
+def test_misuse_is_refused_clearly(sockets, memory):
+    for wrong in (lambda: sockets.socket(socket.AF_UNIX, socket.SOCK_STREAM), lambda: sockets.listen(sockets.queue())):
         with pytest.raises(Fail) as failure:
             wrong()
         assert failure.value.kind is Kind.UNSUPPORTED
@@ -169,13 +170,13 @@ def test_one_thread_waiting_for_itself_is_told(memory):
     assert failure.value.kind is Kind.TIMED_OUT
 
 
-def test_each_completion_wakes_exactly_one_waiter(catnap):
-    _, client, peer = connected(catnap)
+def test_each_completion_wakes_exactly_one_waiter(sockets):
+    _, client, peer = connected(sockets)
     got, lock = [], threading.Lock()
 
     def worker():
         for _ in range(25):
-            result = catnap.wait(catnap.pop(peer, 1), 10)
+            result = sockets.wait(sockets.pop(peer, 1), 10)
             with lock:
                 got.append(bytes(result.sga))
 
@@ -183,7 +184,7 @@ def test_each_completion_wakes_exactly_one_waiter(catnap):
     for thread in workers:
         thread.start()
     for i in range(100):
-        catnap.wait(catnap.push(client, SGArray.of(bytes([i]))), 10)
+        sockets.wait(sockets.push(client, SGArray.of(bytes([i]))), 10)
     for thread in workers:
         thread.join(20)
     assert sorted(got) == [bytes([i]) for i in range(100)]
