@@ -108,6 +108,9 @@ class LoopSocketQueue(SocketQueue):
     def accepted(self, sock):
         return LoopSocketQueue(self.libos, sock, True)
 
+    def taken(self):
+        self.join(False)
+
     def connecting(self, address):
         connected = super().connecting(address)
 
@@ -206,23 +209,34 @@ class LoopDevice(EpollDevice):
         return super().poll(0)
 
     def sleep(self, timeout):
-        """Say who is to be woken, look for the last time, and sleep."""
+        limit = self.doze()
+        try:
+            super().poll(timeout if limit is None else limit if timeout is None else min(timeout, limit))
+        finally:
+            self.rouse()
+        self.look()
+
+    def doze(self):
+        """Say who is to be woken, and look for the last time: 0 when there is something."""
+        limit = None
         with self.libos.lock:
-            asleep = self.bell_word()
-            raw.store(asleep, 1)
-            for queue, way in self.blocked():
+            blocked = self.blocked()
+            if not blocked:
+                return None
+            raw.store(self.bell_word(), 1)
+            for queue, way in blocked:
                 end = queue.loop.end
                 word = end + (layout.OUT if way == OUTBOUND else layout.IN)
                 raw.store(raw.load(word) + (layout.H_ROOM_BELL if way == OUTBOUND else layout.H_BELL), self.number)
                 if not leaving.settle(end) or (way == OUTBOUND and not endpoint.stretch(end)):
-                    timeout = MILLISECOND if timeout is None else min(timeout, MILLISECOND)
+                    limit = MILLISECOND
                 self.settle(queue)
             raw.fence()
-        try:
-            super().poll(0 if self.look() else timeout)
-        finally:
-            raw.store(asleep, 0)
-        self.look()
+        return 0 if self.look() else limit
+
+    def rouse(self):
+        if self.socket is not None:
+            raw.store(self.bell_word(), 0)
 
     def bell_word(self):
         """Address of the word that says whether peers are to ring; the bell is made at the first sleep."""

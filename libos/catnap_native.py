@@ -72,6 +72,9 @@ class SocketQueue:
     def accepted(self, sock):
         return SocketQueue(self.libos, sock)
 
+    def taken(self):
+        """It has been connected elsewhere."""
+
     def connecting(self, address):
         started = False
 
@@ -207,6 +210,17 @@ class EpollDevice:
             except BlockingIOError:
                 pass
 
+    def fileno(self):
+        """Readable while there is something for `poll`: for whoever sleeps elsewhere, between `doze` and `rouse`."""
+        return self.epoll.fileno()
+
+    def doze(self):
+        """Somebody is about to sleep on `fileno`: at most so many ns, None for ever."""
+        return None
+
+    def rouse(self):
+        """He is awake."""
+
     def ring(self, sleepers):
         """Wake that many sleeping threads."""
         os.eventfd_write(self.bell, sleepers)
@@ -234,6 +248,16 @@ class CatnapLibOS(LibOS):
         sock = self.kernel(kernel.socket, domain, kind, protocol)
         sock.setblocking(False)
         return self.add(self.Queue(self, sock))
+
+    def take(self, sock):
+        """The qd of a socket that the program has made itself and gives away: one that listens, or a connection."""
+        if sock.family not in FAMILIES or sock.type not in TYPES:
+            raise Fail(Kind.UNSUPPORTED, f"{sock!r}")
+        sock.setblocking(False)
+        queue = self.Queue(self, sock)
+        if sock.type == kernel.SOCK_STREAM and not sock.getsockopt(kernel.SOL_SOCKET, kernel.SO_ACCEPTCONN):
+            queue.taken()
+        return self.add(queue)
 
     def socket_of(self, qd):
         queue = self.queue_of(qd)

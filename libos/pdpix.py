@@ -278,6 +278,19 @@ class LibOS:
             del self.operations[operation.qtoken]
             operation.done(operation.result)
 
+    def detach(self, qtoken, completed):
+        """Have `completed(result)` called, under the lock, when an operation is complete, and no wait find it; its
+        result at once if it is. Raises INVALID for a token that isn't live, or is detached.
+        """
+        with self.lock:
+            operation = self.operations.get(qtoken)
+            if operation is None or operation.done is not None:
+                raise Fail(Kind.INVALID, f"qtoken {qtoken!r} is not live, or in a set")
+            if operation.result is not None:
+                return self.operations.pop(qtoken).result
+            operation.done = completed
+            return None
+
     def cancel(self, qtoken):
         """Take back an operation that has not begun: a blocked pop has taken nothing. False when it is complete."""
         with self.lock:

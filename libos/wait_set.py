@@ -27,15 +27,11 @@ class WaitSet:
         Raises INVALID for a token that isn't live, or is in a set already.
         """
         with self.libos.lock:
-            operation = self.libos.operations.get(qtoken)
-            if operation is None or operation.done is not None:
-                raise Fail(Kind.INVALID, f"qtoken {qtoken!r} is not live, or in a set")
-            if operation.result is not None:
-                del self.libos.operations[qtoken]
-                self.complete.append(operation.result)
-                return
-            operation.done = self.completed
-            self.waiting.add(qtoken)
+            result = self.libos.detach(qtoken, self.completed)
+            if result is None:
+                self.waiting.add(qtoken)
+            else:
+                self.complete.append(result)
 
     def completed(self, result):
         self.waiting.remove(result.qtoken)

@@ -1,0 +1,225 @@
+"""asyncio code on libOSes: streams, protocols, a web server on two of them at once."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+
+import aiohttp
+import aiohttp.web
+import pytest
+
+from libos import layout, raw
+from libos.aio import Loop
+from libos.errors import Fail, Kind
+from libos.factory import native
+from libos.sgarray import SGArray
+
+HOST = "127.0.0.1"
+
+
+def made(name):
+    return native(name, worth=1) if name == "catloop" else native(name)
+
+
+@contextlib.contextmanager
+def loop_of(*arguments):
+    loop = Loop(*arguments)
+    asyncio.set_event_loop(loop)
+    try:
+        yield loop
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+        asyncio.set_event_loop(None)
+
+
+@pytest.fixture(params=["catnap", "catloop"])
+def loop(request):
+    libos = made(request.param)
+    with loop_of(libos) as loop:
+        yield loop
+    assert libos.heap.live() == 0
+
+
+def run(loop, coroutine, timeout=20):
+    return loop.run_until_complete(asyncio.wait_for(coroutine, timeout))
+
+
+def port_of(server):
+    return server.sockets[0].getsockname()[1]
+
+
+async def echo(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+def test_streams(loop):
+    async def talk():
+        server = await asyncio.start_server(echo, HOST, 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(HOST, port_of(server))
+            assert writer.get_extra_info("peername") == (HOST, port_of(server))
+            for i in range(100):
+                writer.write(b"line %d\n" % i)
+                assert await reader.readline() == b"line %d\n" % i
+            writer.write_eof()
+            assert await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
+        await server.wait_closed()
+
+    run(loop, talk())
+
+
+def test_more_than_fits_waits_for_room(loop):
+    content = bytes(range(256)) * 40000
+
+    async def talk():
+        server = await asyncio.start_server(echo, HOST, 0)
+        reader, writer = await asyncio.open_connection(HOST, port_of(server))
+
+        async def send():
+            for at in range(0, len(content), 100_000):
+                writer.write(content[at : at + 100_000])
+                await writer.drain()
+            writer.write_eof()
+
+        sending = asyncio.create_task(send())
+        got = await reader.read()
+        await sending
+        assert got == content
+        writer.close()
+        server.close()
+        await server.wait_closed()
+
+    run(loop, talk())
+
+
+def test_plain_clients_are_served(loop):
+    """Sockets of another thread, some of which vanish."""
+    done = threading.Event()
+
+    def client(port):
+        for i in range(10):
+            with socket.create_connection((HOST, port), 5) as sock:
+                sock.sendall(b"question %d" % i)
+                if i % 2:
+                    assert sock.recv(100) == b"question %d" % i
+        done.set()
+
+    async def serve():
+        server = await asyncio.start_server(echo, HOST, 0)
+        threading.Thread(target=client, args=(port_of(server),), daemon=True).start()
+        while not done.is_set():
+            await asyncio.sleep(0.01)
+        server.close()
+        await server.wait_closed()
+
+    run(loop, serve())
+
+
+def test_a_refused_connection(loop):
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        port = sock.getsockname()[1]
+        with pytest.raises(ConnectionRefusedError):
+            run(loop, asyncio.open_connection(HOST, port))
+
+
+def test_a_port_in_use(loop):
+    with socket.create_server((HOST, 0)) as taken:
+        with pytest.raises(OSError, match="in use"):
+            run(loop, asyncio.start_server(echo, HOST, taken.getsockname()[1]))
+
+
+def test_qtokens_are_awaited_and_taken_back(loop):
+    libos = loop.libos
+
+    async def wait():
+        qd = libos.queue()
+        popping = asyncio.create_task(loop.completion(libos, libos.pop(qd)))
+        await asyncio.sleep(0)
+        assert (await loop.completion(libos, libos.push(qd, SGArray.of(b"element")))).value == 7
+        with (await popping).sga as sga:
+            assert bytes(sga) == b"element"
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(loop.completion(libos, libos.pop(qd)), 0.05)
+        await loop.completion(libos, libos.push(qd, SGArray.of(b"stays")))
+        with (await loop.completion(libos, libos.pop(qd))).sga as sga:
+            assert bytes(sga) == b"stays"
+        with pytest.raises(Fail) as caught:
+            await loop.completion(libos, 1 << 40)
+        assert caught.value.kind is Kind.INVALID
+        libos.close(qd)
+
+    run(loop, wait())
+
+
+async def page(request):
+    return aiohttp.web.Response(body=bytes(int(request.match_info["size"])))
+
+
+async def upload(request):
+    return aiohttp.web.Response(text=str(len(await request.read())))
+
+
+async def started(application, port):
+    runner = aiohttp.web.AppRunner(application)
+    await runner.setup()
+    await aiohttp.web.TCPSite(runner, HOST, port, reuse_address=True).start()
+    return runner
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        return sock.getsockname()[1]
+
+
+def in_rings(libos):
+    """Bytes that rings have carried for the connections that a libOS has open."""
+    return sum(raw.load(queue.loop.end + layout.TAIL) for queue in libos.device.loops)
+
+
+async def fetch(ports, catloop):
+    """What one session of clients sees of each port, and what the rings of a libOS have carried by the end of it."""
+    seen = []
+    async with aiohttp.ClientSession() as session:
+        for port in ports:
+            for size in (0, 1, 100_000, 3_000_000) * 5:
+                async with session.get(f"http://{HOST}:{port}/page/{size}") as answer:
+                    seen.append((answer.status, len(await answer.read())))
+                async with session.post(f"http://{HOST}:{port}/upload", data=bytes(size)) as answer:
+                    seen.append((answer.status, int(await answer.text())))
+        return seen, in_rings(catloop)
+
+
+@pytest.mark.parametrize("client", ["kernel", "catloop"])
+def test_a_web_server_on_two_liboses_at_once(client):
+    """aiohttp as it is: one application, a port on each; clients on the kernel, or on Catloop in the same loop."""
+    application = aiohttp.web.Application(client_max_size=1 << 24)
+    application.add_routes([aiohttp.web.get("/page/{size}", page), aiohttp.web.post("/upload", upload)])
+    ports = free_port(), free_port()
+    catloop, catnap = made("catloop"), made("catnap")
+
+    async def serve():
+        runner = await started(application, ports[0])
+        await aiohttp.web.TCPSite(runner, HOST, ports[1]).start()
+        if client == "kernel":
+            seen = await asyncio.to_thread(asyncio.run, fetch(ports, catloop))
+        else:
+            seen = await fetch(ports, catloop)
+        await runner.cleanup()
+        return seen
+
+    with loop_of(catloop, {ports[1]: catnap}) as loop:
+        seen, carried = run(loop, serve(), 60)
+    assert seen == [(200, size) for size in (0, 1, 100_000, 3_000_000) for _ in range(2)] * 10
+    assert carried > 10_000_000 if client == "catloop" else carried == 0
+    assert catloop.counters["completed"] > 100 and catnap.counters["completed"] > 100
+    assert catloop.heap.live() == catnap.heap.live() == 0
