@@ -270,6 +270,6 @@ class CatloopLibOS(CatnapLibOS):
     Queue = LoopSocketQueue
     Device = LoopDevice
 
-    def __init__(self, heap=None, clock=None, worth=32):
+    def __init__(self, heap=None, clock=None, beside=None, worth=32):
         self.catloop = Catloop(worth=worth)
-        super().__init__(heap, clock)
+        super().__init__(heap, clock, beside)

@@ -199,7 +199,7 @@ class EpollDevice:
                     self.events.append(event)
                 else:
                     self.heard(event[0])
-            if self.events:
+            while self.events:  # another libOS's fast path may be the first
                 self.libos.scheduler.run_one(True)
 
     def heard(self, fd):
@@ -237,9 +237,9 @@ class CatnapLibOS(LibOS):
     Queue = SocketQueue
     Device = EpollDevice
 
-    def __init__(self, heap=None, clock=None):
-        super().__init__(heap, clock)
-        self.device = self.Device(self)
+    def __init__(self, heap=None, clock=None, beside=None):
+        super().__init__(heap, clock, beside=beside)
+        self.over(self.Device(self))
 
     def socket(self, domain, kind, protocol=0):
         """A new socket's qd (socket(2)). Raises UNSUPPORTED beyond TCP and UDP over IPv4 and IPv6."""

@@ -7,100 +7,49 @@ once.
 """
 
 from collections import deque
-from threading import Event, RLock, active_count
 
 from libos import algebra
+from libos.device import Device, poll_all
 from libos.errors import Fail, Kind
+from libos.operation import Operation, Result, Shared
 from libos.runtime import scheduler, suspend
 from libos.runtime.clock import Clock
 from libos.runtime.memory import Heap
-from libos.runtime.timers import Timers
 from libos.sgarray import SGArray
 from libos.wait_set import WaitSet
 
-FIRST_QD = 500
 PUSH, POP, ACCEPT, CONNECT, WATCH, FAILED = "PUSH", "POP", "ACCEPT", "CONNECT", "WATCH", "FAILED"
 READABLE, WRITABLE = 1, 2
 INBOUND, OUTBOUND = 0, 1
 
 
-class Result:
-    """What wait* returns for one operation.
+class LibOS:
+    """The calls of PDPIX over one device. Usable from several threads: one completion wakes exactly one waiter.
 
-    opcode: PUSH, POP, ACCEPT, CONNECT, WATCH, or FAILED; qd: its queue; qtoken; value: bytes pushed, the new qd of an
-    accept, the ready mask of a watch; sga: what a pop took (empty: end of stream), to be freed by the application;
-    address: the sender of a popped datagram, the peer of an accept; error: the Fail of a FAILED one.
+    `beside`: another libOS. Then both have one table of queues and one of qtokens, and either's calls, wait* too, take
+    those of both.
     """
 
-    __slots__ = ("opcode", "qd", "qtoken", "value", "sga", "address", "error")
-
-    def __init__(self, opcode, qd, qtoken, value=0, sga=None, address=None, error=None):
-        self.opcode = opcode
-        self.qd = qd
-        self.qtoken = qtoken
-        self.value = value
-        self.sga = sga
-        self.address = address
-        self.error = error
-
-    def __repr__(self):
-        return f"Result({self.opcode}, qd={self.qd}, qtoken={self.qtoken:#x}, value={self.value}, error={self.error!r})"
-
-
-class Operation:
-    """One push, pop, accept, connect or watch in flight. `attempt()` returns (value, sga, address), or None to wait."""
-
-    __slots__ = ("opcode", "queue", "qtoken", "attempt", "undo", "done", "slot", "result")
-
-    def __init__(self, opcode, queue, attempt, undo=None, done=None):
-        self.opcode = opcode
-        self.queue = queue
-        self.qtoken = 0
-        self.attempt = attempt
-        self.undo = undo
-        self.done = done
-        self.slot = None
-        self.result = None
-
-
-class Device:
-    """What a libOS polls. This one has nothing to poll: in-memory queues wake their operations themselves."""
-
-    def __init__(self):
-        self.bell = Event()
-
-    def poll(self, timeout):
-        """Look for I/O for at most `timeout` nanoseconds (None: for ever) and wake what became ready.
-
-        Raises TIMED_OUT when nothing ever could: one thread waiting for ever for itself is a program's mistake.
-        """
-        if timeout is None and active_count() == 1:
-            raise Fail(Kind.TIMED_OUT, "nothing is left that could complete this wait")
-        self.bell.wait(None if timeout is None else timeout / 1e9)
-        self.bell.clear()
-
-    def ring(self, sleepers):
-        """Wake the threads that sleep in poll."""
-        self.bell.set()
-
-
-class LibOS:
-    """The calls of PDPIX over one device. Usable from several threads: one completion wakes exactly one waiter."""
-
-    def __init__(self, heap=None, clock=None, device=None):
+    def __init__(self, heap=None, clock=None, device=None, beside=None):
         self.heap = heap or Heap()
-        self.clock = clock or Clock()
-        self.device = device or Device()
-        self.scheduler = scheduler.Scheduler(1 << 14)
-        self.timers = Timers()
-        self.queues = {}
-        self.operations = {}
-        self.next_qd = FIRST_QD
-        self.generation = 0
-        self.lock = RLock()
-        self.sleepers = 0
+        self.clock = clock or (beside.clock if beside else Clock())
+        self.shared = beside.shared if beside else Shared()
+        self.lock, self.operations = self.shared.lock, self.shared.operations
+        self.scheduler, self.timers = self.shared.scheduler, self.shared.timers
+        self.device = device or (beside.device if beside else Device())
+        self.queues = self.shared.queues
         self.rotation = 0
         self.counters = {"inline": 0, "blocked": 0, "completed": 0, "failed": 0}
+
+    @property
+    def sleepers(self):
+        """Threads that sleep until a device says something."""
+        return self.shared.sleepers
+
+    def over(self, device):
+        """The device that this libOS polls, with those of the libOSes beside it."""
+        self.device = device
+        self.shared.devices.append(device)
 
     # --- memory ---
 
@@ -121,7 +70,7 @@ class LibOS:
     def add(self, queue):
         """Enter a queue into the table; returns its new qd."""
         with self.lock:
-            queue.qd, self.next_qd = self.next_qd, self.next_qd + 1
+            queue.qd = next(self.shared.qds)
             self.queues[queue.qd] = queue
         queue.waiting = (deque(), deque())
         return queue.qd
@@ -223,8 +172,7 @@ class LibOS:
         """
         with self.lock:
             operation = Operation(opcode, queue, attempt, undo, done)
-            self.generation += 1
-            operation.qtoken = self.generation << 16 | (queue.qd & 0xFFFF)
+            operation.qtoken = next(self.shared.generations) << 16 | (queue.qd & 0xFFFF)
             self.operations[operation.qtoken] = operation
             line = queue.waiting[direction]
             if (not line or opcode == WATCH) and self.attempted(operation):
@@ -391,10 +339,14 @@ class LibOS:
         """Nothing is ready: let the device look, until the earlier of the caller's and the timers' deadline."""
         due = self.timers.next_deadline()
         until = min((d for d in (due, deadline) if d is not None), default=None)
+        left = None if until is None else max(0, until - now)
         with self.lock:
-            self.sleepers += 1
+            self.shared.sleepers += 1
         try:
-            self.device.poll(None if until is None else max(0, until - now))
+            if len(self.shared.devices) > 1:
+                poll_all(self.shared.devices, left)
+            else:
+                self.device.poll(left)
         finally:
             with self.lock:
-                self.sleepers -= 1
+                self.shared.sleepers -= 1
