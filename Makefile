@@ -93,6 +93,7 @@ bench: build ## the benchmarks; writes build/figures.json and the curves in docs
 lint: build ## check style and warnings of Python and C
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python setup.py -q lint_c
 	for source in tests/scenarios/c/*.c; do gcc -Wall -Wextra -Werror -pthread -D_GNU_SOURCE -fsyntax-only $$source; done
 

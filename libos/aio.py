@@ -12,8 +12,11 @@ import os
 import selectors
 import socket
 import threading
+from collections.abc import Callable
 
 from libos.errors import Fail, Kind
+from libos.operation import Result
+from libos.pdpix import LibOS
 from libos.queue_server import QueueServer
 from libos.queue_transport import QueueTransport
 
@@ -53,7 +56,7 @@ def progressed(libos):
 class Loop(asyncio.SelectorEventLoop):
     """`libos` serves all ports but those of `by_port`, {port: libOS}; each is this loop's alone."""
 
-    def __init__(self, libos, by_port=None):
+    def __init__(self, libos: LibOS, by_port: dict[int, LibOS] | None = None) -> None:
         self.libos = libos
         self.by_port = dict(by_port or {})
         liboses = list({id(one): one for one in (libos, *self.by_port.values())}.values())
@@ -61,10 +64,10 @@ class Loop(asyncio.SelectorEventLoop):
         for one in liboses:
             self.add_reader(one.device.fileno(), progressed, one)
 
-    def libos_of(self, port):
+    def libos_of(self, port: int) -> LibOS:
         return self.by_port.get(port, self.libos)
 
-    def when(self, libos, qtoken, callback):
+    def when(self, libos: LibOS, qtoken: int, callback: Callable[[Result], None]) -> None:
         """Have `callback(result)` called by the loop when an operation is complete."""
         thread = threading.get_ident()
 
@@ -78,7 +81,7 @@ class Loop(asyncio.SelectorEventLoop):
         if result is not None:
             self.call_soon(callback, result)
 
-    async def completion(self, libos, qtoken):
+    async def completion(self, libos: LibOS, qtoken: int) -> Result:
         """The result of an operation, of any kind. Cancelled, it takes the operation back; what that has popped by then
         is freed. Raises INVALID for a token that isn't live.
         """

@@ -11,8 +11,9 @@ import socket as kernel
 from libos import calls, endpoint, layout, leaving, raw
 from libos.catloop import STREAM, Catloop
 from libos.catnap_native import CatnapLibOS, EpollDevice, SocketQueue
-from libos.pdpix import INBOUND, OUTBOUND
+from libos.pdpix import INBOUND, OUTBOUND, LibOS
 from libos.refusal import Refused
+from libos.runtime.memory import Heap
 from libos.sgarray import SGArray, address_of
 
 NEVER = (1 << 63) - 1
@@ -270,6 +271,6 @@ class CatloopLibOS(CatnapLibOS):
     Queue = LoopSocketQueue
     Device = LoopDevice
 
-    def __init__(self, heap=None, clock=None, beside=None, worth=32):
+    def __init__(self, heap: Heap | None = None, clock=None, beside: LibOS | None = None, worth: int = 32) -> None:
         self.catloop = Catloop(worth=worth)
         super().__init__(heap, clock, beside)

@@ -7,6 +7,7 @@ import socket as kernel
 from libos.errors import Fail, Kind
 from libos.pdpix import ACCEPT, CONNECT, INBOUND, OUTBOUND, LibOS
 from libos.runtime import scheduler, suspend
+from libos.runtime.memory import Heap
 from libos.sgarray import SGArray
 
 FAMILIES = (kernel.AF_INET, kernel.AF_INET6)
@@ -237,11 +238,11 @@ class CatnapLibOS(LibOS):
     Queue = SocketQueue
     Device = EpollDevice
 
-    def __init__(self, heap=None, clock=None, beside=None):
+    def __init__(self, heap: Heap | None = None, clock=None, beside: LibOS | None = None) -> None:
         super().__init__(heap, clock, beside=beside)
         self.over(self.Device(self))
 
-    def socket(self, domain, kind, protocol=0):
+    def socket(self, domain: int, kind: int, protocol: int = 0) -> int:
         """A new socket's qd (socket(2)). Raises UNSUPPORTED beyond TCP and UDP over IPv4 and IPv6."""
         if domain not in FAMILIES or kind not in TYPES:
             raise Fail(Kind.UNSUPPORTED, f"socket({domain}, {kind}, {protocol})")
@@ -249,7 +250,7 @@ class CatnapLibOS(LibOS):
         sock.setblocking(False)
         return self.add(self.Queue(self, sock))
 
-    def take(self, sock):
+    def take(self, sock: kernel.socket) -> int:
         """The qd of a socket that the program has made itself and gives away: one that listens, or a connection."""
         if sock.family not in FAMILIES or sock.type not in TYPES:
             raise Fail(Kind.UNSUPPORTED, f"{sock!r}")
@@ -271,56 +272,56 @@ class CatnapLibOS(LibOS):
         except OSError as error:
             raise Fail.of_kernel(error)
 
-    def bind(self, qd, address):
+    def bind(self, qd: int, address: tuple) -> None:
         """bind(2). Raises IN_USE, INVALID, BAD_QUEUE."""
         self.kernel(self.socket_of(qd).socket.bind, address)
 
-    def listen(self, qd, backlog=128):
+    def listen(self, qd: int, backlog: int = 128) -> None:
         """listen(2). Raises IN_USE, INVALID, UNSUPPORTED."""
         self.kernel(self.socket_of(qd).socket.listen, backlog)
 
-    def accept(self, qd):
+    def accept(self, qd: int) -> int:
         """A qtoken whose result has the new connection's qd as `value` and its peer as `address`."""
         queue = self.socket_of(qd)
         return self.start(ACCEPT, queue, INBOUND, queue.accepting())
 
-    def connect(self, qd, address):
+    def connect(self, qd: int, address: tuple) -> int:
         """A qtoken that completes when connected, or fails with REFUSED and the like."""
         queue = self.socket_of(qd)
         return self.start(CONNECT, queue, OUTBOUND, queue.connecting(address))
 
-    def getsockname(self, qd):
+    def getsockname(self, qd: int) -> tuple:
         """The local address (getsockname(2))."""
         return self.kernel(self.socket_of(qd).socket.getsockname)
 
-    def getpeername(self, qd):
+    def getpeername(self, qd: int) -> tuple:
         """The peer's address (getpeername(2)). Raises NOT_CONNECTED."""
         return self.kernel(self.socket_of(qd).socket.getpeername)
 
-    def setsockopt(self, qd, level, option, value):
+    def setsockopt(self, qd: int, level: int, option: int, value: int | bytes) -> None:
         """setsockopt(2); `value` an int or bytes."""
         self.kernel(self.socket_of(qd).socket.setsockopt, level, option, value)
 
-    def getsockopt(self, qd, level, option, size=0):
+    def getsockopt(self, qd: int, level: int, option: int, size: int = 0) -> int | bytes:
         """getsockopt(2): an int, or `size` bytes."""
         return self.kernel(self.socket_of(qd).socket.getsockopt, level, option, *([size] if size else []))
 
-    def shutdown(self, qd, how):
+    def shutdown(self, qd: int, how: int) -> None:
         """shutdown(2): SHUT_RD, SHUT_WR, SHUT_RDWR. Raises NOT_CONNECTED."""
         self.kernel(self.socket_of(qd).shutdown, how)
 
-    def peek(self, qd, size=65536):
+    def peek(self, qd: int, size: int = 65536) -> bytes:
         """Bytes that the next pop would take, left where they are; b"" when there are none."""
         try:
             return self.socket_of(qd).peek(size)
         except BlockingIOError:
             return b""
 
-    def pending(self, qd):
+    def pending(self, qd: int) -> int:
         """How many bytes are there to pop."""
         return self.socket_of(qd).pending()
 
-    def pop_into(self, qd, buffer):
+    def pop_into(self, qd: int, buffer: bytearray | memoryview) -> int:
         """Pop inline into the caller's buffer: a count, 0 at the end of the stream. Raises WOULD_BLOCK."""
         try:
             return self.socket_of(qd).pop_into(buffer)

@@ -16,7 +16,7 @@ def make(name, **options):
     raise ValueError(f"no libOS named {name!r}; there are: {', '.join(NAMES)}")
 
 
-def native(name, **options):
+def native(name: str, **options):
     """The PDPIX calls of a libOS, for programs written for them. Raises ValueError for a name that isn't one."""
     if name == "catnap":
         from libos.catnap_native import CatnapLibOS

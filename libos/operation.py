@@ -3,8 +3,10 @@
 from itertools import count
 from threading import RLock
 
+from libos.errors import Fail
 from libos.runtime import scheduler
 from libos.runtime.timers import Timers
+from libos.sgarray import SGArray
 
 FIRST_QD = 500
 
@@ -19,14 +21,14 @@ class Result:
 
     __slots__ = ("opcode", "qd", "qtoken", "value", "sga", "address", "error")
 
-    def __init__(self, opcode, qd, qtoken, value=0, sga=None, address=None, error=None):
+    def __init__(self, opcode: str, qd: int, qtoken: int, value=0, sga=None, address=None, error=None) -> None:
         self.opcode = opcode
         self.qd = qd
         self.qtoken = qtoken
-        self.value = value
-        self.sga = sga
-        self.address = address
-        self.error = error
+        self.value: int = value
+        self.sga: SGArray | None = sga
+        self.address: tuple | None = address
+        self.error: Fail | None = error
 
     def __repr__(self):
         return f"Result({self.opcode}, qd={self.qd}, qtoken={self.qtoken:#x}, value={self.value}, error={self.error!r})"

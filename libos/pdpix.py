@@ -7,6 +7,8 @@ once.
 """
 
 from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from libos import algebra
 from libos.device import Device, poll_all
@@ -30,19 +32,19 @@ class LibOS:
     those of both.
     """
 
-    def __init__(self, heap=None, clock=None, device=None, beside=None):
+    def __init__(self, heap: Heap | None = None, clock=None, device=None, beside: "LibOS | None" = None) -> None:
         self.heap = heap or Heap()
-        self.clock = clock or (beside.clock if beside else Clock())
-        self.shared = beside.shared if beside else Shared()
+        self.clock: Any = clock or (beside.clock if beside else Clock())
+        self.shared: Shared = beside.shared if beside else Shared()
         self.lock, self.operations = self.shared.lock, self.shared.operations
         self.scheduler, self.timers = self.shared.scheduler, self.shared.timers
-        self.device = device or (beside.device if beside else Device())
+        self.device: Any = device or (beside.device if beside else Device())
         self.queues = self.shared.queues
         self.rotation = 0
         self.counters = {"inline": 0, "blocked": 0, "completed": 0, "failed": 0}
 
     @property
-    def sleepers(self):
+    def sleepers(self) -> int:
         """Threads that sleep until a device says something."""
         return self.shared.sleepers
 
@@ -53,15 +55,15 @@ class LibOS:
 
     # --- memory ---
 
-    def sgaalloc(self, size):
+    def sgaalloc(self, size: int) -> SGArray:
         """A scatter-gather array of one heap segment of `size` bytes (1 to 1 MiB). Raises NO_MEMORY."""
         return SGArray.alloc(self.heap, size)
 
-    def sgafree(self, sga):
+    def sgafree(self, sga: SGArray) -> None:
         """The application lets go of an array; safe while a push of it is in flight. Raises INVALID if freed before."""
         sga.free()
 
-    def wait_set(self):
+    def wait_set(self) -> WaitSet:
         """A set of qtokens that lasts: the cost of a wait does not depend on how many are in it."""
         return WaitSet(self)
 
@@ -82,35 +84,35 @@ class LibOS:
         except (KeyError, TypeError):
             raise Fail(Kind.BAD_QUEUE, f"no queue {qd!r}")
 
-    def queue(self, capacity=1024):
+    def queue(self, capacity: int = 1024) -> int:
         """An in-memory queue of sgarrays, like a Go channel. Returns its qd."""
         from libos.memory_queue import MemoryQueue
 
         return self.add(MemoryQueue(self, capacity))
 
-    def merge(self, *qds):
+    def merge(self, *qds: int) -> int:
         """A queue of the elements of several, as they come; `value` of a pop is the qd of its source."""
         return self.add(algebra.Merged(self, [self.queue_of(qd) for qd in qds]))
 
-    def filter(self, qd, keeps):
+    def filter(self, qd: int, keeps: Callable[[SGArray], bool]) -> int:
         """A queue of those elements of which `keeps(sga)` is true; the others are freed."""
         return self.add(algebra.Filtered(self, self.queue_of(qd), keeps))
 
-    def map(self, qd, makes):
+    def map(self, qd: int, makes: Callable[[SGArray], SGArray]) -> int:
         """A queue of `makes(sga)` for each element: the same array, or a new one for which it is freed."""
         return self.add(algebra.Mapped(self, self.queue_of(qd), makes))
 
-    def sort(self, qd, key, capacity=1024):
+    def sort(self, qd: int, key: Callable[[SGArray], Any], capacity: int = 1024) -> int:
         """A queue whose pop takes the smallest, by `key(sga)`, of the at most `capacity` that are there."""
         return self.add(algebra.Sorted(self, self.queue_of(qd), key, capacity))
 
-    def qconnect(self, source, sink):
+    def qconnect(self, source: int, sink: int) -> int:
         """From now on what comes out of one queue goes into another. Returns a qd: its pop completes at the end of the
         source, or fails as the connection does; closing it takes the two apart.
         """
         return self.add(algebra.Connection(self, self.queue_of(source), self.queue_of(sink)))
 
-    def close(self, qd):
+    def close(self, qd: int) -> None:
         """Close a queue; what is pending on it completes as FAILED with CANCELED. Raises BAD_QUEUE."""
         with self.lock:
             queue = self.queue_of(qd)
@@ -122,7 +124,7 @@ class LibOS:
 
     # --- operations ---
 
-    def push(self, qd, sga):
+    def push(self, qd: int, sga: SGArray) -> int:
         """Submit a whole array. Returns a qtoken; completes when the device has taken all of it.
 
         Raises BAD_QUEUE, and INVALID for an empty or freed array.
@@ -131,20 +133,20 @@ class LibOS:
         self.check(sga)
         return self.start(PUSH, queue, OUTBOUND, queue.pushing(sga), sga.hold())
 
-    def pushto(self, qd, sga, address):
+    def pushto(self, qd: int, sga: SGArray, address: tuple) -> int:
         """As push, for a datagram to `address`. Raises UNSUPPORTED on other queues."""
         queue = self.queue_of(qd)
         self.check(sga)
         return self.start(PUSH, queue, OUTBOUND, queue.pushing(sga, address), sga.hold())
 
-    def pop(self, qd, size=65536):
+    def pop(self, qd: int, size: int = 65536) -> int:
         """Ask for the next element: at most `size` bytes of a stream, or one whole message. Returns a qtoken."""
         queue = self.queue_of(qd)
         if size <= 0:
             raise Fail(Kind.INVALID, "pop of nothing")
         return self.start(POP, queue, INBOUND, queue.popping(size))
 
-    def watch(self, qd, mask):
+    def watch(self, qd: int, mask: int) -> int:
         """A qtoken that completes when the queue is ready for what `mask` asks (READABLE, WRITABLE); takes nothing."""
         queue = self.queue_of(qd)
         if mask not in (READABLE, WRITABLE):
@@ -156,7 +158,7 @@ class LibOS:
 
         return self.start(WATCH, queue, INBOUND if mask == READABLE else OUTBOUND, attempt)
 
-    def ready(self, qd, mask):
+    def ready(self, qd: int, mask: int) -> int:
         """Which of `mask` would not block now."""
         with self.lock:
             return self.queue_of(qd).ready(mask)
@@ -226,7 +228,7 @@ class LibOS:
             del self.operations[operation.qtoken]
             operation.done(operation.result)
 
-    def detach(self, qtoken, completed):
+    def detach(self, qtoken: int, completed: Callable[[Result], None]) -> Result | None:
         """Have `completed(result)` called, under the lock, when an operation is complete, and no wait find it; its
         result at once if it is. Raises INVALID for a token that isn't live, or is detached.
         """
@@ -239,7 +241,7 @@ class LibOS:
             operation.done = completed
             return None
 
-    def cancel(self, qtoken):
+    def cancel(self, qtoken: int) -> bool:
         """Take back an operation that has not begun: a blocked pop has taken nothing. False when it is complete."""
         with self.lock:
             operation = self.operations.get(qtoken)
@@ -266,22 +268,22 @@ class LibOS:
 
     # --- waiting ---
 
-    def wait(self, qtoken, timeout=None):
+    def wait(self, qtoken: int, timeout: float | None = None) -> Result:
         """The result of one operation. Raises TIMED_OUT after `timeout` seconds, INVALID for a token not live."""
         return self.wait_any([qtoken], timeout)[1]
 
-    def wait_any(self, qtokens, timeout=None):
+    def wait_any(self, qtokens: Sequence[int], timeout: float | None = None) -> tuple[int, Result]:
         """(index, result) of one completed operation; round robin over the list, so that none starves."""
         found = self.collect(qtokens, 1, timeout)
         return found[0]
 
-    def wait_all(self, qtokens, timeout=None):
+    def wait_all(self, qtokens: Sequence[int], timeout: float | None = None) -> list[Result]:
         """The results of all, in the order of the list. On TIMED_OUT none is consumed."""
         found = self.collect(qtokens, len(set(qtokens)), timeout)
         by_index = dict(found)
         return [by_index[i] for i in range(len(qtokens))]
 
-    def wait_next_n(self, qtokens, n, timeout=None):
+    def wait_next_n(self, qtokens: Sequence[int], n: int, timeout: float | None = None) -> list[tuple[int, Result]]:
         """Up to `n` (index, result) pairs: at least one, and whatever else is complete by then."""
         if n < 1:
             raise Fail(Kind.INVALID, "wait for nothing")

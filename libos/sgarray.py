@@ -5,6 +5,7 @@ Ownership: push shares the array with the libOS until its qtoken completes; pop 
 """
 
 from libos.errors import Fail, Kind
+from libos.runtime.memory import Heap
 
 
 def address_of(view):
@@ -31,7 +32,7 @@ class SGArray:
         self.alive = True
 
     @classmethod
-    def alloc(cls, heap, size):
+    def alloc(cls, heap: Heap, size: int) -> "SGArray":
         """One segment of `size` bytes from `heap`. Raises INVALID, NO_MEMORY."""
         if size <= 0:
             raise Fail(Kind.INVALID, f"an array of {size} bytes")
@@ -43,17 +44,17 @@ class SGArray:
         return cls([memoryview((c_char * size).from_address(address)).cast("B")], heap, (address,))
 
     @classmethod
-    def of(cls, *buffers):
+    def of(cls, *buffers: bytes | bytearray | memoryview) -> "SGArray":
         """An array over the caller's own buffers; nothing is copied."""
         return cls([memoryview(b).cast("B") for b in buffers])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return sum(map(len, self.segments))
 
-    def __bytes__(self):
+    def __bytes__(self) -> bytes:
         return b"".join(self.segments)
 
-    def trim(self, size):
+    def trim(self, size: int) -> None:
         """Keep the first `size` bytes."""
         kept = []
         for segment in self.segments:
@@ -77,15 +78,15 @@ class SGArray:
         """The same memory as a new array of its popper, who frees it. The queue's reference becomes the popper's."""
         return Handed(self)
 
-    def __enter__(self):
+    def __enter__(self) -> "SGArray":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         """`with result.sga as sga:` frees it at the end, unless that has been done."""
         if self.alive:
             self.free()
 
-    def free(self):
+    def free(self) -> None:
         """The application lets go. Raises INVALID the second time."""
         if not self.alive:
             raise Fail(Kind.INVALID, "freed before")

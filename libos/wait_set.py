@@ -7,6 +7,7 @@ each once, and takes completions in the order in which they happened.
 from collections import deque
 
 from libos.errors import Fail, Kind
+from libos.operation import Result
 
 
 class WaitSet:
@@ -17,11 +18,11 @@ class WaitSet:
         self.complete = deque()
         self.waiting = set()
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Tokens that were added and not taken yet."""
         return len(self.waiting) + len(self.complete)
 
-    def add(self, qtoken):
+    def add(self, qtoken: int) -> None:
         """From now on `wait` returns this one's result; wait_any and the others don't know it any more.
 
         Raises INVALID for a token that isn't live, or is in a set already.
@@ -37,13 +38,13 @@ class WaitSet:
         self.waiting.remove(result.qtoken)
         self.complete.append(result)
 
-    def wait(self, timeout=None):
+    def wait(self, timeout: float | None = None) -> Result:
         """The result that has been complete for longest. Raises TIMED_OUT after `timeout` seconds, INVALID when the set
         is empty.
         """
         return self.wait_n(1, timeout)[0]
 
-    def wait_n(self, n, timeout=None):
+    def wait_n(self, n: int, timeout: float | None = None) -> list[Result]:
         """Up to `n` results: at least one, and whatever else is complete by then."""
         if n < 1:
             raise Fail(Kind.INVALID, "wait for nothing")

@@ -1,0 +1,41 @@
+"""What Python programs are written against is typed and documented, call by call."""
+
+import inspect
+
+import pytest
+
+from libos.aio import Loop
+from libos.catloop_native import CatloopLibOS
+from libos.catnap_native import CatnapLibOS
+from libos.pdpix import LibOS
+from libos.sgarray import SGArray
+from libos.wait_set import WaitSet
+
+FACES = (LibOS, CatnapLibOS, CatloopLibOS, SGArray, WaitSet, Loop)
+# what the rooms of a libOS call of each other
+INSIDE = {
+    LibOS: "add queue_of check start drive attempted finish give_up wake collect until completed turn idle over",
+    CatnapLibOS: "socket_of kernel",
+    SGArray: "hold release handed_over",
+    WaitSet: "completed",
+    Loop: "create_connection create_server connected joined addresses libos_of",  # as asyncio's, or of its own
+}
+
+
+def calls():
+    for face in FACES:
+        for name, function in vars(face).items():
+            function = getattr(function, "__func__", function)
+            if inspect.isfunction(function) and not name.startswith("_") and name not in INSIDE.get(face, "").split():
+                yield pytest.param(function, id=f"{face.__name__}.{name}")
+
+
+@pytest.mark.parametrize("function", calls())
+def test_a_call_is_typed_and_documented(function):
+    assert inspect.getdoc(function)
+    signature = inspect.signature(function)
+    assert signature.return_annotation is not inspect.Signature.empty
+    untyped = [
+        p.name for p in signature.parameters.values() if p.annotation is p.empty and p.name not in ("self", "cls")
+    ]
+    assert not untyped
