@@ -112,13 +112,8 @@ def ask_datagrams(libos, port, count, size):
 def answered(libos, qd, i, data):
     """Whether the right answer comes in time; answers to earlier messages don't count."""
     while True:
-        qtoken = libos.pop(qd)
-        try:
-            result = libos.wait(qtoken, PATIENCE)
-        except Fail:
-            libos.cancel(qtoken)
-            result = libos.wait(qtoken, PATIENCE)
-        if result.error:
+        result = libos.within(libos.pop(qd), PATIENCE)
+        if result is None or result.error:
             return False
         with result.sga as sga:
             if bytes(sga) == data:

@@ -18,7 +18,6 @@ from examples.common import options
 from examples.common.echoes import late, message
 from examples.common.relay import HELLO, LIFETIME, REFUSED, WELCOME, Relay
 from examples.serving import HOST, bound
-from libos.errors import Fail
 from libos.factory import native
 from libos.sgarray import SGArray
 
@@ -47,13 +46,8 @@ def send(libos, qd, *buffers):
 
 def receive(libos, qd, seconds):
     """The next datagram, or None."""
-    qtoken = libos.pop(qd)
-    try:
-        result = libos.wait(qtoken, seconds)
-    except Fail:
-        libos.cancel(qtoken)
-        result = libos.wait(qtoken, seconds)
-    if result.error:
+    result = libos.within(libos.pop(qd), seconds)
+    if result is None or result.error:
         return None
     with result.sga as sga:
         return bytes(sga)

@@ -272,6 +272,17 @@ class LibOS:
         """The result of one operation. Raises TIMED_OUT after `timeout` seconds, INVALID for a token not live."""
         return self.wait_any([qtoken], timeout)[1]
 
+    def within(self, qtoken: int, timeout: float) -> Result | None:
+        """As wait; when the operation is not complete by then it is taken back, and None says so."""
+        try:
+            return self.wait(qtoken, timeout)
+        except Fail as fail:
+            if fail.kind is not Kind.TIMED_OUT:
+                raise
+        taken_back = self.cancel(qtoken)
+        result = self.wait(qtoken, 0)  # it may have become complete meanwhile
+        return None if taken_back else result
+
     def wait_any(self, qtokens: Sequence[int], timeout: float | None = None) -> tuple[int, Result]:
         """(index, result) of one completed operation; round robin over the list, so that none starves."""
         found = self.collect(qtokens, 1, timeout)

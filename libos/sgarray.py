@@ -48,6 +48,9 @@ class SGArray:
         """An array over the caller's own buffers; nothing is copied."""
         return cls([memoryview(b).cast("B") for b in buffers])
 
+    def __bool__(self) -> bool:
+        return True  # an empty one, the end of a stream, holds memory too
+
     def __len__(self) -> int:
         return sum(map(len, self.segments))
 

@@ -170,6 +170,21 @@ def test_one_thread_waiting_for_itself_is_told(memory):
     assert failure.value.kind is Kind.TIMED_OUT
 
 
+def test_a_pop_is_taken_back_after_a_while(sockets):
+    _, client, peer = connected(sockets)
+    assert sockets.within(sockets.pop(peer), 0.05) is None
+    sockets.wait(sockets.push(client, SGArray.of(b"late")), 5)
+    result = sockets.within(sockets.pop(peer), 5)
+    assert bytes(result.sga) == b"late" and result.sga
+    sockets.sgafree(result.sga)
+    with pytest.raises(Fail) as caught:
+        sockets.within(1 << 40, 0)
+    assert caught.value.kind is Kind.INVALID
+    sockets.close(client)
+    with sockets.within(sockets.pop(peer), 5).sga as end:
+        assert end and not len(end)
+
+
 def test_each_completion_wakes_exactly_one_waiter(sockets):
     _, client, peer = connected(sockets)
     got, lock = [], threading.Lock()
