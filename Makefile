@@ -25,11 +25,20 @@ TEST_PACKAGES := $(BENCH_PACKAGES) bash bind9-dnsutils binutils bubblewrap cotur
 PROGRAMS := $(wildcard tests/scenarios tests/programs tests/oracle)
 UNIT := $(filter-out tests/scenarios tests/programs tests/oracle tests/packaging tests/sanitize tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 STAGED := cd $(STAGE) && CATFLAP_PURE=1 FLAP_STAGED=1 FLAP_ROOT=$(CURDIR)/$(STAGE)
-COMPILED_TESTS = $(BIN)/python -m pytest -q tests --ignore=tests/sanitize --junitxml=$(RESULTS)/compiled.xml
-STAGED_PYTEST = $(STAGED) $(CURDIR)/$(BIN)/python -m pytest -q --junitxml=$(CURDIR)/$(RESULTS)
-PURE_UNIT_TESTS = $(STAGED_PYTEST)/interpreted-unit.xml $(UNIT)
-FAILED := --last-failed --last-failed-no-failures=none
-PURE_SAMPLE_TESTS = $(STAGED_PYTEST)/interpreted-sample.xml -m pure_sample $(PROGRAMS)
+STAGED_PYTEST = $(STAGED) $(CURDIR)/$(BIN)/python -m pytest -q
+PURE_UNIT_TESTS = $(STAGED_PYTEST) $(UNIT)
+PURE_SAMPLE_TESTS = $(STAGED_PYTEST) -m pure_sample $(PROGRAMS)
+
+# The full matrix in parts, the longest first. Most tests wait for something: several parts share the cores.
+JOBS ?= $(shell echo $$((2 * $$(nproc))))
+PROGRAM_TESTS := $(sort $(wildcard tests/programs/test_*.py))
+compiled-scenarios := tests/scenarios
+compiled-rest := tests/oracle tests/packaging $(UNIT)
+compiled-programs-1 := $(wordlist 1,13,$(PROGRAM_TESTS))
+compiled-programs-2 := $(wordlist 14,27,$(PROGRAM_TESTS))
+compiled-programs-3 := $(wordlist 28,99,$(PROGRAM_TESTS))
+PARTS := compiled-scenarios compiled-rest compiled-programs-2 compiled-programs-1 compiled-programs-3 interpreted-sample \
+	interpreted-unit
 
 .PHONY: help demo test test-all endurance test-compiled test-pure build bench lint format sanitize debug clean build-packages \
 	test-packages stage
@@ -44,7 +53,7 @@ demo: build ## real redis under Catflap and on the kernel, side by side; install
 test: lint test-compiled test-pure ## lint, then the suite in both modes; installs what is missing
 
 test-compiled: build test-packages ## the suite, compiled
-	$(COMPILED_TESTS) -m "not pure_sample"
+	$(BIN)/python -m pytest -q tests --ignore=tests/sanitize -m "not pure_sample"
 
 test-pure: build test-packages stage ## the suite, interpreted, in a copy of the tree without one compiled module
 	$(PURE_UNIT_TESTS)
@@ -52,14 +61,23 @@ test-pure: build test-packages stage ## the suite, interpreted, in a copy of the
 
 test-all: export FLAP_MATRIX := full
 test-all: build test-packages stage ## the full matrix of tests, libOSes and modes; writes tests/matrix.json and docs/matrix.md
-	@rm -rf $(RESULTS) .pytest_cache $(STAGE)/.pytest_cache
-	-$(COMPILED_TESTS)
-	-$(PURE_UNIT_TESTS)
-	-$(PURE_SAMPLE_TESTS)
-	-$(COMPILED_TESTS:.xml=-again.xml) $(FAILED)
-	-$(PURE_UNIT_TESTS:.xml=-again.xml) $(FAILED)
-	-$(PURE_SAMPLE_TESTS:.xml=-again.xml) $(FAILED)
-	$(BIN)/python tests/packaging/matrix.py $(RESULTS) tests/matrix.json docs/matrix.md
+	@rm -rf $(RESULTS) && mkdir -p $(RESULTS)
+	-@printf '%s\n' $(PARTS) | xargs -P $(JOBS) -I PART sh -c '$(MAKE) -s part-PART >$(RESULTS)/PART.log 2>&1 || echo PART: failures'
+	-@for part in $(PARTS); do $(MAKE) -s part-$$part AGAIN=-again || echo "$$part: failures once more"; done
+	$(BIN)/python tests/packaging/matrix.py $(RESULTS) tests/matrix.json docs/matrix.md $(PARTS)
+
+# what has failed is kept for each part, and with AGAIN=-again run once more, one after the other
+OPTIONS = --junitxml=$(CURDIR)/$(RESULTS)/$(@:part-%=%)$(AGAIN).xml -o cache_dir=$(CURDIR)/$(RESULTS)/cache-$(@:part-%=%) \
+	$(if $(AGAIN),--last-failed --last-failed-no-failures=none)
+
+part-compiled-%:
+	$(BIN)/python -m pytest -q $(compiled-$*) $(OPTIONS)
+
+part-interpreted-unit:
+	$(PURE_UNIT_TESTS) $(OPTIONS)
+
+part-interpreted-sample:
+	$(PURE_SAMPLE_TESTS) $(OPTIONS)
 
 endurance: build test-packages ## nginx reloads, redis restarts, killed clients: MINUTES (60) under each libOS
 	FLAP_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/programs/test_endurance.py

@@ -1,6 +1,6 @@
-"""matrix.py FOLDER FILE PAGE: the results of a full run, read from pytest's XML reports in FOLDER, as one JSON document
-and, programs against libOSes and roles, as a page. REPORT-again.xml is of the tests that failed, once more: those that
-pass then are listed as repeated.
+"""matrix.py FOLDER FILE PAGE REPORT...: the results of a full run, read from pytest's XML reports in FOLDER, as one JSON
+document and, programs against libOSes and roles, as a page. REPORT-again.xml is of the tests that failed, once more:
+those that pass then are listed as repeated.
 
 Exit status 1 when a test failed or a report is missing.
 """
@@ -15,7 +15,6 @@ import sys
 from xml.etree import ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-REPORTS = ("compiled", "interpreted-unit", "interpreted-sample")
 LIBOSES = ("catnap", "auto", "catloop", "kernel")
 COLUMNS = [(libos, role) for libos in LIBOSES[:2] for role in ("both", "server", "client")]
 OUTCOMES = ("passed", "failed", "skipped")
@@ -114,9 +113,9 @@ def circumstances():
     }
 
 
-def main(folder, target, page_path):
+def main(folder, target, page_path, *reports):
     results, again, missing = [], [], []
-    for report in REPORTS:
+    for report in reports:
         path = os.path.join(folder, report)
         if os.path.exists(path + ".xml"):
             results += read(report, path + ".xml")

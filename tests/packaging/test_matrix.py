@@ -5,6 +5,7 @@ import json
 import matrix
 import pytest
 
+REPORTS = ("compiled", "interpreted-unit", "interpreted-sample")
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.scenarios.test_scenarios" name="test_agrees_with_kernel[stream.echo-catnap]" />
 <testcase classname="tests.scenarios.test_scenarios" name="test_agrees_with_kernel[stream.peek-catnap-pure]" />
@@ -19,13 +20,13 @@ REPORT = """<testsuites><testsuite>
 
 @pytest.fixture
 def folder(tmp_path):
-    for report in matrix.REPORTS:
+    for report in REPORTS:
         (tmp_path / f"{report}.xml").write_text("<testsuites />")
     return tmp_path
 
 
 def run(folder):
-    return matrix.main(str(folder), str(folder / "out.json"), str(folder / "page.md"))
+    return matrix.main(str(folder), str(folder / "out.json"), str(folder / "page.md"), *REPORTS)
 
 
 def counts(document):

@@ -1,7 +1,6 @@
 """Catflap's files are replaced, as pip does it (each unlinked, a new one in its place), while programs go on."""
 
 import contextlib
-import glob
 import os
 import shutil
 import tempfile
@@ -42,15 +41,16 @@ class Installed:
         self.remove()
         copy(flap.INSTALLED, self.folder)
         if other:
-            for path in glob.glob(os.path.join(self.folder, "libos", "**", "meeting*"), recursive=True):
-                if not path.endswith("meeting.py"):
-                    os.unlink(path)
-            path = os.path.join(self.folder, "libos", "meeting.py")
-            with open(path) as f:
-                text = f.read()
-            assert text.count("\nVERSION = ") == 1
-            with open(path, "w") as f:
-                f.write(text.replace("\nVERSION = ", "\nVERSION = 1000 + "))
+            self.change("meeting.py", "\nVERSION = ", "\nVERSION = 1000 + ")
+            self.change("mode.py", '    "libos.meeting",\n', "")  # from its source, not from the library
+
+    def change(self, name, old, new):
+        path = os.path.join(self.folder, "libos", name)
+        with open(path) as f:
+            text = f.read()
+        assert text.count(old) == 1
+        with open(path, "w") as f:
+            f.write(text.replace(old, new))
 
     def program(self, words, kind=flap.Program, strict=True):
         options = {"preload": self.preload, "strict": strict}
