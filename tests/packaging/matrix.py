@@ -1,4 +1,4 @@
-"""matrix.py FOLDER FILE PAGE REPORT...: the results of a full run, read from pytest's XML reports in FOLDER, as one JSON
+"""matrix.py FOLDER FILE PAGE REPORT...: the results of a full run, from pytest's XML reports in FOLDER, as one JSON
 document and, programs against libOSes and roles, as a page. REPORT-again.xml is of the tests that failed, once more:
 those that pass then are listed as repeated.
 
