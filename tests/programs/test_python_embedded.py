@@ -17,7 +17,9 @@ CODE = (
     TALK + "print(pyhosts.talk(), [name for name in sys.modules if name in pyhosts.NAMES], flush=True); pyhosts.note()"
 )
 OTHERS = list(pythons.others().values())
-HELD = "import os, socket, sys, time; s = socket.create_server(('127.0.0.1', 0)); print('ready'); sys.stdout.flush()\n"
+# as old as Python 3.6
+HELD = "import os, socket, sys, time; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(1); print('ready')\n"
+HELD += "sys.stdout.flush()\n"
 HELD += "for _ in range(1000):\n    if os.path.exists('GO'): break\n    time.sleep(0.02)\n"
 
 
