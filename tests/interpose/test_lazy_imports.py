@@ -23,6 +23,7 @@ EARLY = {
 OTHER = {
     "libos/catnap.py",
     "libos/catnap_native.py",
+    "libos/catloop_native.py",
     "libos/pdpix.py",
     "libos/sgarray.py",
     "libos/runtime/instrument.py",
