@@ -119,9 +119,9 @@ def pop_agreed(end, address, size, flags):
     header = raw.load(end + layout.IN)
     left = size
     mark = raw.load(header + layout.H_MARK)
-    if raw.load(header + layout.H_HEAD) & layout.CLOSED:
-        mark = 0  # the sender has taken back what it had put into the ring
-    if mark:
+    # behind the mark is the ring, unless the sender has taken back what it had put there
+    bounded = mark and not raw.load(header + layout.H_HEAD) & layout.CLOSED
+    if bounded:
         left = mark - 1 - raw.load(end + layout.POSITION)
         if left == 0:
             raw.store(end + layout.IN_STATE, layout.RING)
@@ -129,9 +129,11 @@ def pop_agreed(end, address, size, flags):
         if left < 0 or left > size:
             left = size
     r = spine.kernel_pop(end, address, left, flags & calls.KEPT)
+    if r == 0 and not mark and raw.load(header + layout.H_MARK):
+        return pop_agreed(end, address, size, flags)  # the sender has moved and ended meanwhile: its ring comes first
     if r > 0 and not flags & calls.PEEK:
         raw.store(end + layout.POSITION, raw.load(end + layout.POSITION) + r)
-    if mark and r == left and left < size and rings.inbound(end):
+    if bounded and r == left and left < size and rings.inbound(end):
         if not flags & calls.PEEK:
             raw.store(end + layout.IN_STATE, layout.RING)
         left = pop_ring(end, address + r, size - r, flags)
