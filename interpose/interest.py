@@ -175,10 +175,12 @@ def show_all_sets():
 def asked_of(end, wanted):
     """What the kernel is asked for: EPOLLOUT only while that direction is its own, for the spine can always be written.
 
-    A peer that is gone reads no ring: its goodbye stands for EPOLLOUT then.
+    A peer that is gone reads no ring: its goodbye has us see whether there is still room for it.
     """
     if wanted & linux.EPOLLOUT and not wanted & linux.EPOLLEXCLUSIVE and leaving.sending(end):
-        return wanted & ~linux.EPOLLOUT | linux.EPOLLRDHUP
+        wanted &= ~linux.EPOLLOUT
+        if raw.load(end + layout.OUT_STATE) == layout.RING:
+            wanted |= linux.EPOLLRDHUP
     return wanted
 
 

@@ -213,9 +213,9 @@ class LoopStream(Stream):
             raw.fetch_add(spine.sleepers_at(self.end), 1)
             raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP, spine.sleepers_at(self.end)))
         raw.store(qt + layout.W_FD, self.queue.fd)
-        events = linux.POLLIN | linux.POLLRDHUP if mask == 1 else linux.POLLRDHUP
-        if mask == 2 and raw.load(self.end + layout.OUT_STATE) != layout.RING:
-            events |= linux.POLLOUT
+        events = linux.POLLIN if mask == 1 else linux.POLLOUT
+        if mask == 1 or raw.load(self.end + layout.OUT_STATE) == layout.RING:
+            events = events & linux.POLLIN | linux.POLLRDHUP  # a peer that says goodbye may read no ring
         raw.store(qt + layout.W_EVENTS, events)
         return watching.rest(qt, left, layout.NEVER)
 

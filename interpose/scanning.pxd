@@ -25,7 +25,7 @@ cdef int wait_for_room(size_t block, size_t end, int ready) noexcept nogil
 cdef unsigned long long spines(size_t block, size_t events, unsigned long long n) noexcept nogil
 @cython.locals(data="unsigned long long", one=size_t, several=bint, entry=size_t, end=size_t)
 cdef size_t heard(size_t block, size_t event) noexcept nogil
-cdef bint unwanted(size_t block, size_t entry) noexcept nogil
+cdef void unwanted(size_t block, size_t entry) noexcept nogil
 @cython.locals(have="unsigned long long", wanted="unsigned long long")
 cdef bint translate(size_t entry, size_t event) noexcept nogil
 @cython.locals(kept="unsigned long long", i="unsigned long long", j="unsigned long long")

@@ -173,7 +173,9 @@ def spines(block, events, n):
     while i < n:
         at = events + i * blocks.EVENT
         entry = heard(block, at)
-        if not entry or translate(entry, at) or not unwanted(block, entry):
+        if entry and not translate(entry, at):
+            unwanted(block, entry)
+        else:
             if kept != i:
                 raw.copy(events + kept * blocks.EVENT, at, blocks.EVENT)
             kept += 1
@@ -196,8 +198,7 @@ def heard(block, event):
             several = several or one != 0
             one = entry
             endpoint.look_next(end)
-            if raw.load(entry + blocks.EVENTS) & linux.EPOLLONESHOT:
-                translate(entry, event)
+            if raw.load(entry + blocks.EVENTS) & linux.EPOLLONESHOT and translate(entry, event):
                 raw.store(entry + blocks.EVENTS, 0)
                 raw.store(entry + blocks.KERNEL, 0)
                 several = True
@@ -206,24 +207,24 @@ def heard(block, event):
 
 
 def unwanted(block, entry):
-    """The kernel was asked for more than is wanted (interest.py, lazily): now it is told."""
+    """The kernel was asked for more than is wanted (interest.py, lazily), or for a goodbye that has changed what to ask
+    it for: now it is told.
+    """
     if raw.load(entry + blocks.GONE) == blocks.HIDDEN:
         interest.show(block, entry)
-        return True
-    if interest.special(raw.load(entry + blocks.EVENTS)):
-        return False
-    ask_kernel(block, entry, interest.asked_of(raw.load(entry + blocks.END), raw.load(entry + blocks.EVENTS)))
-    return True
+    else:
+        ask_kernel(block, entry, interest.asked_of(raw.load(entry + blocks.END), raw.load(entry + blocks.EVENTS)))
 
 
 def translate(entry, event):
-    """What of a kernel's event is wanted. A goodbye stands for EPOLLOUT too (interest.py, asked_of); who did not ask
+    """What of a kernel's event is wanted. A goodbye may stand for EPOLLOUT too (interest.py, asked_of); who did not ask
     for it is not told.
     """
     have = raw.load32(event)
     wanted = raw.load(entry + blocks.EVENTS)
     if have & (linux.EPOLLRDHUP | linux.EPOLLHUP) and wanted & linux.EPOLLOUT:
-        have |= linux.EPOLLOUT
+        if endpoint.room_after_goodbye(raw.load(entry + blocks.END)):
+            have |= linux.EPOLLOUT
     have &= (wanted & 0xFFFF) | ALWAYS
     raw.store32(event, have)
     return have != 0 and not raw.load(entry + blocks.GONE)

@@ -266,10 +266,10 @@ def poll_once(fds, handles, copy, n):
         end = raw.load(handles + i * 8)
         if end:
             leaving.settle(end)
-        if end and raw.load(end + layout.OUT_STATE) == layout.RING:
-            if events & (linux.POLLOUT | linux.POLLWRNORM):
-                events |= linux.POLLRDHUP  # who says goodbye reads no ring
+        if end and leaving.sending(end) and events & (linux.POLLOUT | linux.POLLWRNORM):
             events &= ~(linux.POLLOUT | linux.POLLWRNORM)
+            if raw.load(end + layout.OUT_STATE) == layout.RING:
+                events |= linux.POLLRDHUP  # who says goodbye may read no ring
         raw.store32(copy + i * 8, raw.load32(fds + i * 8))
         raw.store32(copy + i * 8 + 4, events & 0xFFFF)
         i += 1
@@ -286,7 +286,8 @@ def poll_once(fds, handles, copy, n):
             if have & ~linux.POLLOUT:
                 endpoint.look_next(end)
             if have & linux.POLLRDHUP:
-                have |= events & (linux.POLLOUT | linux.POLLWRNORM)
+                if events & (linux.POLLOUT | linux.POLLWRNORM) and endpoint.room_after_goodbye(end):
+                    have |= events & (linux.POLLOUT | linux.POLLWRNORM)
                 have &= ~linux.POLLRDHUP | events
             ready = endpoint.ready(end, mask_of(events))
             if ready & 1:

@@ -34,6 +34,7 @@ cpdef int ready(size_t end, int mask) noexcept nogil
 cdef bint writable(size_t end) noexcept nogil
 cdef void reach_mark(size_t end) noexcept nogil
 @cython.locals(r=int)
+cdef bint room_after_goodbye(size_t end) noexcept nogil
 cpdef bint stretch(size_t end) noexcept nogil
 @cython.locals(head="unsigned long long")
 cdef int stretched(size_t end) noexcept nogil

@@ -278,6 +278,17 @@ def reach_mark(end):
     rings.unlock(end + layout.IN_LOCK)
 
 
+def room_after_goodbye(end):
+    """Whether a push to a peer that sends no more, and may be gone, would get something in. What such a peer has not
+    read of a full ring goes back to the kernel, which alone can tell.
+    """
+    if raw.load(end + layout.OUT_STATE) == layout.RING and not writable(end):
+        leaving.stop_sending(end, False)
+    if leaving.sending(end):
+        return raw.load(end + layout.OUT_STATE) == layout.RING
+    return spine.spine_writable(end)
+
+
 def stretch(end):
     """Before a sender sleeps. False when it should look again in a millisecond: the ring may have grown by then."""
     spine.lock_out(end)

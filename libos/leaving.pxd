@@ -3,16 +3,18 @@ from libos cimport calls, layout, raw, rings, spine
 
 cdef unsigned long long KEEPS
 
-@cython.locals(header=size_t, head="unsigned long long", tail="unsigned long long", at="unsigned long long", level="unsigned long long", count="unsigned long long", mask="unsigned long long", r="long long")
+@cython.locals(header=size_t, leaves=bint, tail="unsigned long long", head="unsigned long long")
 cdef long long replay(size_t end) noexcept nogil
+@cython.locals(tail="unsigned long long", at="unsigned long long", level="unsigned long long", count="unsigned long long", grown="unsigned long long", mask="unsigned long long", r="long long")
+cdef long long send_again(size_t end) noexcept nogil
+@cython.locals(size=long, unsent=long, r="long long")
+cdef long long send_widely(size_t end) noexcept nogil
+cdef void finish(size_t end) noexcept nogil
 @cython.locals(size="long long", largest="long long")
 cdef long long keeps(size_t end) noexcept nogil
-@cython.locals(size=long, unsent=long)
-cdef void replay_widely(size_t end) noexcept nogil
-cdef void finish(size_t end) noexcept nogil
 @cython.locals(r="long long", closed="unsigned long long")
 cpdef bint settle(size_t end) noexcept nogil
-@cython.locals(closed="unsigned long long")
+@cython.locals(closed="unsigned long long", large=bint)
 cpdef void stop_sending(size_t end, bint last) noexcept nogil
 @cython.locals(header=size_t)
 cpdef void close_inward(size_t end) noexcept nogil

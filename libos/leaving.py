@@ -13,29 +13,39 @@ def replay(end):
     """Leave the ring: what the receiver has not taken goes through the kernel. 0 when done, else -EAGAIN. Under the
     lock.
     """
-    tail = raw.load(end + layout.TAIL)
     header = raw.load(end + layout.OUT)
-    if raw.load(end + layout.OUT_STATE) == layout.RING:
+    leaves = raw.load(end + layout.OUT_STATE) == layout.RING
+    if leaves:
         if raw.load(header + layout.H_DEAF):
             finish(end)
             return 0
+        tail = raw.load(end + layout.TAIL)
         head = raw.fetch_or(header + layout.H_HEAD, layout.CLOSED) & layout.POSITIONS
         raw.store(end + layout.REPLAY, head if 0 <= tail - head <= layout.BIG else tail)
         raw.store(end + layout.OUT_STATE, layout.REPLAYING)
         raw.fetch_or(header + layout.H_TAIL, layout.ENDED)
         rings.tell_receiver(end)
+        rings.tell_own(end)
+    # the program may not call again for long: all that it has sent is to be the kernel's then
+    if send_again(end) < 0 and not (leaves and send_widely(end) == 0):
+        return -calls.EAGAIN
+    raw.store(end + layout.OUT_STATE, layout.KERNEL)
+    raw.store(header + layout.H_RETURNED, 1)
+    return 0
+
+
+def send_again(end):
+    """Give the kernel what the ring still has from REPLAY on. 0 when it has all, or is lost; else -EAGAIN."""
+    tail = raw.load(end + layout.TAIL)
     at = raw.load(end + layout.REPLAY)
-    if at < tail and spine.lost(end):
-        at = tail  # the program is to hear why, not this
-    r = 0
     while at < tail:
         level = 0
         count = tail - at
         while level < raw.load(end + layout.OUT_LEVEL):
-            r = raw.load(header + layout.H_GROWN + level * 8) - 1
-            if at < r:
-                if count > r - at:
-                    count = r - at
+            grown = raw.load(raw.load(end + layout.OUT) + layout.H_GROWN + level * 8) - 1
+            if at < grown:
+                if count > grown - at:
+                    count = grown - at
                 break
             level += 1
         mask = rings.mask_of(level)
@@ -50,9 +60,21 @@ def replay(end):
             break
         at += r
         raw.store(end + layout.REPLAY, at)
-    raw.store(end + layout.OUT_STATE, layout.KERNEL)
-    raw.store(header + layout.H_RETURNED, 1)
     return 0
+
+
+def send_widely(end):
+    """As send_again, of more than the program's own limits let the kernel take: they are put off."""
+    size = spine.option(end, calls.SOL_SOCKET, calls.SO_SNDBUF)
+    unsent = spine.option(end, calls.IPPROTO_TCP, calls.TCP_NOTSENT_LOWAT)
+    spine.set_option(end, calls.IPPROTO_TCP, calls.TCP_NOTSENT_LOWAT, -1)
+    if raw.load(end + layout.LIMIT):
+        spine.set_option(end, calls.SOL_SOCKET, calls.SO_SNDBUF, layout.BIG)
+    r = send_again(end)
+    if raw.load(end + layout.LIMIT):
+        spine.set_option(end, calls.SOL_SOCKET, calls.SO_SNDBUF, size // 2)
+    spine.set_option(end, calls.IPPROTO_TCP, calls.TCP_NOTSENT_LOWAT, unsent)
+    return r
 
 
 def finish(end):
@@ -76,19 +98,6 @@ def keeps(end):
     return size if size > KEEPS else KEEPS
 
 
-def replay_widely(end):
-    """As replay, of more than the program's own limits let the kernel take: nothing follows, so they are put off."""
-    size = spine.option(end, calls.SOL_SOCKET, calls.SO_SNDBUF)
-    unsent = spine.option(end, calls.IPPROTO_TCP, calls.TCP_NOTSENT_LOWAT)
-    spine.set_option(end, calls.IPPROTO_TCP, calls.TCP_NOTSENT_LOWAT, -1)
-    if raw.load(end + layout.LIMIT):
-        spine.set_option(end, calls.SOL_SOCKET, calls.SO_SNDBUF, layout.BIG)
-    replay(end)
-    if raw.load(end + layout.LIMIT):
-        spine.set_option(end, calls.SOL_SOCKET, calls.SO_SNDBUF, size // 2)
-    spine.set_option(end, calls.IPPROTO_TCP, calls.TCP_NOTSENT_LOWAT, unsent)
-
-
 def settle(end):
     """Do our part of a receiver's leaving, if it has left. False while bytes are still to be sent once more."""
     if not raw.load(end + layout.OUT) or not sending(end):
@@ -108,11 +117,9 @@ def stop_sending(end, last):
         return
     spine.lock_out(end)
     closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
-    if raw.load(end + layout.OUT_STATE) == layout.RING and last and rings.outbound(end) > KEEPS and not closed:
-        if rings.outbound(end) > keeps(end):
-            finish(end)
-        else:
-            replay_widely(end)
+    large = raw.load(end + layout.OUT_STATE) == layout.RING and last and rings.outbound(end) > KEEPS and not closed
+    if large and rings.outbound(end) > keeps(end):
+        finish(end)
     elif sending(end):
         replay(end)
     elif raw.load(end + layout.OUT_STATE) == layout.PLAIN:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from libos import calls, endpoint, layout, leaving, raw, rings
+from libos import calls, endpoint, layout, leaving, raw, rings, spine
 from libos.catloop import Catloop
 
 RING = layout.RING
@@ -60,6 +60,28 @@ def test_a_receive_is_short_only_where_no_more_is_there(replayed):
         assert right.pop(3000, calls.PEEK) == pattern(1500, 0)
         assert right.pop(3000) == pattern(1500, 0)
         assert left.push(b"more") == 4 and right.drain() == b"more"
+
+
+@pytest.mark.skipif(endpoint.COMPILED, reason="reaches between two steps of a receive")
+def test_a_sender_moves_and_ends_during_a_receive(monkeypatch):
+    """The receive asks the kernel before there is a mark, and hears of the end of what the ring still has."""
+    with loops.pair(upgraded=False) as (left, right):
+        for _ in range(14):
+            left.attend()
+            right.attend()
+        ask = spine.kernel_pop
+
+        def moves_and_ends(*request):
+            monkeypatch.setattr(spine, "kernel_pop", ask)
+            assert left.push(pattern(900, 0)) == 900
+            leaving.finish(left.end)  # as with more than the kernel can keep
+            left.sock.shutdown(socket.SHUT_WR)
+            return ask(*request)
+
+        assert raw.load(right.end + layout.IN_STATE) == layout.AGREED
+        monkeypatch.setattr(spine, "kernel_pop", moves_and_ends)
+        assert right.pop(2000) == pattern(900, 0)
+        assert right.pop(2000, calls.LOOK_NOW) == b""
 
 
 def test_the_ring_grows_with_use():
