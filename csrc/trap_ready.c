@@ -62,8 +62,10 @@ static int64_t timeout_of(const struct timespec *t)
 /* An epoll set that holds a descriptor of ours is marked; the kernel's set stays the truth about membership. */
 static _Atomic uint64_t marked_sets[1024];
 /* Threads that began to wait in the kernel for a set when it had no mark: nobody else counts them. One that was cancelled or
- * jumped out of its call stays counted, which only keeps connections on the kernel. */
+ * jumped out of its call stays counted, which only keeps connections on the kernel. OUT_OF_SIGHT: this number may have
+ * another one, or be waited for as a descriptor, in another set or by poll(2). */
 static _Atomic uint16_t unseen_waits[65536];
+#define OUT_OF_SIGHT 0x8000
 
 bool epoll_set_is_marked(int ep)
 {
@@ -87,7 +89,7 @@ static bool unseen_begin(int ep)
 static int unseen_end(int ep, int result)
 {
     uint16_t n = (unsigned)ep < 65536 ? atomic_load(&unseen_waits[ep]) : 0;
-    while (n && !atomic_compare_exchange_weak(&unseen_waits[ep], &n, (uint16_t)(n - 1)))
+    while (n & ~OUT_OF_SIGHT && !atomic_compare_exchange_weak(&unseen_waits[ep], &n, (uint16_t)(n - 1)))
         ;
     return result;
 }
@@ -112,10 +114,22 @@ static int mark(int ep)
     return atomic_load(&unseen_waits[ep]) ? CATFLAP_UNSEEN : 0;
 }
 
+/* If this is a set, it will have connections that nobody else knows to be waited for. */
+static void out_of_sight(int ep)
+{
+    if ((unsigned)ep < 65536 && !(atomic_load_explicit(&unseen_waits[ep], memory_order_relaxed) & OUT_OF_SIGHT))
+        atomic_fetch_or(&unseen_waits[ep], OUT_OF_SIGHT);
+}
+
 void epoll_set_copied(int ep, int to)
 {
-    if (likely(to < 0 || !epoll_set_is_marked(ep)) || (unsigned)to >= 65536)
+    if (to < 0 || to == ep || (unsigned)to >= 65536)
         return;
+    if (likely(!epoll_set_is_marked(ep))) {
+        out_of_sight(ep);
+        out_of_sight(to);
+        return;
+    }
     atomic_fetch_or(&marked_sets[to >> 6], 1ull << (to & 63));
     TELL(set_copied, ep, to);
 }
@@ -135,6 +149,8 @@ static void nest(int ep)
 {
     if (unlikely(epoll_set_is_marked(ep)))
         TELL(nested, ep, 0);
+    else
+        out_of_sight(ep);
 }
 
 static bool any_of_ours(const struct pollfd *fds, nfds_t n, struct stays *stays)

@@ -345,3 +345,49 @@ SCENARIO(waits_since_before)
     MUST(send(p[0], "x", 1, 0)); /* what the other says comes in between */
     join(&w);
 }
+
+/* Somebody waits for a set, as for a descriptor, and did so before it had a connection. */
+static void wait_for_outer(void *outer)
+{
+    look("outer", *(int *)outer, 5000);
+}
+
+static void poll_one(void *one)
+{
+    SAY(poll(one, 1, 5000));
+}
+
+SCENARIO(nested_since_before)
+{
+    for (int polled = 0; polled < 2; polled++) {
+        struct worker w;
+        int p[2], l = listening(AF_INET, 4), ep = (int)MUST(epoll_create1(0)), outer = (int)MUST(epoll_create1(0));
+        struct pollfd one = {ep, POLLIN, 0};
+        p[0] = dialled(AF_INET, port_of(l));
+        p[1] = (int)MUST(accept(l, NULL, NULL));
+        SAY(polled ? poll(&one, 1, 0) : add(outer, ep, EPOLLIN));
+        SAY(add(ep, p[1], EPOLLIN));
+        warm_up(p);
+        begin(&w, polled ? poll_one : wait_for_outer, polled ? (void *)&one : (void *)&outer);
+        await_sleep(w.tid);
+        MUST(send(p[0], "x", 1, 0));
+        join(&w);
+        look("inner", ep, 1000);
+    }
+}
+
+/* A set has two numbers, and did before it had a connection. */
+SCENARIO(copied_since_before)
+{
+    int p[2], l = listening(AF_INET, 4), ep = (int)MUST(epoll_create1(0)), copy = (int)MUST(dup(ep));
+    struct worker w;
+    p[0] = dialled(AF_INET, port_of(l));
+    p[1] = (int)MUST(accept(l, NULL, NULL));
+    SAY(add(ep, p[1], EPOLLIN));
+    warm_up(p);
+    begin(&w, wait_for_outer, &copy);
+    await_sleep(w.tid);
+    MUST(send(p[0], "x", 1, 0));
+    join(&w);
+    look("by its first number", ep, 1000);
+}
