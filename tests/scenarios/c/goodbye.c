@@ -1,7 +1,7 @@
 /* Sending to a peer that sends no more, and may read or not. */
 #include "scenario.h"
 
-enum { BY_POLL, BY_LEVEL, BY_EDGE, SETS };
+enum { BY_POLL, BY_LEVEL, BY_EDGE, ONCE, SETS };
 
 static bool room(int way, int ep, int fd, int ms)
 {
@@ -9,6 +9,9 @@ static bool room(int way, int ep, int fd, int ms)
     struct epoll_event got = {0};
     if (way == BY_POLL)
         return poll(&one, 1, ms) == 1 && one.revents & POLLOUT;
+    got = (struct epoll_event){EPOLLOUT | EPOLLONESHOT, {0}};
+    if (way == ONCE)
+        MUST(epoll_ctl(ep, EPOLL_CTL_MOD, fd, &got));
     return epoll_wait(ep, &got, 1, ms) == 1 && got.events & EPOLLOUT;
 }
 
