@@ -90,12 +90,12 @@ static bool is_set(const char *name)
 int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
 
 /* A fork that libc makes for itself, as daemon(3) does; fork() has been here before (trap_process.c). */
-static void forked_inside(void) { young_forking(false); }
+static void forked_inside(void) { young_all(FORKING, -1); }
 
 static void forked_child(void)
 {
     boot_pid = (int)syscall(SYS_getpid);
-    young_forked();
+    young_all(FORKED, -1);
 }
 
 __attribute__((constructor(102))) static void read_environment(void)
@@ -112,7 +112,7 @@ __attribute__((constructor(102))) static void read_environment(void)
         bool streams = !libos || !*libos || strcmp(libos, "auto") == 0 || strcmp(libos, "catloop") == 0;
         streams_only = streams && !is_set("CATFLAP_CONFIG");
         if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG")) {
-            young_worth = is_set("CATFLAP_WORTH") ? strtoul(getenv("CATFLAP_WORTH"), NULL, 10) : 32;
+            young_start(is_set("CATFLAP_WORTH") ? strtoul(getenv("CATFLAP_WORTH"), NULL, 10) : 32);
             boot_pid = (int)syscall(SYS_getpid);
             __register_atfork(forked_inside, NULL, forked_child, NULL);
         }

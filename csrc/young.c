@@ -1,23 +1,49 @@
 /* TCP sockets that are only counted. Most connections are too short to be worth a description, or even an interpreter; so a
  * new one stays the kernel's, its uses counted in the entry of its number, until it has earned more or the program does with
- * it what the kernel can't be left alone with. It is taken then only while no thread is inside the kernel with it. */
+ * it what the kernel can't be left alone with. It is taken then only while no thread is inside the kernel with it, and no other
+ * process has it. */
 #include "trap.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 
-/* An entry: birth number, uses, threads inside, being taken, accepted, YOUNG. */
-enum { ACCEPTED = 4, BUSY = 8, BIRTH = 40 };
-#define INSIDE ((uintptr_t)1 << 4)
-#define INSIDES ((uintptr_t)0xfff << 4)
-#define USE ((uintptr_t)1 << 16)
-#define USES ((uintptr_t)0xffffff << 16)
+/* An entry: birth number, uses, threads inside, lent to a child, being taken, accepted, YOUNG. */
+enum { ACCEPTED = 4, BUSY = 8, LENT = 16, BIRTH = 37 };
+#define INSIDE ((uintptr_t)1 << 5)
+#define INSIDES ((uintptr_t)0xfff << 5)
+#define USE ((uintptr_t)1 << 17)
+#define USES ((uintptr_t)0xfffff << 17)
+#define LEFT ((uintptr_t)CATFLAP_KERNEL_LEFT << 2 | 1)
 
-bool young_ever;              /* there has been one */
-unsigned long young_worth;    /* uses that earn a description; 0: every socket gets one at once */
-static _Atomic uintptr_t births;
+bool young_ever;           /* there has been one */
+unsigned long young_worth; /* uses that earn a description; 0: every socket gets one at once */
+
+/* What a process shares with its children: how many sockets were born, and for each that is lent its birth number and how many
+ * processes have it. One that does not say when its copy goes, as it is killed or hands it on, stays counted: the others' is
+ * the kernel's then. */
+enum { LOANS = 4095 };
+static struct family {
+    _Atomic uint64_t births, loans[LOANS];
+} *family;
+#define LOAN(e) (&family->loans[((e) >> BIRTH) % LOANS])
+#define HOLDERS(e, n) (((e) >> BIRTH) << 32 | (n))
+
+/* By number: the one epoll set (and 1) that has it, and for what, while there is no host to be told. */
+enum { MEMBERS = 256 };
+static struct member {
+    _Atomic int set;
+    struct epoll_event event;
+} members[MEMBERS];
+static _Atomic uint64_t sets; /* the low bits of their numbers */
+
+void young_start(unsigned long worth)
+{
+    family = mmap(NULL, sizeof *family, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    young_worth = family == MAP_FAILED ? 0 : worth;
+}
 
 bool young_begin(int fd, bool accepted)
 {
@@ -25,8 +51,25 @@ bool young_begin(int fd, bool accepted)
     if (!at)
         return false;
     young_ever = true;
-    atomic_store(at, (atomic_fetch_add(&births, 1) + 1) << BIRTH | (accepted ? ACCEPTED : 0) | YOUNG);
+    if (fd < MEMBERS)
+        members[fd].set = 0;
+    atomic_store(at, (atomic_fetch_add(&family->births, 1) + 1) << BIRTH | (accepted ? ACCEPTED : 0) | YOUNG);
     return true;
+}
+
+/* Another process has it too, or one less: false when they are not counted any more. */
+static bool lend(uintptr_t e, int more)
+{
+    for (uint64_t n = atomic_load(LOAN(e)); n >> 32 == e >> BIRTH || !(e & LENT);)
+        if (atomic_compare_exchange_strong(LOAN(e), &n, n >> 32 == e >> BIRTH ? n + (uint64_t)more : HOLDERS(e, 2)))
+            return true;
+    return false;
+}
+
+/* Whether a thread is inside, or another process has it. */
+static bool held(uintptr_t e)
+{
+    return e & INSIDES || (e & LENT && atomic_load(LOAN(e)) != HOLDERS(e, 1));
 }
 
 /* The entry, once no other thread is just taking it. */
@@ -54,6 +97,10 @@ static void take(struct thread *t, int fd, entry_t *at, uintptr_t e)
         descriptor_bind(fd, NULL, atomic_load(&kernel_reason) ? atomic_load(&kernel_reason) : CATFLAP_KERNEL_LEFT);
     else if ((reason = SLOW(t, adopt, fd, e & ACCEPTED ? 0 : AF_INET, type, (e & USES) / USE, 0)))
         descriptor_bind(fd, NULL, (int)reason);
+    if (fd < MEMBERS && members[fd].set && lookup(fd) && ops.sets) {
+        int ep = members[fd].set - 1, op = EPOLL_CTL_MOD | epoll_set_mark(ep);
+        HOT(t, interest, lookup(fd), ep, op, fd, &members[fd].event);
+    }
 }
 
 /* False when nothing has changed. Inside, so that no handler of this thread meets what it has made busy. */
@@ -73,7 +120,7 @@ uint64_t young_enter(int fd)
 {
     entry_t *at = descriptor_entry(fd, false);
     for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
-        if ((e & USES) / USE + 1 < young_worth || e & INSIDES || !grow(fd, at, e))
+        if ((e & USES) / USE + 1 < young_worth || held(e) || !grow(fd, at, e))
             if (atomic_compare_exchange_strong(at, &e, e + INSIDE + ((e & USES) == USES ? 0 : USE)))
                 return 1ull << 32 | e >> BIRTH;
     return 0;
@@ -93,40 +140,61 @@ void *young_grow(int fd)
 {
     entry_t *at = descriptor_entry(fd, false);
     for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
-        if (e & INSIDES || !grow(fd, at, e))
-            young_left(fd);
+        if (held(e) || !grow(fd, at, e))
+            young_ends(fd, CATFLAP_KERNEL_LEFT);
     return lookup(fd);
 }
 
-/* It goes where we can't follow. */
-void young_left(int fd)
+/* It is the kernel's from now on, and why; 0: its number is closed. */
+void young_ends(int fd, int reason)
 {
     entry_t *at = descriptor_entry(fd, false);
     for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
-        atomic_compare_exchange_strong(at, &e, CATFLAP_KERNEL_LEFT << 2 | 1);
+        if (atomic_compare_exchange_strong(at, &e, reason ? (uintptr_t)reason << 2 | 1 : 0) && e & LENT && !reason && !(e & INSIDES))
+            lend(e, -1);
 }
 
-/* A child will share them: with a description while the host can give it, or with the kernel alone. Where the forking thread
- * has the GIL already nothing is waited for: what is just taken stays the parent's. */
-void young_forking(bool waits)
+/* Before a fork those get a description that a host, or a set that the child has too, could not be told of later. While it forks
+ * the others are lent; nothing is waited for, since this thread may have the GIL: what is just taken stays the parent's. In the
+ * child: what is not lent other threads have made meanwhile. A set goes out of our sight: only the kernel tells of its members.
+ * The process ends. */
+void young_all(enum young_moment moment, int set)
 {
-    int top = young_ever ? atomic_load(&descriptor_top) : 0;
+    bool any = moment == SET_LEAVES ? atomic_load(&sets) >> (set & 63) & 1 : young_ever;
+    int top = any ? atomic_load(&descriptor_top) : 0;
     for (int fd = 0; fd < top; fd++) {
+        entry_t *at = descriptor_entry(fd, false);
+        int in = fd < MEMBERS ? members[fd].set : 0;
         uintptr_t e = entry(fd);
-        if ((e & 3) == YOUNG && waits && atomic_load(&host_state) == STATE_UP)
+        if ((e & 3) == YOUNG && moment == BEFORE_FORK && !held(e) && (in || atomic_load(&host_state) == STATE_UP))
             young_grow(fd);
-        else if ((e & 3) == YOUNG && !(e & BUSY))
-            atomic_compare_exchange_strong(descriptor_entry(fd, false), &e, CATFLAP_KERNEL_LEFT << 2 | 1);
+        bool lent = (e & 3) == YOUNG && moment == FORKING && !(e & BUSY) && !in && lend(e, 1);
+        while ((e & 3) == YOUNG && moment == FORKING && !(e & BUSY) && !atomic_compare_exchange_strong(at, &e, lent ? e | LENT : LEFT))
+            ;
+        if ((e & 3) == YOUNG && moment == FORKED)
+            atomic_store(at, e & LENT && !(e & BUSY) ? e & ~INSIDES : LEFT);
+        if ((e & 3) == YOUNG && (moment == ENDING ? e & LENT && !in_vfork_child() : in && in == set + 1))
+            young_ends(fd, moment == ENDING ? 0 : CATFLAP_KERNEL_LEFT);
     }
 }
 
-/* In the child: what other threads have made meanwhile. */
-void young_forked(void)
+/* epoll_ctl(2) on one that may stay young; false when it may not, and the call is not made: with a host, for edges and the like,
+ * or in a second set. */
+bool young_member(int ep, int op, int fd, struct epoll_event *event, int *answer)
 {
-    int top = young_ever ? atomic_load(&descriptor_top) : 0;
-    for (int fd = 0; fd < top; fd++)
-        if (young(fd))
-            descriptor_bind(fd, NULL, CATFLAP_KERNEL_LEFT);
+    bool kept = op != EPOLL_CTL_DEL;
+    int set = 0;
+    if (fd >= MEMBERS || (kept && (atomic_load(&host_state) == STATE_UP || unmapped(event) || event->events >> 28 ||
+                                   (!atomic_compare_exchange_strong(&members[fd].set, &set, ep + 1) && set != ep + 1))))
+        return false;
+    atomic_fetch_or(&sets, 1ull << (ep & 63));
+    uint64_t birth = young_enter(fd);
+    if (birth && (*answer = next.epoll_ctl(ep, op, fd, event)) == 0 && kept)
+        members[fd].event = *event;
+    else if (birth && (kept ? !set : *answer == 0 && members[fd].set == ep + 1))
+        members[fd].set = 0;
+    young_leave(fd, birth);
+    return birth;
 }
 
 /* Calls that wait for several descriptors: counted on each of them. */

@@ -27,7 +27,7 @@ def control_locked(ep, op, fd, end, event):
     unseen = op & abi.CATFLAP_UNSEEN
     op &= ~abi.CATFLAP_UNSEEN
     block = sets.block_of(ep)
-    if not block and op == linux.EPOLL_CTL_ADD and end:
+    if not block and op != linux.EPOLL_CTL_DEL and end:
         block = new_block(ep)
     entry = find(block, fd, end) if block else 0
     if entry and raw.load(entry + blocks.GONE):
