@@ -25,7 +25,7 @@ static struct {
 
 static char log_path[PATH_MAX];
 static int verbose;
-static int boot_pid;
+int boot_pid;
 static const char *boot_error;
 
 int64_t host_thread_begin(void) { return host.thread(); }
@@ -75,10 +75,7 @@ static void die(void)
     atomic_compare_exchange_strong(&host_state, &up, STATE_DEAD);
 }
 
-static const struct catflap_services services = {
-    .abi = CATFLAP_ABI,
-    .bind = descriptor_bind, .grace_begin = grace_begin, .grace_passed = grace_passed, .die = die, .log = log_text,
-};
+static const struct catflap_services services = {CATFLAP_ABI, descriptor_bind, grace_begin, grace_passed, die, log_text};
 
 static bool is_set(const char *name)
 {
@@ -94,8 +91,9 @@ static void forked_inside(void) { young_all(FORKING, -1); }
 
 static void forked_child(void)
 {
+    bool same = (int)syscall(SYS_getppid) == boot_pid; /* namespace of process ids */
     boot_pid = (int)syscall(SYS_getpid);
-    young_all(FORKED, -1);
+    young_all(FORKED, same);
 }
 
 __attribute__((constructor(102))) static void read_environment(void)

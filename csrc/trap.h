@@ -76,13 +76,8 @@ static inline void *lookup(int fd)
 
 /* --- sockets that are only counted (young.c) --- */
 enum { YOUNG = 3, STAYS = 8 };
-struct stays {
-    unsigned n;
-    struct stay {
-        int fd;
-        uint64_t birth;
-    } at[STAYS];
-};
+struct stay { int fd; uint64_t birth; };
+struct stays { unsigned n; struct stay at[STAYS]; };
 extern bool young_ever;
 extern unsigned long young_worth;
 void young_start(unsigned long worth);
@@ -171,6 +166,7 @@ enum state { STATE_OFF, STATE_COLD, STATE_BOOTING, STATE_UP, STATE_DEAD };
 extern _Atomic int host_state;
 extern struct catflap_ops ops;
 extern bool streams_only;
+extern int boot_pid;              /* of this process; its child of vfork is another */
 extern _Atomic int kernel_reason; /* why sockets are the kernel's when no host is asked */
 bool host_ready(void);            /* boots at the first call; false: stay on the kernel */
 void log_line(const char *what, int a, int b);
@@ -266,10 +262,7 @@ typedef int64_t (*hot_t)(int64_t, int64_t, int64_t, int64_t, int64_t);
 
 /* Around the program's own kernel call: the thread sleeps on a qtoken and is outside meanwhile. A signal handler may
  * sleep on another one above it, so the outer one is kept and put back. */
-struct sleep {
-    uint64_t outer_qtoken;
-    uintptr_t outer_frame;
-};
+struct sleep { uint64_t outer_qtoken; uintptr_t outer_frame; };
 
 static inline struct sleep sleep_begin(struct thread *t, uint64_t qtoken)
 {

@@ -5,6 +5,7 @@
 #include "trap.h"
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -21,22 +22,18 @@ enum { ACCEPTED = 4, BUSY = 8, LENT = 16, BIRTH = 37 };
 bool young_ever;           /* there has been one */
 unsigned long young_worth; /* uses that earn a description; 0: every socket gets one at once */
 
-/* What a process shares with its children: how many sockets were born, and for each that is lent its birth number and how many
- * processes have it. One that does not say when its copy goes, as it is killed or hands it on, stays counted: the others' is
- * the kernel's then. */
+/* What a process shares with its children: how many sockets were born, and for each that is lent, with its birth number, how
+ * many processes have it and the id of the last child while that can be asked about. What is not known is shared for ever. */
 enum { LOANS = 4095 };
-static struct family {
-    _Atomic uint64_t births, loans[LOANS];
-} *family;
+static struct family { _Atomic uint64_t births, loans[LOANS]; } *family;
 #define LOAN(e) (&family->loans[((e) >> BIRTH) % LOANS])
-#define HOLDERS(e, n) (((e) >> BIRTH) << 32 | (n))
+#define HOLDERS(e, n) ((e) >> BIRTH << BIRTH | (n))
+#define PID ((uint64_t)1 << 10)
+#define PIDS ((uint64_t)0x7ffffff << 10)
 
 /* By number: the one epoll set (and 1) that has it, and for what, while there is no host to be told. */
 enum { MEMBERS = 256 };
-static struct member {
-    _Atomic int set;
-    struct epoll_event event;
-} members[MEMBERS];
+static struct member { _Atomic int set; struct epoll_event event; } members[MEMBERS];
 static _Atomic uint64_t sets; /* the low bits of their numbers */
 
 void young_start(unsigned long worth)
@@ -57,19 +54,31 @@ bool young_begin(int fd, bool accepted)
     return true;
 }
 
-/* Another process has it too, or one less: false when they are not counted any more. */
-static bool lend(uintptr_t e, int more)
+/* Whether another process has it, of which the kernel is asked where that is the last child (kcmp(2)). */
+static bool shared(int fd, uintptr_t e)
 {
-    for (uint64_t n = atomic_load(LOAN(e)); n >> 32 == e >> BIRTH || !(e & LENT);)
-        if (atomic_compare_exchange_strong(LOAN(e), &n, n >> 32 == e >> BIRTH ? n + (uint64_t)more : HOLDERS(e, 2)))
-            return true;
-    return false;
+    uint64_t n = e & LENT ? atomic_load(LOAN(e)) : HOLDERS(e, 1);
+    int error = errno;
+    if ((n & ~PIDS) == HOLDERS(e, 2) && n & PIDS) {
+        long other = syscall(SYS_kcmp, boot_pid, (n & PIDS) / PID, KCMP_FILE, fd, fd);
+        n -= other > 0 || (other < 0 && (errno == EBADF || errno == ESRCH));
+    }
+    errno = error;
+    return (n & ~PIDS) != HOLDERS(e, 1);
 }
 
-/* Whether a thread is inside, or another process has it. */
-static bool held(uintptr_t e)
+/* A process more has it (1), or one less (-1), or this one hands it on, who knows where (0); or this is the last `child`. False
+ * when they are not counted. */
+static bool lend(int fd, uintptr_t e, int more, bool child)
 {
-    return e & INSIDES || (e & LENT && atomic_load(LOAN(e)) != HOLDERS(e, 1));
+    uint64_t me = (uint64_t)boot_pid * PID, n = atomic_load(LOAN(e)), to;
+    do {
+        bool counted = n >> BIRTH == e >> BIRTH, fresh = more > 0 && !(counted ? shared(fd, e | LENT) : e & LENT);
+        if (!counted && !fresh)
+            return false;
+        to = fresh ? HOLDERS(e, 2) : child ? (n & ~PIDS) | me : n + (uint64_t)more - ((n & PIDS) == me ? me : 0);
+    } while (!atomic_compare_exchange_strong(LOAN(e), &n, to));
+    return true;
 }
 
 /* The entry, once no other thread is just taking it. */
@@ -120,7 +129,7 @@ uint64_t young_enter(int fd)
 {
     entry_t *at = descriptor_entry(fd, false);
     for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
-        if ((e & USES) / USE + 1 < young_worth || held(e) || !grow(fd, at, e))
+        if ((e & USES) / USE + 1 < young_worth || e & INSIDES || shared(fd, e) || !grow(fd, at, e))
             if (atomic_compare_exchange_strong(at, &e, e + INSIDE + ((e & USES) == USES ? 0 : USE)))
                 return 1ull << 32 | e >> BIRTH;
     return 0;
@@ -140,7 +149,7 @@ void *young_grow(int fd)
 {
     entry_t *at = descriptor_entry(fd, false);
     for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
-        if (held(e) || !grow(fd, at, e))
+        if (e & INSIDES || shared(fd, e) || !grow(fd, at, e))
             young_ends(fd, CATFLAP_KERNEL_LEFT);
     return lookup(fd);
 }
@@ -150,8 +159,8 @@ void young_ends(int fd, int reason)
 {
     entry_t *at = descriptor_entry(fd, false);
     for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
-        if (atomic_compare_exchange_strong(at, &e, reason ? (uintptr_t)reason << 2 | 1 : 0) && e & LENT && !reason && !(e & INSIDES))
-            lend(e, -1);
+        if (atomic_compare_exchange_strong(at, &e, reason ? (uintptr_t)reason << 2 | 1 : 0) && e & LENT)
+            lend(fd, e, reason || e & INSIDES ? 0 : -1, false);
 }
 
 /* Before a fork those get a description that a host, or a set that the child has too, could not be told of later. While it forks
@@ -166,13 +175,13 @@ void young_all(enum young_moment moment, int set)
         entry_t *at = descriptor_entry(fd, false);
         int in = fd < MEMBERS ? members[fd].set : 0;
         uintptr_t e = entry(fd);
-        if ((e & 3) == YOUNG && moment == BEFORE_FORK && !held(e) && (in || atomic_load(&host_state) == STATE_UP))
+        if ((e & 3) == YOUNG && moment == BEFORE_FORK && !shared(fd, e) && (in || atomic_load(&host_state) == STATE_UP))
             young_grow(fd);
-        bool lent = (e & 3) == YOUNG && moment == FORKING && !(e & BUSY) && !in && lend(e, 1);
+        bool lent = (e & 3) == YOUNG && moment == FORKING && !(e & BUSY) && lend(fd, e, !in, false) && !in;
         while ((e & 3) == YOUNG && moment == FORKING && !(e & BUSY) && !atomic_compare_exchange_strong(at, &e, lent ? e | LENT : LEFT))
             ;
         if ((e & 3) == YOUNG && moment == FORKED)
-            atomic_store(at, e & LENT && !(e & BUSY) ? e & ~INSIDES : LEFT);
+            atomic_store(at, e & LENT && !(e & BUSY) && (!set || lend(fd, e, 0, true)) ? e & ~INSIDES : LEFT);
         if ((e & 3) == YOUNG && (moment == ENDING ? e & LENT && !in_vfork_child() : in && in == set + 1))
             young_ends(fd, moment == ENDING ? 0 : CATFLAP_KERNEL_LEFT);
     }
@@ -189,10 +198,8 @@ bool young_member(int ep, int op, int fd, struct epoll_event *event, int *answer
         return false;
     atomic_fetch_or(&sets, 1ull << (ep & 63));
     uint64_t birth = young_enter(fd);
-    if (birth && (*answer = next.epoll_ctl(ep, op, fd, event)) == 0 && kept)
-        members[fd].event = *event;
-    else if (birth && (kept ? !set : *answer == 0 && members[fd].set == ep + 1))
-        members[fd].set = 0;
+    if (birth && (*answer = next.epoll_ctl(ep, op, fd, event)) == 0)
+        kept ? (void)(members[fd].event = *event) : (void)(members[fd].set = 0);
     young_leave(fd, birth);
     return birth;
 }
