@@ -119,8 +119,10 @@ class Server:
                     raise SystemExit(f"catflap: {self.argv[0]} does not accept on port {self.port}")
                 time.sleep(0.02)
         if self.libos in ("catnap", "catloop"):
+            # under catloop a listener alone starts no host
+            library = "libcatflap_host" if self.libos == "catnap" else "libcatflap"
             with open(f"/proc/{self.process.pid}/maps") as f:
-                hosted = "libcatflap_host" in f.read()
+                hosted = library in f.read()
             if not hosted:
                 self.__exit__(None, None, None)
                 raise SystemExit(f"catflap: {self.argv[0]} runs on the kernel instead of {self.libos}")

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* --- parsed by cffi from here --- */
-enum { CATFLAP_ABI = 4 };
+enum { CATFLAP_ABI = 5 };
 
 /* What an operation may answer besides a count (>= 0) or a kernel error (-errno). */
 enum {
@@ -35,11 +35,7 @@ struct catflap_wait {
 
 /* Which operation a blocked qtoken stands for. */
 enum {
-    CATFLAP_POP = 1,
-    CATFLAP_PUSH = 2,
-    CATFLAP_ACCEPT = 3,
-    CATFLAP_CONNECT = 4,
-    CATFLAP_READY = 5,
+    CATFLAP_POP = 1, CATFLAP_PUSH = 2, CATFLAP_ACCEPT = 3, CATFLAP_CONNECT = 4, CATFLAP_READY = 5,
     CATFLAP_POP_MESSAGE = 6, /* as POP, with a struct msghdr */
 };
 
@@ -53,6 +49,7 @@ enum {
     CATFLAP_KERNEL_PEER_UNKNOWN = 9, CATFLAP_KERNEL_PEER_PLAIN = 10, CATFLAP_KERNEL_PEER_UID = 11,
     CATFLAP_KERNEL_OTHER_VERSION = 12, CATFLAP_KERNEL_NO_MEMORY = 13, CATFLAP_KERNEL_IO_URING = 14,
     CATFLAP_KERNEL_LEFT = 15, CATFLAP_KERNEL_SECCOMP = 16, CATFLAP_KERNEL_OTHER_LIBC = 17,
+    CATFLAP_LISTENING = 254, /* what it accepts is looked at by itself */
     CATFLAP_OWN = 255,               /* not the program's at all: the host's own descriptor */
 };
 

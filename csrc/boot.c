@@ -25,7 +25,7 @@ static struct {
 
 static char log_path[PATH_MAX];
 static int verbose;
-static int boot_pid;
+int boot_pid;
 static const char *boot_error;
 
 int64_t host_thread_begin(void) { return host.thread(); }
@@ -75,10 +75,7 @@ static void die(void)
     atomic_compare_exchange_strong(&host_state, &up, STATE_DEAD);
 }
 
-static const struct catflap_services services = {
-    .abi = CATFLAP_ABI,
-    .bind = descriptor_bind, .grace_begin = grace_begin, .grace_passed = grace_passed, .die = die, .log = log_text,
-};
+static const struct catflap_services services = {CATFLAP_ABI, descriptor_bind, grace_begin, grace_passed, die, log_text};
 
 static bool is_set(const char *name)
 {
@@ -90,12 +87,13 @@ static bool is_set(const char *name)
 int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
 
 /* A fork that libc makes for itself, as daemon(3) does; fork() has been here before (trap_process.c). */
-static void forked_inside(void) { young_forking(false); }
+static void forked_inside(void) { young_all(FORKING, -1); }
 
 static void forked_child(void)
 {
+    bool same = (int)syscall(SYS_getppid) == boot_pid; /* namespace of process ids */
     boot_pid = (int)syscall(SYS_getpid);
-    young_forked();
+    young_all(FORKED, same);
 }
 
 __attribute__((constructor(102))) static void read_environment(void)
@@ -112,7 +110,7 @@ __attribute__((constructor(102))) static void read_environment(void)
         bool streams = !libos || !*libos || strcmp(libos, "auto") == 0 || strcmp(libos, "catloop") == 0;
         streams_only = streams && !is_set("CATFLAP_CONFIG");
         if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG")) {
-            young_worth = is_set("CATFLAP_WORTH") ? strtoul(getenv("CATFLAP_WORTH"), NULL, 10) : 32;
+            young_start(is_set("CATFLAP_WORTH") ? strtoul(getenv("CATFLAP_WORTH"), NULL, 10) : 32);
             boot_pid = (int)syscall(SYS_getpid);
             __register_atfork(forked_inside, NULL, forked_child, NULL);
         }

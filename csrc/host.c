@@ -203,15 +203,13 @@ __attribute__((visibility("default"))) int64_t catflap_host_fork_before(void)
 {
     if (holder()) /* the program's own os.fork(): it has prepared its interpreter itself */
         return 0;
-    PyGILState_STATE state = PyGILState_Ensure();
-    fork_state = state;
+    fork_state = PyGILState_Ensure();
     PyOS_BeforeFork();
     return 1;
 }
 
 __attribute__((visibility("default"))) void catflap_host_fork_after(int child)
 {
-    PyGILState_STATE state = fork_state;
     (child ? PyOS_AfterFork_Child : PyOS_AfterFork_Parent)();
-    PyGILState_Release(state);
+    PyGILState_Release(fork_state);
 }

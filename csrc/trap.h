@@ -76,22 +76,19 @@ static inline void *lookup(int fd)
 
 /* --- sockets that are only counted (young.c) --- */
 enum { YOUNG = 3, STAYS = 8 };
-struct stays {
-    unsigned n;
-    struct stay {
-        int fd;
-        uint64_t birth;
-    } at[STAYS];
-};
+struct stay { int fd; uint64_t birth; };
+struct stays { unsigned n; struct stay at[STAYS]; };
 extern bool young_ever;
 extern unsigned long young_worth;
+void young_start(unsigned long worth);
 bool young_begin(int fd, bool accepted);
 uint64_t young_enter(int fd);
 void young_leave(int fd, uint64_t birth);
 void *young_grow(int fd);
-void young_left(int fd);
-void young_forking(bool waits);
-void young_forked(void);
+void young_ends(int fd, int reason);
+bool young_member(int ep, int op, int fd, struct epoll_event *event, int *answer);
+enum young_moment { BEFORE_FORK, FORKING, FORKED, SET_LEAVES, ENDING };
+void young_all(enum young_moment moment, int set);
 void stays_begin(struct stays *s, int fd);
 void stays_end(struct stays *s);
 /* The calling thread's stay with several descriptors, over at the end of the function. */
@@ -106,7 +103,7 @@ static inline bool young(int fd)
 static inline bool known(int fd)
 {
     uintptr_t e = entry(fd);
-    return e && (e & 3) != 1;
+    return e && ((e & 3) != 1 || e >> 2 == CATFLAP_LISTENING);
 }
 
 /* The description of a number, made now for a young socket: what follows is more than the kernel can be left alone with. */
@@ -119,7 +116,7 @@ static inline void *ours(int fd)
 extern _Atomic int descriptor_top;
 int descriptor_bind(int fd, void *description, int reason);
 entry_t *descriptor_entry(int fd, bool make); /* NULL when there is none */
-int descriptor_reason(int fd);
+int descriptor_reason(int fd); /* of the kernel's: why, or CATFLAP_LISTENING */
 void *descriptor_forget(int fd);          /* the description the number stood for, or NULL */
 bool descriptor_next(unsigned *fd, unsigned last, bool own); /* the next of our numbers, or the host's own, in [*fd, last] */
 
@@ -169,6 +166,7 @@ enum state { STATE_OFF, STATE_COLD, STATE_BOOTING, STATE_UP, STATE_DEAD };
 extern _Atomic int host_state;
 extern struct catflap_ops ops;
 extern bool streams_only;
+extern int boot_pid;              /* of this process; its child of vfork is another */
 extern _Atomic int kernel_reason; /* why sockets are the kernel's when no host is asked */
 bool host_ready(void);            /* boots at the first call; false: stay on the kernel */
 void log_line(const char *what, int a, int b);
@@ -234,6 +232,7 @@ void passed_go_plain(const struct msghdr *msg);
 
 void forget(int fd);
 bool epoll_set_is_marked(int ep);
+int epoll_set_mark(int ep);
 bool in_vfork_child(void);
 void before_fork_trap(void);
 void after_fork_trap(bool child);
@@ -263,10 +262,7 @@ typedef int64_t (*hot_t)(int64_t, int64_t, int64_t, int64_t, int64_t);
 
 /* Around the program's own kernel call: the thread sleeps on a qtoken and is outside meanwhile. A signal handler may
  * sleep on another one above it, so the outer one is kept and put back. */
-struct sleep {
-    uint64_t outer_qtoken;
-    uintptr_t outer_frame;
-};
+struct sleep { uint64_t outer_qtoken; uintptr_t outer_frame; };
 
 static inline struct sleep sleep_begin(struct thread *t, uint64_t qtoken)
 {

@@ -13,13 +13,11 @@ void epoll_set_copied(int ep, int to);
 void forget(int fd)
 {
     epoll_set_closed(fd);
-    if (unlikely(young(fd)) && (atomic_load(&host_state) != STATE_UP || !in_vfork_child())) {
-        young_left(fd);
-        if (!lookup(fd))
-            descriptor_forget(fd);
-    }
-    if (likely(!lookup(fd)) || in_vfork_child())
+    if (likely(!known(fd)) || in_vfork_child())
         return;
+    young_ends(fd, 0);
+    if (!lookup(fd))
+        return (void)descriptor_forget(fd);
     int error = errno;
     if (bypass()) { /* its description keeps a number too many, and harms nobody */
         descriptor_forget(fd);
@@ -46,6 +44,8 @@ static int copied(int fd, int to)
         forget(to); /* the kernel gives this number away: it was closed behind our back */
     if (to >= 0 && (to <= 2 || in_vfork_child()))
         go_plain(fd); /* for stdio, and for the image that follows */
+    if (to >= 0 && descriptor_reason(fd) == CATFLAP_LISTENING && !in_vfork_child())
+        descriptor_bind(to, NULL, CATFLAP_LISTENING);
     if (to >= 0 && ours(fd) && !bypass() && !in_vfork_child())
         TELL_OF(fd, SLOW(t, dup, d, to, 0, 0, 0));
     return to;
@@ -78,15 +78,11 @@ EXPORT int dup(int fd)
     return copied(fd, next.dup(fd));
 }
 
-static bool concerns_us(int fd, int to)
-{
-    return known(fd) || known(to) || epoll_set_is_marked(fd) || epoll_set_is_marked(to);
-}
-
+#define CONCERNS_US(fd) (known(fd) || epoll_set_is_marked(fd))
 #define ONTO(name, params, args)                                                                                       \
     EXPORT int name params                                                                                             \
     {                                                                                                                  \
-        if (fd == to || !concerns_us(fd, to) || next.fcntl(fd, F_GETFD) < 0)                                           \
+        if (fd == to || !(CONCERNS_US(fd) || CONCERNS_US(to)) || next.fcntl(fd, F_GETFD) < 0)                                           \
             return next.name args;                                                                                     \
         forget(to);                                                                                                    \
         return copied(fd, next.name args);                                                                             \
@@ -100,14 +96,12 @@ static void status(int fd, bool nonblock)
         TELL_OF(fd, SLOW(t, status, d, nonblock, 0, 0, 0));
 }
 
-EXPORT int fcntl(int fd, int cmd, ...)
+/* Declared with C names of their own: libc's are variadic. */
+EXPORT int fcntl_trap(int fd, int cmd, long arg) __asm__("fcntl");
+int fcntl_trap(int fd, int cmd, long arg)
 {
-    va_list ap;
-    va_start(ap, cmd);
-    long arg = va_arg(ap, long);
-    va_end(ap);
     int r = next.fcntl(fd, cmd, arg);
-    if (likely(r < 0 || (!known(fd) && !epoll_set_is_marked(fd))))
+    if (likely(r < 0 || !CONCERNS_US(fd)))
         return r;
     if (cmd == F_SETFL) {
         if (arg & O_ASYNC)
@@ -119,12 +113,9 @@ EXPORT int fcntl(int fd, int cmd, ...)
     return r;
 }
 
-EXPORT int ioctl(int fd, unsigned long request, ...)
+EXPORT int ioctl_trap(int fd, unsigned long request, long arg) __asm__("ioctl");
+int ioctl_trap(int fd, unsigned long request, long arg)
 {
-    va_list ap;
-    va_start(ap, request);
-    long arg = va_arg(ap, long);
-    va_end(ap);
     int r = next.ioctl(fd, request, arg);
     if (r == 0 && ((int)request == FIONREAD || (int)request == SIOCOUTQ) && lookup(fd) && !bypass()) {
         /* bytes that the kernel does not know of */

@@ -11,7 +11,7 @@ enum { PATIENCE = 500 }; /* milliseconds */
 
 void go_plain(int fd)
 {
-    young_left(fd);
+    young_ends(fd, CATFLAP_KERNEL_LEFT);
     if (unlikely(ops.sets) && lookup(fd) && !bypass_hot() && !(ops.guarded && in_vfork_child()))
         TELL_OF(fd, for (int turns = 0; HOT(t, leave, d, 0, 0, 0, 0) == 1 && turns < PATIENCE; turns++)
                         syscall(SYS_nanosleep, &(struct timespec){0, 1000000}, NULL));
@@ -92,6 +92,15 @@ void sandboxed(void)
         descriptor_bind((int)fd, NULL, CATFLAP_KERNEL_SECCOMP);
     }
     atomic_store(&host_state, STATE_OFF);
+}
+
+/* The host's files, which a connection may need later, are not there any more. */
+EXPORT int chroot(const char *path)
+{
+    unsigned fd = 0;
+    if (descriptor_next(&fd, ~0u, false) && !in_vfork_child())
+        host_ready();
+    return next.chroot(path);
 }
 
 /* Declared with a C name of its own: libc's is variadic. */

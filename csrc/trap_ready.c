@@ -104,7 +104,7 @@ static int unseen_end(int ep, int result)
     } while (0)
 
 /* A set gets a descriptor of ours. CATFLAP_UNSEEN, or 0. */
-static int mark(int ep)
+int epoll_set_mark(int ep)
 {
     if ((unsigned)ep >= 65536)
         return 0;
@@ -123,15 +123,16 @@ static void out_of_sight(int ep)
 
 void epoll_set_copied(int ep, int to)
 {
-    if (to < 0 || to == ep || (unsigned)to >= 65536)
+    if (to < 0 || to == ep)
         return;
+    young_all(SET_LEAVES, ep);
     if (likely(!epoll_set_is_marked(ep))) {
         out_of_sight(ep);
         out_of_sight(to);
-        return;
+    } else if ((unsigned)to < 65536) {
+        atomic_fetch_or(&marked_sets[to >> 6], 1ull << (to & 63));
+        TELL(set_copied, ep, to);
     }
-    atomic_fetch_or(&marked_sets[to >> 6], 1ull << (to & 63));
-    TELL(set_copied, ep, to);
 }
 
 void epoll_set_closed(int ep)
@@ -147,6 +148,7 @@ void epoll_set_closed(int ep)
 /* Only the kernel can tell who waits for a set as for a descriptor: connections in it go back there. */
 static void nest(int ep)
 {
+    young_all(SET_LEAVES, ep);
     if (unlikely(epoll_set_is_marked(ep)))
         TELL(nested, ep, 0);
     else
@@ -241,16 +243,6 @@ static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e
     return any && !bypass_hot();
 }
 
-static int select_on_kernel(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
-{
-    WAIT(HOT(t, ready, -1, 0, 0, &wait, 0), NULL, 0, FOREVER, NULL, next.select(n, r, w, e, timeout));
-}
-
-static int pselect_on_kernel(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask)
-{
-    WAIT(HOT(t, ready, -1, 0, 0, &wait, 0), NULL, 0, FOREVER, NULL, next.pselect(n, r, w, e, timeout, mask));
-}
-
 enum { READ = POLLIN | POLLRDNORM | POLLHUP | POLLERR, WRITE = POLLOUT | POLLWRNORM | POLLERR, EXCEPT = POLLPRI };
 
 static bool in_set(const fd_set *set, int fd)
@@ -279,9 +271,7 @@ static bool host_needed(int n, const fd_set *r, const fd_set *w, const fd_set *e
     struct thread *t = enter();
     bool needed = false;
     int top = atomic_load_explicit(&descriptor_top, memory_order_relaxed);
-    if (n > top)
-        n = top;
-    for (int fd = 0; fd < n && !needed; fd++) {
+    for (int fd = 0; fd < n && fd < top && !needed; fd++) {
         void *d = in_set(r, fd) || in_set(w, fd) || in_set(e, fd) ? lookup(fd) : NULL;
         needed = d && HOT(t, handle, d, 0, 0, 0, 0);
     }
@@ -328,7 +318,7 @@ EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeou
     if (!any_in_sets(n, r, w, e, &stays))
         return next.select(n, r, w, e, timeout);
     if (!host_needed(n, r, w, e))
-        return select_on_kernel(n, r, w, e, timeout);
+        WAIT(HOT(t, ready, -1, 0, 0, &wait, 0), NULL, 0, FOREVER, NULL, next.select(n, r, w, e, timeout));
     if (!timeout)
         return select_by_poll(n, r, w, e, NULL, NULL);
     if (unmapped(timeout) || timeout->tv_sec < 0 || timeout->tv_usec < 0)
@@ -349,26 +339,29 @@ EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec
     if (!any_in_sets(n, r, w, e, &stays) || odd_time(timeout))
         return next.pselect(n, r, w, e, timeout, mask);
     if (!host_needed(n, r, w, e))
-        return pselect_on_kernel(n, r, w, e, timeout, mask);
+        WAIT(HOT(t, ready, -1, 0, 0, &wait, 0), NULL, 0, FOREVER, NULL, next.pselect(n, r, w, e, timeout, mask));
     return select_by_poll(n, r, w, e, timeout, mask);
 }
 
 EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
 {
-    if (likely(!(op == EPOLL_CTL_ADD ? ours(fd) : lookup(fd)))) {
-        int r = next.epoll_ctl(ep, op, fd, event);
+    int r;
+    if (unlikely(young(fd)) && young_member(ep, op, fd, event, &r))
+        return r;
+    if (likely(!(op == EPOLL_CTL_DEL ? lookup(fd) : ours(fd)))) {
+        r = next.epoll_ctl(ep, op, fd, event);
         if (r == 0)
             nest(fd);
         return r;
     }
-    int unseen = op == EPOLL_CTL_ADD ? mark(ep) : 0;
+    int unseen = op == EPOLL_CTL_ADD ? epoll_set_mark(ep) : 0;
     if (!ops.sets || bypass_hot() || (op != EPOLL_CTL_DEL && unmapped(event)))
         return next.epoll_ctl(ep, op, fd, event);
     struct thread *t = enter();
     void *d = lookup(fd);
-    int64_t r = d ? HOT(t, interest, d, ep, op | unseen, fd, op == EPOLL_CTL_DEL ? NULL : event) : CATFLAP_STALE;
+    int64_t done = d ? HOT(t, interest, d, ep, op | unseen, fd, op == EPOLL_CTL_DEL ? NULL : event) : CATFLAP_STALE;
     leave(t);
-    return r == CATFLAP_STALE ? next.epoll_ctl(ep, op, fd, event) : (int)result(r);
+    return done == CATFLAP_STALE ? next.epoll_ctl(ep, op, fd, event) : (int)result(done);
 }
 
 /* The common way of the three epoll waits. */

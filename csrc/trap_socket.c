@@ -20,22 +20,17 @@ static int offer(int fd, int domain, int type)
         return left(fd, CATFLAP_KERNEL_IO_URING);
     if (unlikely(fd <= 2) && streams_only)
         return left(fd, CATFLAP_KERNEL_LEFT); /* stdio uses these numbers by itself */
-    if (young_worth && (type & 0xf) == SOCK_STREAM && !atomic_load(&kernel_reason)) {
-        if (atomic_load(&host_state) == STATE_UP && in_vfork_child())
-            return fd;
-        if (unlikely(lookup(fd)))
-            forget(fd);
-        if (young_begin(fd, domain == 0))
-            return fd;
-    }
-    if (!host_ready()) {
+    bool counted = young_worth && (type & 0xf) == SOCK_STREAM && !atomic_load(&kernel_reason);
+    if (!counted && !host_ready()) {
         int reason = atomic_load(&kernel_reason);
         return reason && !in_vfork_child() ? left(fd, reason) : fd;
     }
-    if (in_vfork_child())
+    if (atomic_load(&host_state) == STATE_UP && in_vfork_child())
         return fd;
     if (unlikely(lookup(fd)))
         forget(fd); /* the kernel gives this number away: it was closed behind our back */
+    if (counted && (young_begin(fd, domain == 0) || !host_ready()))
+        return fd;
     int error = errno;
     struct thread *t = enter();
     int64_t reason = SLOW(t, adopt, fd, domain, type, 0, 0);
@@ -59,8 +54,10 @@ EXPORT int socket(int domain, int type, int protocol)
 
 EXPORT int listen(int fd, int backlog)
 {
-    ours(fd);
-    SIMPLE(fd, SLOW(t, listen, d, backlog, 0, 0, 0), next.listen(fd, backlog));
+    bool done = young(fd) && next.listen(fd, backlog) == 0;
+    if (done)
+        young_ends(fd, CATFLAP_LISTENING);
+    SIMPLE(fd, SLOW(t, listen, d, backlog, 0, 0, 0), done ? 0 : next.listen(fd, backlog));
 }
 
 static int accepted(int fd, struct sockaddr *addr, socklen_t *len, int flags)
@@ -70,6 +67,8 @@ static int accepted(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
+    if (descriptor_reason(fd) == CATFLAP_LISTENING)
+        return offer(next.accept4(fd, addr, len, flags), 0, SOCK_STREAM | flags);
     if (likely(!lookup(fd)) || bypass())
         return next.accept4(fd, addr, len, flags);
     return offer(accepted(fd, addr, len, flags), 0, SOCK_STREAM | flags);
@@ -77,7 +76,7 @@ EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
-    return likely(!lookup(fd)) ? next.accept(fd, addr, len) : accept4(fd, addr, len, 0);
+    return likely(!known(fd)) ? next.accept(fd, addr, len) : accept4(fd, addr, len, 0);
 }
 
 EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -87,7 +86,7 @@ EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 
 EXPORT int shutdown(int fd, int how)
 {
-    young_left(fd);
+    young_ends(fd, CATFLAP_KERNEL_LEFT);
     SIMPLE(fd, SLOW(t, shutdown, d, how, 0, 0, 0), next.shutdown(fd, how));
 }
 

@@ -1,23 +1,46 @@
 /* TCP sockets that are only counted. Most connections are too short to be worth a description, or even an interpreter; so a
  * new one stays the kernel's, its uses counted in the entry of its number, until it has earned more or the program does with
- * it what the kernel can't be left alone with. It is taken then only while no thread is inside the kernel with it. */
+ * it what the kernel can't be left alone with. It is taken then only while no thread is inside the kernel with it, and no other
+ * process has it. */
 #include "trap.h"
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 
-/* An entry: birth number, uses, threads inside, being taken, accepted, YOUNG. */
-enum { ACCEPTED = 4, BUSY = 8, BIRTH = 40 };
-#define INSIDE ((uintptr_t)1 << 4)
-#define INSIDES ((uintptr_t)0xfff << 4)
-#define USE ((uintptr_t)1 << 16)
-#define USES ((uintptr_t)0xffffff << 16)
+/* An entry: birth number, uses, threads inside, lent to a child, being taken, accepted, YOUNG. */
+enum { ACCEPTED = 4, BUSY = 8, LENT = 16, BIRTH = 37 };
+#define INSIDE ((uintptr_t)1 << 5)
+#define INSIDES ((uintptr_t)0xfff << 5)
+#define USE ((uintptr_t)1 << 17)
+#define USES ((uintptr_t)0xfffff << 17)
+#define LEFT ((uintptr_t)CATFLAP_KERNEL_LEFT << 2 | 1)
 
-bool young_ever;              /* there has been one */
-unsigned long young_worth;    /* uses that earn a description; 0: every socket gets one at once */
-static _Atomic uintptr_t births;
+bool young_ever;           /* there has been one */
+unsigned long young_worth; /* uses that earn a description; 0: every socket gets one at once */
+
+/* What a process shares with its children: how many sockets were born, and for each that is lent, with its birth number, how
+ * many processes have it and the id of the last child while that can be asked about. What is not known is shared for ever. */
+enum { LOANS = 4095 };
+static struct family { _Atomic uint64_t births, loans[LOANS]; } *family;
+#define LOAN(e) (&family->loans[((e) >> BIRTH) % LOANS])
+#define HOLDERS(e, n) ((e) >> BIRTH << BIRTH | (n))
+#define PID ((uint64_t)1 << 10)
+#define PIDS ((uint64_t)0x7ffffff << 10)
+
+/* By number: the one epoll set (and 1) that has it, and for what, while there is no host to be told. */
+enum { MEMBERS = 256 };
+static struct member { _Atomic int set; struct epoll_event event; } members[MEMBERS];
+static _Atomic uint64_t sets; /* the low bits of their numbers */
+
+void young_start(unsigned long worth)
+{
+    family = mmap(NULL, sizeof *family, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    young_worth = family == MAP_FAILED ? 0 : worth;
+}
 
 bool young_begin(int fd, bool accepted)
 {
@@ -25,7 +48,36 @@ bool young_begin(int fd, bool accepted)
     if (!at)
         return false;
     young_ever = true;
-    atomic_store(at, (atomic_fetch_add(&births, 1) + 1) << BIRTH | (accepted ? ACCEPTED : 0) | YOUNG);
+    if (fd < MEMBERS)
+        members[fd].set = 0;
+    atomic_store(at, (atomic_fetch_add(&family->births, 1) + 1) << BIRTH | (accepted ? ACCEPTED : 0) | YOUNG);
+    return true;
+}
+
+/* Whether another process has it, of which the kernel is asked where that is the last child (kcmp(2)). */
+static bool shared(int fd, uintptr_t e)
+{
+    uint64_t n = e & LENT ? atomic_load(LOAN(e)) : HOLDERS(e, 1);
+    int error = errno;
+    if ((n & ~PIDS) == HOLDERS(e, 2) && n & PIDS) {
+        long other = syscall(SYS_kcmp, boot_pid, (n & PIDS) / PID, KCMP_FILE, fd, fd);
+        n -= other > 0 || (other < 0 && (errno == EBADF || errno == ESRCH));
+    }
+    errno = error;
+    return (n & ~PIDS) != HOLDERS(e, 1);
+}
+
+/* A process more has it (1), or one less (-1), or this one hands it on, who knows where (0); or this is the last `child`. False
+ * when they are not counted. */
+static bool lend(int fd, uintptr_t e, int more, bool child)
+{
+    uint64_t me = (uint64_t)boot_pid * PID, n = atomic_load(LOAN(e)), to;
+    do {
+        bool counted = n >> BIRTH == e >> BIRTH, fresh = more > 0 && !(counted ? shared(fd, e | LENT) : e & LENT);
+        if (!counted && !fresh)
+            return false;
+        to = fresh ? HOLDERS(e, 2) : child ? (n & ~PIDS) | me : n + (uint64_t)more - ((n & PIDS) == me ? me : 0);
+    } while (!atomic_compare_exchange_strong(LOAN(e), &n, to));
     return true;
 }
 
@@ -54,6 +106,10 @@ static void take(struct thread *t, int fd, entry_t *at, uintptr_t e)
         descriptor_bind(fd, NULL, atomic_load(&kernel_reason) ? atomic_load(&kernel_reason) : CATFLAP_KERNEL_LEFT);
     else if ((reason = SLOW(t, adopt, fd, e & ACCEPTED ? 0 : AF_INET, type, (e & USES) / USE, 0)))
         descriptor_bind(fd, NULL, (int)reason);
+    if (fd < MEMBERS && members[fd].set && lookup(fd) && ops.sets) {
+        int ep = members[fd].set - 1, op = EPOLL_CTL_MOD | epoll_set_mark(ep);
+        HOT(t, interest, lookup(fd), ep, op, fd, &members[fd].event);
+    }
 }
 
 /* False when nothing has changed. Inside, so that no handler of this thread meets what it has made busy. */
@@ -73,7 +129,7 @@ uint64_t young_enter(int fd)
 {
     entry_t *at = descriptor_entry(fd, false);
     for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
-        if ((e & USES) / USE + 1 < young_worth || e & INSIDES || !grow(fd, at, e))
+        if ((e & USES) / USE + 1 < young_worth || e & INSIDES || shared(fd, e) || !grow(fd, at, e))
             if (atomic_compare_exchange_strong(at, &e, e + INSIDE + ((e & USES) == USES ? 0 : USE)))
                 return 1ull << 32 | e >> BIRTH;
     return 0;
@@ -93,40 +149,59 @@ void *young_grow(int fd)
 {
     entry_t *at = descriptor_entry(fd, false);
     for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
-        if (e & INSIDES || !grow(fd, at, e))
-            young_left(fd);
+        if (e & INSIDES || shared(fd, e) || !grow(fd, at, e))
+            young_ends(fd, CATFLAP_KERNEL_LEFT);
     return lookup(fd);
 }
 
-/* It goes where we can't follow. */
-void young_left(int fd)
+/* It is the kernel's from now on, and why; 0: its number is closed. */
+void young_ends(int fd, int reason)
 {
     entry_t *at = descriptor_entry(fd, false);
     for (uintptr_t e; ((e = settled(at)) & 3) == YOUNG;)
-        atomic_compare_exchange_strong(at, &e, CATFLAP_KERNEL_LEFT << 2 | 1);
+        if (atomic_compare_exchange_strong(at, &e, reason ? (uintptr_t)reason << 2 | 1 : 0) && e & LENT)
+            lend(fd, e, reason || e & INSIDES ? 0 : -1, false);
 }
 
-/* A child will share them: with a description while the host can give it, or with the kernel alone. Where the forking thread
- * has the GIL already nothing is waited for: what is just taken stays the parent's. */
-void young_forking(bool waits)
+/* Before a fork those get a description that a host, or a set that the child has too, could not be told of later. While it forks
+ * the others are lent; nothing is waited for, since this thread may have the GIL: what is just taken stays the parent's. In the
+ * child: what is not lent other threads have made meanwhile. A set goes out of our sight: only the kernel tells of its members.
+ * The process ends. */
+void young_all(enum young_moment moment, int set)
 {
-    int top = young_ever ? atomic_load(&descriptor_top) : 0;
+    bool any = moment == SET_LEAVES ? atomic_load(&sets) >> (set & 63) & 1 : young_ever;
+    int top = any ? atomic_load(&descriptor_top) : 0;
     for (int fd = 0; fd < top; fd++) {
+        entry_t *at = descriptor_entry(fd, false);
+        int in = fd < MEMBERS ? members[fd].set : 0;
         uintptr_t e = entry(fd);
-        if ((e & 3) == YOUNG && waits && atomic_load(&host_state) == STATE_UP)
+        if ((e & 3) == YOUNG && moment == BEFORE_FORK && !shared(fd, e) && (in || atomic_load(&host_state) == STATE_UP))
             young_grow(fd);
-        else if ((e & 3) == YOUNG && !(e & BUSY))
-            atomic_compare_exchange_strong(descriptor_entry(fd, false), &e, CATFLAP_KERNEL_LEFT << 2 | 1);
+        bool lent = (e & 3) == YOUNG && moment == FORKING && !(e & BUSY) && lend(fd, e, !in, false) && !in;
+        while ((e & 3) == YOUNG && moment == FORKING && !(e & BUSY) && !atomic_compare_exchange_strong(at, &e, lent ? e | LENT : LEFT))
+            ;
+        if ((e & 3) == YOUNG && moment == FORKED)
+            atomic_store(at, e & LENT && !(e & BUSY) && (!set || lend(fd, e, 0, true)) ? e & ~INSIDES : LEFT);
+        if ((e & 3) == YOUNG && (moment == ENDING ? e & LENT && !in_vfork_child() : in && in == set + 1))
+            young_ends(fd, moment == ENDING ? 0 : CATFLAP_KERNEL_LEFT);
     }
 }
 
-/* In the child: what other threads have made meanwhile. */
-void young_forked(void)
+/* epoll_ctl(2) on one that may stay young; false when it may not, and the call is not made: with a host, for edges and the like,
+ * or in a second set. */
+bool young_member(int ep, int op, int fd, struct epoll_event *event, int *answer)
 {
-    int top = young_ever ? atomic_load(&descriptor_top) : 0;
-    for (int fd = 0; fd < top; fd++)
-        if (young(fd))
-            descriptor_bind(fd, NULL, CATFLAP_KERNEL_LEFT);
+    bool kept = op != EPOLL_CTL_DEL;
+    int set = 0;
+    if (fd >= MEMBERS || (kept && (atomic_load(&host_state) == STATE_UP || unmapped(event) || event->events >> 28 ||
+                                   (!atomic_compare_exchange_strong(&members[fd].set, &set, ep + 1) && set != ep + 1))))
+        return false;
+    atomic_fetch_or(&sets, 1ull << (ep & 63));
+    uint64_t birth = young_enter(fd);
+    if (birth && (*answer = next.epoll_ctl(ep, op, fd, event)) == 0)
+        kept ? (void)(members[fd].event = *event) : (void)(members[fd].set = 0);
+    young_leave(fd, birth);
+    return birth;
 }
 
 /* Calls that wait for several descriptors: counted on each of them. */

@@ -27,7 +27,7 @@ def control_locked(ep, op, fd, end, event):
     unseen = op & abi.CATFLAP_UNSEEN
     op &= ~abi.CATFLAP_UNSEEN
     block = sets.block_of(ep)
-    if not block and op == linux.EPOLL_CTL_ADD and end:
+    if not block and op != linux.EPOLL_CTL_DEL and end:
         block = new_block(ep)
     entry = find(block, fd, end) if block else 0
     if entry and raw.load(entry + blocks.GONE):
@@ -50,13 +50,15 @@ def control_locked(ep, op, fd, end, event):
             op = linux.EPOLL_CTL_MOD
             # for the next time, the kernel is asked for more than this time
             asked |= raw.load(entry + blocks.KERNEL) & (linux.EPOLLIN | linux.EPOLLRDHUP)
+    if block:
+        rings.lock(block + blocks.LOCK)  # who hears of it from the kernel finds it noted
     r = tell_kernel(ep, op, fd, asked, raw.load(event + 4) if event else 0)
-    if r or not end:
+    if r or not end or not block or raw.load(block + blocks.NESTED):
+        if block:
+            rings.unlock(block + blocks.LOCK)
+        if not r and end:
+            keep_plain(end)
         return r
-    if not block or raw.load(block + blocks.NESTED):
-        keep_plain(end)
-        return r
-    rings.lock(block + blocks.LOCK)
     if entry:
         out_of_bucket(block, entry)
     if op == linux.EPOLL_CTL_DEL:

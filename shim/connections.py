@@ -155,7 +155,9 @@ def pick(process, fd, records):
 def serve(row, process, records, status):
     """Say who serves a descriptor, and in which state."""
     ours, row.code = process.entry(row.fd)
-    if row.code:
+    if row.code == inside.LISTENING:
+        row.state, row.code = "listening", 0
+    if row.code or row.state == "listening":
         return
     tcp = row.protocol.startswith("tcp")
     if process.young(row.fd):

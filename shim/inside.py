@@ -21,6 +21,7 @@ HOST_STATES = ("off", "cold", "booting", "up", "dead")
 WORDS = ("host_state", "kernel_reason", "descriptor_pages")
 OBJECT = 160  # bytes of a description that are looked at
 AT_SECURE = 23  # getauxval(3)
+LISTENING = 254  # csrc/abi.h: a listener of the kernel's, whose connections are looked at by themselves
 SCOPE = "/proc/sys/kernel/yama/ptrace_scope"
 
 

@@ -11,7 +11,7 @@ import pytest
 from material import content, sha
 from roles import check_host, every, listens, patience, until
 from talkers import Talker, conversation, ended
-from upgrades import check_carried
+from upgrades import check_carried, warm
 from webclients import Client, curl, described, receipt, uploads
 from webserver import asked, connected, drain, nginx, slow_client
 
@@ -84,6 +84,8 @@ def fetched(folder, pair, mode):
         with haproxy(folder, pair, mode, web.port, uploads=other if mode == "http" else None) as proxy:
             client = Client(folder, pair, proxy.port)
             base = "http://127.0.0.1:PORT"
+            if mode == "http":  # the first connection starts Catflap in both, when the kernel has carried a part of it
+                warm(pair, lambda: curl(client, f"{base}/1000"), proxy.program, web.program)
             words = [word for size in SIZES for word in ("-o", size, f"{base}/{size}")]
             seen = [(curl(client, "-w", FACTS, *words, *words), client.files())]
             seen.append((curl(client, "-Z", *words), client.files()))

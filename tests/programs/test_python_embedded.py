@@ -18,8 +18,8 @@ CODE = (
 )
 OTHERS = list(pythons.others().values())
 # as old as Python 3.6
-HELD = "import os, socket, sys, time; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(1); print('ready')\n"
-HELD += "sys.stdout.flush()\n"
+HELD = "import os, socket, sys, time; s = socket.socket(); s.bind(('127.0.0.1', 0))\n"
+HELD += "s.connect(s.getsockname()); print('ready'); sys.stdout.flush()\n"
 HELD += "for _ in range(1000):\n    if os.path.exists('GO'): break\n    time.sleep(0.02)\n"
 
 

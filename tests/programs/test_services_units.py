@@ -138,7 +138,9 @@ def test_a_filter_that_takes_memory_away_is_the_processs_reason():
 
 def test_calls_that_can_be_missed():
     """Forbidden, these only cost what they are for: looking after processes that were killed, and given-back memory."""
-    spared = numbers("pidfd_open", "process_vm_readv", "process_vm_writev", "membarrier", "sched_yield", "madvise")
+    spared = numbers(
+        "pidfd_open", "process_vm_readv", "process_vm_writev", "membarrier", "sched_yield", "madvise", "kcmp"
+    )
     room = confined(f"deny={spared}")
     talk(DEFAULT["auto"], room, room)
 

@@ -54,7 +54,15 @@ DATAGRAMS = {"table_of_udp", "readers_of_one_datagram_socket", "low_numbers"}
 
 
 # scenarios in which no connection is used: auto only counts what its sockets do
-UNUSED = {"socket_errors", "close_on_exec", "table_of_tcp", "table_of_tcp_v6", "times"}
+UNUSED = {
+    "bind_errors",
+    "close_on_exec",
+    "socket_errors",
+    "table_of_listener",
+    "table_of_tcp",
+    "table_of_tcp_v6",
+    "times",
+}
 
 # scenarios whose connections are not used before, so that auto leaves them on the kernel: what differs there
 # (docs/differences.md), and options that leave a connection in use without a window, on the kernel too

@@ -1,5 +1,5 @@
-/* A C program that embeds Python: `embed TIMES CODE [first]` starts it TIMES times and runs CODE in each; with `first` it opens a
- * socket before. Compiled with -DFAKE=VERSION it is none, and only says that a Python of that version lives in it. */
+/* A C program that embeds Python: `embed TIMES CODE [first]` starts it TIMES times and runs CODE in each; with `first` it has a
+ * connection, to itself, before. Compiled with -DFAKE=VERSION it is none, and only says that a Python of that version lives in it. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,9 +26,10 @@ int main(int argc, char **argv)
         return 2;
     if (argc > 3) {
         struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        socklen_t size = sizeof any;
         int fd = socket(AF_INET, SOCK_STREAM, 0);
-        int bound = bind(fd, (struct sockaddr *)&any, sizeof any);
-        printf("%d %d %d\n", fd, bound, listen(fd, 5));
+        int bound = bind(fd, (struct sockaddr *)&any, size) || getsockname(fd, (struct sockaddr *)&any, &size);
+        printf("%d %d %d\n", fd, bound, connect(fd, (struct sockaddr *)&any, size));
         fflush(stdout);
     }
     for (int turn = 0; turn < atoi(argv[1]); turn++) {
