@@ -87,7 +87,7 @@ static bool is_set(const char *name)
 int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
 
 /* A fork that libc makes for itself, as daemon(3) does; fork() has been here before (trap_process.c). */
-static void forked_inside(void) { young_all(FORKING, -1); }
+static void forked_inside(void) { young_all(FORKING, 0); }
 
 static void forked_child(void)
 {

@@ -97,8 +97,7 @@ void sandboxed(void)
 /* The host's files, which a connection may need later, are not there any more. */
 EXPORT int chroot(const char *path)
 {
-    unsigned fd = 0;
-    if (descriptor_next(&fd, ~0u, false) && !in_vfork_child())
+    if (descriptor_next(&(unsigned){0}, ~0u, false) && !in_vfork_child())
         host_ready();
     return next.chroot(path);
 }

@@ -6,7 +6,7 @@
 
 EXPORT pid_t fork(void)
 {
-    young_all(BEFORE_FORK, -1);
+    young_all(BEFORE_FORK, 0);
     if (atomic_load(&host_state) != STATE_UP)
         return next.fork();
     before_fork_trap();
@@ -21,7 +21,7 @@ enum { PATIENCE = 100 }; /* milliseconds */
  * a fault in our own code, whose thread may hold the locks that this takes. */
 void tell_peers(void)
 {
-    young_all(ENDING, -1);
+    young_all(ENDING, 0);
     if (likely(!ops.sets) || bypass_hot() || in_vfork_child() || (ops.guarded && bypass()) || (self && self->depth))
         return;
     struct thread *t = enter();

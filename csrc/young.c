@@ -22,8 +22,8 @@ enum { ACCEPTED = 4, BUSY = 8, LENT = 16, BIRTH = 37 };
 bool young_ever;           /* there has been one */
 unsigned long young_worth; /* uses that earn a description; 0: every socket gets one at once */
 
-/* What a process shares with its children: how many sockets were born, and for each that is lent, with its birth number, how
- * many processes have it and the id of the last child while that can be asked about. What is not known is shared for ever. */
+/* What a process shares with its children: how many sockets were born; and for each that is lent, by its birth number, how many
+ * processes have it, and which was the last child while the kernel can be asked about that. What is not known is shared for ever. */
 enum { LOANS = 4095 };
 static struct family { _Atomic uint64_t births, loans[LOANS]; } *family;
 #define LOAN(e) (&family->loans[((e) >> BIRTH) % LOANS])
@@ -163,26 +163,29 @@ void young_ends(int fd, int reason)
             lend(fd, e, reason || e & INSIDES ? 0 : -1, false);
 }
 
-/* Before a fork those get a description that a host, or a set that the child has too, could not be told of later. While it forks
- * the others are lent; nothing is waited for, since this thread may have the GIL: what is just taken stays the parent's. In the
- * child: what is not lent other threads have made meanwhile. A set goes out of our sight: only the kernel tells of its members.
- * The process ends. */
+/* What becomes of all of them. BEFORE_FORK: a description, where there is a host or a set that the child has too. FORKING: others
+ * are lent. Nothing is waited for, since this thread may have the GIL: what is just taken stays the parent's. FORKED, in the child
+ * (`set`: the kernel can be asked about it): what is not lent other threads have made meanwhile. SET_LEAVES our sight: only the
+ * kernel can tell of its members. ENDING: whoever else has them may be alone now. */
 void young_all(enum young_moment moment, int set)
 {
     bool any = moment == SET_LEAVES ? atomic_load(&sets) >> (set & 63) & 1 : young_ever;
     int top = any ? atomic_load(&descriptor_top) : 0;
     for (int fd = 0; fd < top; fd++) {
         entry_t *at = descriptor_entry(fd, false);
-        int in = fd < MEMBERS ? members[fd].set : 0;
         uintptr_t e = entry(fd);
-        if ((e & 3) == YOUNG && moment == BEFORE_FORK && !shared(fd, e) && (in || atomic_load(&host_state) == STATE_UP))
+        int in = fd < MEMBERS ? members[fd].set : 0;
+        if ((e & 3) != YOUNG)
+            continue;
+        bool lent = moment == FORKING && !(e & BUSY) && lend(fd, e, !in, false) && !in;
+        while (moment == FORKING && (e & 3) == YOUNG && !(e & BUSY))
+            if (atomic_compare_exchange_strong(at, &e, lent ? e | LENT : LEFT))
+                break;
+        if (moment == BEFORE_FORK && !shared(fd, e) && (in || atomic_load(&host_state) == STATE_UP))
             young_grow(fd);
-        bool lent = (e & 3) == YOUNG && moment == FORKING && !(e & BUSY) && lend(fd, e, !in, false) && !in;
-        while ((e & 3) == YOUNG && moment == FORKING && !(e & BUSY) && !atomic_compare_exchange_strong(at, &e, lent ? e | LENT : LEFT))
-            ;
-        if ((e & 3) == YOUNG && moment == FORKED)
+        else if (moment == FORKED)
             atomic_store(at, e & LENT && !(e & BUSY) && (!set || lend(fd, e, 0, true)) ? e & ~INSIDES : LEFT);
-        if ((e & 3) == YOUNG && (moment == ENDING ? e & LENT && !in_vfork_child() : in && in == set + 1))
+        else if (moment == ENDING ? e & LENT && !in_vfork_child() : moment == SET_LEAVES && in && in == set + 1)
             young_ends(fd, moment == ENDING ? 0 : CATFLAP_KERNEL_LEFT);
     }
 }
