@@ -4,7 +4,6 @@
 #include "trap.h"
 
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 _Atomic(entry_t *) descriptor_pages[PAGE_COUNT];
 static _Atomic unsigned page_top; /* no page at or above this one has ever been made */

@@ -4,7 +4,6 @@
 #include "trap.h"
 
 #include <fcntl.h>
-#include <sys/single_threaded.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
