@@ -317,7 +317,7 @@ static bool serve_by_set(int fd, bool copy)
     for (int i = 0; i < TURNS && fine; i++) {
         e = (struct epoll_event){EPOLLIN, {.u64 = i < 4 ? 1 << i : 8}}; /* changed at first, when it is not used enough yet */
         MUST(i < 4 ? epoll_ctl(ep, EPOLL_CTL_MOD, fd, &e) : 0);
-        fine &= epoll_wait(by, &e, 1, 5000) == 1 && e.data.u64 == (i < 4 ? 1 << i : 8) && e.events == EPOLLIN && serve(fd, 1);
+        fine &= epoll_wait(by, &e, 1, 5000) == 1 && e.data.u64 == (i < 4 ? 1ull << i : 8) && e.events == EPOLLIN && serve(fd, 1);
     }
     MUST(epoll_ctl(ep, EPOLL_CTL_DEL, fd, NULL));
     fine &= epoll_ctl(ep, EPOLL_CTL_DEL, fd, NULL) == -1 && errno == ENOENT;
