@@ -124,6 +124,17 @@ def test_a_scribbled_record_heals(word, value):
             assert a.say(b, b"the next") and b.heard() == [b"the next"]
 
 
+@pytest.mark.parametrize("length", [0, 1, 13, 1515, 1536, 0xFFFF])
+def test_a_length_that_cant_be_is_passed_over(length):
+    a, b = pair()
+    with closing(a.device, b.device):
+        a.say(b, b"x")
+        slot = b.device.ring.slot(b.device.port, b.device.ring.head)
+        raw.store(slot, raw.load(slot) & ~0xFFFF | length)
+        a.say(b, b"behind")
+        assert b.heard() == [b"behind"] and b.device.ring.torn == 1 and b.device.received == 1
+
+
 words = st.one_of(
     st.integers(0, 600),
     st.integers(0, (1 << 64) - 1),
