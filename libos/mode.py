@@ -35,6 +35,7 @@ HOT_MODULES = (
     "libos.devices.segment_ring",
     "libos.devices.segment_file",
     "libos.devices.segment",
+    "libos.devices.tap",
     "interpose.description",
     "interpose.stream",
     "interpose.loop_stream",

@@ -205,7 +205,9 @@ class Segment(FrameDevice):
     def close(self):
         ours = self.mine and raw.load(self.mine + layout.M_OURS)
         if ours:
-            raw.store(self.mine + layout.M_OURS, 0)
+            raw.syscall(
+                segment_file.SYS_madvise, self.mine, self.private_size, segment_file.MADV_DONTNEED, 0, 0, 0
+            )  # the address stays: whoever looks there finds a port that isn't ours
             segment_file.clear(self.base, self.shape, self.port)
         self.forget()
         if self.size and (ours or not self.mine):  # what the parent has mapped is not there in a child
