@@ -7,6 +7,7 @@ import re
 import select
 
 from libos.devices import layout
+from libos.devices.tray import sent
 
 TYPE = b"\x88\xb5"  # IEEE 802, local experimental
 
@@ -20,8 +21,7 @@ class Host:
         self.at = ctypes.addressof(self.array)
 
     def send(self, frame):
-        room = ctypes.create_string_buffer(frame, max(len(frame), 8))
-        return bool(self.device.transmit(ctypes.addressof(room), len(frame)))
+        return sent(self.device, frame)
 
     def say(self, other, payload, source=None):
         """A frame to another host, or to the address `other`."""
