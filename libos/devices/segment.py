@@ -68,7 +68,7 @@ class Segment(FrameDevice):
         for other in range(layout.PORTS):
             self.write_name(self.mine + layout.M_NAMES + other * layout.M_NAME, names.address(other))
         self.take_up(shape, bell)
-        announcement = names.bound(f"at/{os.getpid()}/{fd}")
+        announcement = names.bound(f"at/{os.getpid()}/{fd}/{os.fstat(fd).st_ino}")
         self.fds.append(announcement)
         raw.store(self.mine + layout.M_OURS, 1)
         segment_file.mark(self.base, self.port, True)

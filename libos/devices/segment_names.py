@@ -2,9 +2,9 @@
 
 The names are abstract Unix ones (unix(7)), which the kernel gives back when their holder ends, however that comes:
 
-  .../lock       is held for the moments in which a segment is made or joined
-  .../PORT       a port's bell; who has this name has the port, and with it the addresses that follow from its number
-  .../at/PID/FD  where the file in memory of a living host is found, under /proc
+  .../lock             is held for the moments in which a segment is made or joined
+  .../PORT             a port's bell; who has this name has the port, and the addresses that follow from its number
+  .../at/PID/FD/INODE  where the file in memory of a living host is found, under /proc
 
 They begin with the uid, the PID namespace and the segment's name. Anyone may bind such a name, so it proves nothing: a
 file is used if it is ours, closed to others and sealed.
@@ -60,30 +60,35 @@ class Names:
             time.sleep(0.001)
 
     def announced(self):
-        """(process, descriptor) pairs under which somebody says that the file is found."""
-        pattern = re.compile(re.escape(f"@{self.base}at/") + r"(\d{1,10})/(\d{1,10})$")
+        """(process, descriptor, inode) of each place where somebody says that the file is found."""
+        pattern = re.compile(re.escape(f"@{self.base}at/") + r"(\d{1,10})/(\d{1,10})/(\d{1,20})$")
         with open("/proc/net/unix", errors="replace") as file:
             for line in file:
                 found = pattern.search(line.rstrip("\n"))
                 if found:
-                    yield int(found[1]), int(found[2])
+                    yield tuple(int(word) for word in found.groups())
 
     def file(self):
         """A descriptor of the segment's file, held by a living host; -1 where there is none."""
-        for process, number in self.announced():
+        for process, number, inode in self.announced():
             path = f"/proc/{process}/fd/{number}"
             try:
-                if not private(os.stat(path)):
+                if not private(os.stat(path), inode):
                     continue
                 fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
             except OSError:
                 continue
-            if private(os.fstat(fd)):
+            if private(os.fstat(fd), inode):
                 return high(fd)
             os.close(fd)
         return -1
 
 
-def private(facts):
-    """Whether what stat(2) says is of a regular file of ours that is closed to others."""
-    return stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o077
+def private(facts, inode):
+    """Whether what stat(2) says is of that inode, a regular file of ours that is closed to others."""
+    return (
+        facts.st_ino == inode
+        and stat.S_ISREG(facts.st_mode)
+        and facts.st_uid == os.geteuid()
+        and not facts.st_mode & 0o077
+    )

@@ -212,6 +212,34 @@ def test_closing_twice_and_using_what_is_closed(segment):
     a.device.disarm()
 
 
+def test_a_new_program_in_the_same_process_leaves_the_segment(segment):
+    a, name = segment(), segment.name
+    script = f"""
+import os, sys
+from libos.devices.segment import Segment
+s = Segment({name!r}); print(s.port, flush=True)
+os.execv("/bin/cat", ["cat"])"""
+    env = os.environ | {"PYTHONPATH": os.getcwd()}
+    other = subprocess.Popen([sys.executable, "-c", script], env=env, stdin=-1, stdout=-1, text=True)
+    port = other.stdout.readline().strip()
+    other.stdin.write("cat\n")
+    other.stdin.flush()
+    assert other.stdout.readline() == "cat\n"
+    assert port not in names(name) and str(a.device.port) in names(name)
+    other.communicate()
+
+
+def test_an_announcement_of_another_file_is_passed_over(segment):
+    """As of a process whose number has been given again."""
+    a, name = segment(), unique()
+    inode = os.fstat(a.device.fds[0]).st_ino
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stale:
+        stale.bind(Names(name).address(f"at/{os.getpid()}/{a.device.fds[0]}/{inode + 1}"))
+        other = Segment(name)
+        with closing(other):
+            assert os.fstat(other.fds[0]).st_ino != inode
+
+
 def test_a_file_of_another_user_is_not_joined(segment, monkeypatch):
     a = segment()
     real = os.fstat
@@ -239,7 +267,8 @@ sys.stdin.read()"""
     path = f"/proc/{other.pid}/fd/"
     number = next(n for n in os.listdir(path) if "catflap-segment" in os.readlink(path + n))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as liar:
-        liar.bind(Names(name).address(f"at/{other.pid}/{number}"))
+        inode = os.stat(path + number).st_ino
+        liar.bind(Names(name).address(f"at/{other.pid}/{number}/{inode}"))
         mine = Segment(name)
         with closing(mine):
             assert os.fstat(mine.fds[0]).st_uid == 0
