@@ -10,7 +10,7 @@ import sys
 import time
 import zlib
 
-from frames import Host
+from frame_host import Host
 
 from libos.devices.segment import Segment
 

@@ -6,7 +6,7 @@ import struct
 import subprocess
 
 import pytest
-from frames import Host, closing, unique
+from frame_host import Host, closing, unique
 from hypothesis import given
 from hypothesis import strategies as st
 

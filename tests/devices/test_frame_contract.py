@@ -7,7 +7,7 @@ import socket
 import time
 
 import pytest
-from frames import TYPE, Host, closing, unique
+from frame_host import TYPE, Host, closing, unique
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from namespace import ip, network_namespace

@@ -1,7 +1,7 @@
 """The bad wire: each harm alone, and that the same seed and clock bring the same fate."""
 
 import pytest
-from frames import Host, closing, unique
+from frame_host import Host, closing, unique
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from frames import Host, closing, names, unique
+from frame_host import Host, closing, names, unique
 
 from libos import raw
 from libos.devices import addresses, layout

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from frames import Host, closing, unique
+from frame_host import Host, closing, unique
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -58,7 +58,7 @@ def take_a_slot(sender, receiver, said=True):
 DYING = """
 import sys
 sys.path[:0] = ["tests/devices"]
-from frames import Host
+from frame_host import Host
 from test_segment_scribble import take_a_slot
 from libos.devices.segment import Segment
 a, b = Host(Segment(sys.argv[1])), Host(Segment(sys.argv[1]))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from frames import Host, closing, unique
+from frame_host import Host, closing, unique
 
 import libos.mode
 from libos.devices.segment import Segment
@@ -17,7 +17,7 @@ CORES = sorted(os.sched_getaffinity(0))
 PONG = """
 import os, sys
 sys.path[:0] = ["tests/devices"]
-from frames import Host
+from frame_host import Host
 from libos.devices.segment import Segment
 from test_segment_sleep import CORES, TURNS, heard
 os.sched_setaffinity(0, {CORES[-1]})

@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from frames import names, unique
+from frame_host import names, unique
 
 import libos.mode
 from libos.devices.segment import Segment

@@ -5,7 +5,7 @@ import socket
 import struct
 
 import pytest
-from frames import TYPE, Host, closing
+from frame_host import TYPE, Host, closing
 from namespace import ip, network_namespace
 
 from libos.devices import layout

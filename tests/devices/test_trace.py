@@ -1,7 +1,7 @@
 """Lines that a trace writes, and that nothing that arrives breaks it."""
 
 import pytest
-from frames import Host, closing, unique
+from frame_host import Host, closing, unique
 from hypothesis import given
 from hypothesis import strategies as st
 
