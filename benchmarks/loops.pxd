@@ -29,5 +29,5 @@ cpdef unsigned long long frame_pong(FrameDevice device, size_t frames, size_t ad
 cpdef unsigned long long frame_ping(FrameDevice device, size_t frames, size_t address, unsigned long long length, size_t times, unsigned long long count)
 @cython.locals(i="unsigned long long", refused="unsigned long long")
 cpdef unsigned long long frame_source(FrameDevice device, size_t address, unsigned long long length, unsigned long long count)
-@cython.locals(got="unsigned long long", n="unsigned long long", start="long long", idle="unsigned long long")
+@cython.locals(got="unsigned long long", n="unsigned long long", start="long long", since="long long", idle="unsigned long long")
 cpdef long long frame_sink(FrameDevice device, size_t frames, unsigned long long count)

@@ -22,16 +22,20 @@ def main(role, name, size, count, mtu):
     if role in ("pong", "sink"):
         print("up", flush=True)
     if role == "pong":
-        loops.frame_pong(device, there, at, size, count)
+        complete = loops.frame_pong(device, there, at, size, count) == count
     elif role == "sink":
-        print(json.dumps(loops.frame_sink(device, there, count)))
+        took = loops.frame_sink(device, there, count)
+        complete = took > 0
+        print(json.dumps(took))
     elif role == "source":
-        loops.frame_source(device, at, size, count)
+        complete = loops.frame_source(device, at, size, count) < 1 << 32
     else:
         times = (ctypes.c_uint64 * count)()
-        loops.frame_ping(device, there, at, size, ctypes.addressof(times), count)
+        complete = loops.frame_ping(device, there, at, size, ctypes.addressof(times), count) == count
         print(json.dumps(list(times)))
     device.close()
+    if not complete:
+        sys.exit("frames were lost, or the other host has gone")
 
 
 main(*sys.argv[1:3], *(int(word) for word in sys.argv[3:]))
