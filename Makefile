@@ -19,7 +19,7 @@ BENCH_PACKAGES := $(DEMO_PACKAGES) iperf3 linux-perf memcached nginx-light postg
 TEST_PACKAGES := $(BENCH_PACKAGES) bash bind9-dnsutils binutils bubblewrap coturn cron curl dnsmasq-base fcgiwrap gdb git haproxy \
 	iproute2 libjemalloc2 libmemcached-tools libpython3.11-testsuite libtcmalloc-minimal4 mosquitto mosquitto-clients \
 	musl-tools ncat nodejs openjdk-17-jdk-headless openssh-client openssh-server openssl perl php-fpm rsync socat strace \
-	sudo systemd util-linux valgrind wget
+	sudo systemd tcpdump util-linux valgrind wget
 
 # tests that start programs have a sample of their own for interpreted mode; packaging has no mode
 PROGRAMS := $(wildcard tests/scenarios tests/programs tests/oracle)

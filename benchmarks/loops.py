@@ -157,3 +157,69 @@ def switches(spawned, count, blocks, kind=blocked):
         scheduler.spawn(0, kind())
     scheduler.run(2 * spawned)
     return timed(wake_run, (scheduler, spawned), count, blocks)
+
+
+def frame_pong(device, frames, address, length, count):
+    """Answer `count` frames with the one at `address`; how many were answered. Gives up when nothing comes for long."""
+    i = 0
+    idle = 0
+    while i < count and idle < 1 << 28:
+        n = device.receive(frames, 1)
+        if n:
+            device.transmit(address, length)
+            i += n
+            idle = 0
+        idle += 1
+    return i
+
+
+def frame_ping(device, frames, address, length, times, count):
+    """`count` round trips of the frame at `address`, each one's nanoseconds written to `times`; how many came back."""
+    i = 0
+    idle = 0
+    before = raw.now()
+    while i < count:
+        device.transmit(address, length)
+        idle = 0
+        while device.receive(frames, 1) == 0:
+            idle += 1
+            if idle == 1 << 28:
+                return i
+        after = raw.now()
+        raw.store(times + i * 8, after - before)
+        before = after
+        i += 1
+    return i
+
+
+def frame_source(device, address, length, count):
+    """Send a frame `count` times, each as often as the receiver's ring is full."""
+    i = 0
+    refused = 0
+    while i < count and refused < 1 << 32:
+        if device.transmit(address, length):
+            i += 1
+        else:
+            refused += 1
+            raw.pause()
+    return refused
+
+
+def frame_sink(device, frames, count):
+    """Take `count` frames: the nanoseconds from the first to the last; -1 when nothing more has come for a second."""
+    got = device.receive(frames, 64)
+    while got == 0:
+        got = device.receive(frames, 64)
+    start = raw.now()
+    since = start
+    idle = 0
+    while got < count:
+        n = device.receive(frames, 64)
+        got += n
+        idle = 0 if n else idle + 1
+        if idle and idle & 0xFFFF == 0:  # the clock is not looked at while frames come
+            if idle == 0x10000:
+                since = raw.now()
+            elif raw.now() - since > 1000000000:
+                return -1
+    return raw.now() - start

@@ -17,7 +17,7 @@ def build():
     target = os.path.join(FOLDER, "loops" + sysconfig.get_config_var("EXT_SUFFIX"))
     here = os.path.join(ROOT, "benchmarks")
     inputs = [os.path.join(here, "loops.py"), os.path.join(here, "loops.pxd"), os.path.join(ROOT, "libos", "raw.h")]
-    for folder in ("libos", "libos/runtime", "interpose"):
+    for folder in libos.mode.FOLDERS:
         inputs += [os.path.join(ROOT, folder, n) for n in os.listdir(os.path.join(ROOT, folder)) if n.endswith(".pxd")]
     if os.path.exists(target) and all(os.path.getmtime(p) <= os.path.getmtime(target) for p in inputs):
         return target

@@ -1,8 +1,10 @@
 cdef extern from "<sys/syscall.h>" nogil:
+    long SYS_read, SYS_write, SYS_close, SYS_socket
     long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap, SYS_sched_yield, SYS_poll, SYS_ioctl, SYS_setsockopt, SYS_getsockopt
 
 cdef extern from "<sys/socket.h>" nogil:
-    int SOL_SOCKET, SO_SNDBUF
+    int SOL_SOCKET, SO_SNDBUF, AF_UNIX
+    int BELL "(SOCK_DGRAM|SOCK_CLOEXEC|SOCK_NONBLOCK)"
     int DONTWAIT "MSG_DONTWAIT"
     int POLLIN "0x1"
     int POLLPRI "0x2"

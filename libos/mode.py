@@ -31,6 +31,11 @@ HOT_MODULES = (
     "libos.endpoint",
     "libos.loop_queue",
     "libos.catloop",
+    "libos.devices.frame_device",
+    "libos.devices.segment_ring",
+    "libos.devices.segment_file",
+    "libos.devices.segment",
+    "libos.devices.tap",
     "interpose.description",
     "interpose.stream",
     "interpose.loop_stream",
@@ -48,6 +53,7 @@ HOT_MODULES = (
     "interpose.readiness",
     "interpose.entries",
 )
+FOLDERS = ("libos", "libos/runtime", "libos/devices", "interpose")  # where they lie
 NATIVE = __file__.rpartition("/")[0] + "/native" + extension_suffixes()[0]
 
 

@@ -1,8 +1,12 @@
-"""The interpreted twins of raw.h, by ctypes. Atomic as far as the GIL makes them: right for interpreted mode only."""
+"""The interpreted twins of raw.h, by ctypes. Atomic between processes too, where machine code may be made; elsewhere as
+far as the GIL makes them.
+"""
 
 import ctypes
 import struct
 import time
+
+from libos import raw_machine
 
 _M64 = (1 << 64) - 1
 _u64 = ctypes.c_uint64.from_address
@@ -80,7 +84,7 @@ def ctz(v):
 
 
 def fence():
-    """The GIL orders memory in interpreted mode; the peer's loads are ordered by the kernel calls between."""
+    """The GIL orders our memory accesses; the peer's loads are ordered by the kernel calls between."""
 
 
 def pause():
@@ -165,6 +169,9 @@ def kernel_received(fd):
         return -1
     after = tcp_info(fd)
     return after[2] - unread.value if after[0] == 1 and after[2] == before[2] else -1
+
+
+globals().update(raw_machine.functions(syscall))
 
 
 def address_of(function):
