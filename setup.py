@@ -22,6 +22,7 @@ sys.path.insert(0, HERE)
 from libos import mode  # noqa: E402
 
 CSRC = os.path.join(HERE, "csrc")
+FOLDERS = ("libos", "libos/runtime", "libos/net", "libos/net/wire", "libos/net/tcp", "libos/net/tcp/congestion", "interpose")
 PRELOAD_SOURCES = [
     "next.c",
     "descriptors.c",
@@ -142,7 +143,7 @@ class BuildAll(build_ext):
         self.build_preload(os.path.join(root, "interpose", "libcatflap.so"))
         self.build_host(os.path.join(root, "interpose", "libcatflap_host.so"))
         # the host never writes bytecode into a user's tree, so it finds it ready made
-        for package in ("libos", "libos/runtime", "interpose"):
+        for package in FOLDERS:
             compileall.compile_dir(os.path.join(root, package), maxlevels=0, quiet=1)
 
     def translate(self):
@@ -277,7 +278,7 @@ def say(what):
 
 def below(pattern):
     """Files of that name beside the modules that are compiled."""
-    folders = (os.path.join(HERE, folder) for folder in ("libos", "libos/runtime", "interpose"))
+    folders = (os.path.join(HERE, folder) for folder in FOLDERS)
     return [path for folder in folders for path in glob.glob(os.path.join(folder, pattern))]
 
 
