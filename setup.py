@@ -22,7 +22,15 @@ sys.path.insert(0, HERE)
 from libos import mode  # noqa: E402
 
 CSRC = os.path.join(HERE, "csrc")
-FOLDERS = ("libos", "libos/runtime", "libos/net", "libos/net/wire", "libos/net/tcp", "libos/net/tcp/congestion", "interpose")
+FOLDERS = (
+    "libos",
+    "libos/runtime",
+    "libos/net",
+    "libos/net/wire",
+    "libos/net/tcp",
+    "libos/net/tcp/congestion",
+    "interpose",
+)
 PRELOAD_SOURCES = [
     "next.c",
     "descriptors.c",

@@ -22,6 +22,11 @@ def is_multicast(high, low):
     return high >> 56 == 0xFF
 
 
+def is_loopback(high, low):
+    """Of the network 127/8, or ::1."""
+    return high == 0 and (low == 1 or low >> 24 == 0xFFFF7F)
+
+
 def within(high, low, net_high, net_low, prefix):
     """Whether the first `prefix` bits of an address are those of a network."""
     if prefix <= 64:
@@ -48,6 +53,10 @@ class Host:
         self.paths_at = pool.take(structs.PATHS * structs.path_size())
         self.neighbors_at = pool.take(structs.NEIGHBORS * structs.neighbor_size())
         self.packet_at = pool.take(structs.packet_size())
+        self.quoted_at = pool.take(structs.packet_size())
+        self.fragments_at = pool.take(structs.REASSEMBLIES * structs.fragments_size())
+        self.scratch_at = pool.take(65536)
+        self.frame_at = self.frame_mac = self.frame_header = 0
         self.address_count = self.route_count = 0
         self.generation = 1
         self.ident = self.random() & 0xFFFF
@@ -55,7 +64,7 @@ class Host:
         self.hop_high = self.hop_low = self.from_high = self.from_low = 0
         self.hop_mtu = 0
         self.tokens = BURST
-        self.tokens_at = self.neighbors_at_time = 0
+        self.tokens_at = self.neighbors_due = self.fragments_at_time = 0
         self.frames_in = self.frames_out = self.refused = self.unreachable = 0
 
     def random(self):
@@ -73,7 +82,7 @@ class Host:
             a = structs.address(self.addresses_at + i * structs.address_size())
             if a.low == low and a.high == high:
                 return True
-        return high == 0 and (low == 1 or low >> 24 == 0xFFFF7F)
+        return is_loopback(high, low)
 
     def source_for(self, high, low):
         """Leave in `from_high, from_low` the address to speak from to that host (RFC 6724, rules 1, 2 and 8); false if none."""

@@ -18,8 +18,9 @@ cdef void arp(Host host, Packet *p) noexcept nogil
 cdef bint discovery(Host host, Packet *p) noexcept nogil
 @cython.locals(flags="unsigned int", mac="unsigned long long")
 cdef void advertise(Host host, Packet *p, unsigned long long target_high, unsigned long long target_low) noexcept nogil
+cdef void wake(Host host, Neighbor *n, long long until) noexcept nogil
 cdef size_t poll(Host host) noexcept nogil
 cdef size_t step(Host host, Neighbor *n) noexcept nogil
 cpdef long long next_deadline(Host host) noexcept nogil
-cdef long long RETRANSMIT, REACHABLE_TIME, PROBE_DELAY, TICK
+cdef long long RETRANSMIT, REACHABLE_TIME, PROBE_DELAY
 cdef unsigned int TRIES

@@ -14,7 +14,6 @@ RETRANSMIT = 10**9  # between questions (RFC 4861, section 10; RFC 1122, section
 TRIES = 3
 REACHABLE_TIME = 30 * 10**9
 PROBE_DELAY = 5 * 10**9
-TICK = 10**8  # how often timers are looked at
 
 
 def entry(host, high, low, make):
@@ -52,7 +51,7 @@ def lookup(host, high, low):
     # Traffic to a STALE neighbor starts the delay after which it is probed: RFC 4861, section 7.3.3.
     if n.state == structs.STALE:
         n.state = structs.DELAY
-        n.until = host.now + PROBE_DELAY
+        wake(host, n, host.now + PROBE_DELAY)
     return n.mac
 
 
@@ -82,7 +81,7 @@ def hold(host, high, low, frame, length):
     if n.state == structs.NOBODY:
         n.state = structs.INCOMPLETE
         n.probes = 1
-        n.until = host.now + RETRANSMIT
+        wake(host, n, host.now + RETRANSMIT)
         ask(host, n, True)
     elif n.state != structs.INCOMPLETE:
         release(host, n)
@@ -140,7 +139,7 @@ def learn(host, high, low, mac, make, confirmed):
         return
     n.probes = 0
     n.state = structs.REACHABLE if confirmed else structs.STALE
-    n.until = host.now + REACHABLE_TIME
+    wake(host, n, host.now + REACHABLE_TIME)
     n.used = host.now
     release(host, n)
 
@@ -226,17 +225,28 @@ def advertise(host, p, target_high, target_low):
     host.out.commit(86)
 
 
+def wake(host, n, until):
+    """Look at an entry at `until`."""
+    n.until = until
+    host.neighbors_due = seq.earlier(host.neighbors_due, until)
+
+
 def poll(host):
     """Look at timers. The answer is a frame that can't be delivered: it is the caller's to give back, then poll again."""
-    if host.now < host.neighbors_at_time:
+    if host.neighbors_due == 0 or host.now < host.neighbors_due:
         return 0
+    soonest = seq.number(0)
     for i in range(structs.NEIGHBORS):
         n = structs.neighbor(host.neighbors_at + i * structs.neighbor_size())
-        if n.state != structs.NOBODY and n.state != structs.PERMANENT and n.until <= host.now:
+        if n.state == structs.NOBODY or n.state == structs.PERMANENT:
+            continue
+        if n.until <= host.now:
             failed = step(host, n)
             if failed:
                 return failed
-    host.neighbors_at_time = host.now + TICK
+        if n.state != structs.NOBODY and n.state != structs.STALE:
+            soonest = seq.earlier(soonest, n.until)
+    host.neighbors_due = soonest
     return 0
 
 
@@ -246,8 +256,6 @@ def step(host, n):
         # Not heard from for a while: traffic will find out (RFC 4861, section 7.3.2, STALE).
         n.state = structs.STALE
         host.generation += 1
-    elif n.state == structs.STALE:
-        n.until = host.now + REACHABLE_TIME
     elif n.state == structs.DELAY:
         n.state = structs.PROBE
         n.probes = 0
@@ -255,7 +263,7 @@ def step(host, n):
         return 0
     if n.probes < TRIES:
         n.probes += 1
-        n.until = host.now + RETRANSMIT
+        wake(host, n, host.now + RETRANSMIT)
         ask(host, n, n.state == structs.INCOMPLETE)
         return 0
     failed = n.waiting
@@ -269,14 +277,7 @@ def step(host, n):
 
 def next_deadline(host):
     """When to poll next, 0 for never."""
-    soonest = seq.number(0)
-    for i in range(structs.NEIGHBORS):
-        n = structs.neighbor(host.neighbors_at + i * structs.neighbor_size())
-        if n.state == structs.NOBODY or n.state == structs.PERMANENT or n.state == structs.STALE:
-            continue
-        if soonest == 0 or n.until < soonest:
-            soonest = n.until
-    return soonest
+    return host.neighbors_due
 
 
 def add(host, high, low, mac):

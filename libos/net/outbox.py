@@ -5,7 +5,6 @@ from libos import raw
 from libos.net import octets
 
 
-
 class Outbox:
     """Room for `capacity` (a power of two) frames of up to `largest` bytes, at `base` or taken from `pool`. Raises MemoryError."""
 

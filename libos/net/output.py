@@ -6,7 +6,6 @@ from libos.net import neighbors, octets, routes, seq, structs
 from libos.net.wire import ethernet, ip_header
 
 
-
 def prepare(host, c):
     """Write the headers of a connection's segments into its record; false when there is no route.
 
@@ -112,25 +111,18 @@ def dispatch(host, frame, length, mac, high, low):
         host.out.commit(length)
 
 
-def datagram(
-    host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, payload, length
-):
-    """Send `length` octets in as many packets as it takes: 0, or what is wrong, negative."""
-    if not routes.find(host, target_high, target_low):
-        return -structs.NETWORK_UNREACHABLE
-    four = 20 if hosts.is4(target_high, target_low) else 40
-    if length + four > host.hop_mtu:
-        return fragmented(
-            host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, payload, length
-        )
+def begin_datagram(host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, length):
+    """Address where `length` octets of payload of one IP packet go, then `end_datagram`; 0 when nothing can go out now.
+
+    The route was found, and the packet fits.
+    """
     at = host.out.reserve()
     if at == 0:
-        return -structs.WOULD_BLOCK
-    hop_high = host.hop_high
-    hop_low = host.hop_low
-    mac = neighbors.lookup(host, hop_high, hop_low)
-    header = 14 + four
-    if four == 20:
+        return 0
+    mac = neighbors.lookup(host, host.hop_high, host.hop_low)
+    host.frame_at = at
+    host.frame_mac = mac
+    if hosts.is4(target_high, target_low):
         ethernet.write(at, mac, host.mac, structs.TYPE_IPV4)
         host.ident = (host.ident + 1) & 0xFFFF
         ip_header.write4(
@@ -144,19 +136,39 @@ def datagram(
             seq.low32(source_low),
             seq.low32(target_low),
         )
+        host.frame_header = 34
     else:
         ethernet.write(at, mac, host.mac, structs.TYPE_IPV6)
         ip_header.write6(
             at + 14, length, traffic_class, 0, ttl, protocol, source_high, source_low, target_high, target_low
         )
-    octets.copy(at + header, payload, length)
-    dispatch(host, at, header + length, mac, hop_high, hop_low)
+        host.frame_header = 54
+    return at + host.frame_header
+
+
+def end_datagram(host, length):
+    """The packet that was begun is whole."""
+    host.frames_out += 1
+    dispatch(host, host.frame_at, host.frame_header + length, host.frame_mac, host.hop_high, host.hop_low)
+
+
+def datagram(host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, payload, length):
+    """Send `length` octets in as many packets as it takes: 0, or what is wrong, negative."""
+    if not routes.find(host, target_high, target_low):
+        return -structs.NETWORK_UNREACHABLE
+    if length + (20 if hosts.is4(target_high, target_low) else 40) > host.hop_mtu:
+        return fragmented(
+            host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, payload, length
+        )
+    at = begin_datagram(host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, length)
+    if at == 0:
+        return -structs.WOULD_BLOCK
+    octets.copy(at, payload, length)
+    end_datagram(host, length)
     return 0
 
 
-def fragmented(
-    host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, payload, length
-):
+def fragmented(host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, payload, length):
     """Send a datagram in fragments; all of them or none, as far as the outbox has room."""
     four = 20 if hosts.is4(target_high, target_low) else 48
     piece = (host.hop_mtu - four) // 8 * 8

@@ -4,7 +4,6 @@
 from libos.net import octets, structs
 
 
-
 def hold(host, r, octets_in_all):
     """Make the ring at least that large; false where there is no memory."""
     if octets_in_all <= r.size:

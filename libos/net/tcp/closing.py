@@ -50,9 +50,7 @@ def reset(t, c):
     """Tell the peer that the connection is no more."""
     at = output.begin(t.host, c)
     if at:
-        tcp_header.write(
-            at, c.local_port, c.remote_port, c.snd_nxt, c.rcv_nxt, structs.RST | structs.ACK, 0, 0, 20
-        )
+        tcp_header.write(at, c.local_port, c.remote_port, c.snd_nxt, c.rcv_nxt, structs.RST | structs.ACK, 0, 0, 20)
         output.end(t.host, c, at, 20, 0)
         t.resets_out += 1
 

@@ -47,7 +47,9 @@ def ephemeral(t, c, connecting):
     """A free port for `c`, 0 when all are taken: the double-hash of RFC 6056, section 3.3.4, over a fresh secret offset."""
     span = t.port_high - t.port_low + 1
     offset = seq.low32(
-        octets.hash(t.host.key0, t.host.key1, c.local_low, c.remote_high, c.remote_low, c.remote_port, 2, t.host.random())
+        octets.hash(
+            t.host.key0, t.host.key1, c.local_low, c.remote_high, c.remote_low, c.remote_port, 2, t.host.random()
+        )
     )
     i = 0
     while i < span:

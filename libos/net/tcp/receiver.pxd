@@ -21,3 +21,4 @@ cdef unsigned int read_position(Tcb *c) noexcept nogil
 cdef long long read(Engine t, Tcb *c, size_t address, long long size, bint peek) noexcept nogil
 cdef long long until_mark(Tcb *c, long long n) noexcept nogil
 cdef void opened(Engine t, Tcb *c) noexcept nogil
+cdef long long ENOUGH

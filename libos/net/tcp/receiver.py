@@ -11,6 +11,9 @@ from libos.net import octets, ring, seq, structs
 from libos.net.tcp import closing, sender, timing, window
 
 
+ENOUGH = 32768  # of window that the peer may use: the next acknowledgment is early enough to say that there is more
+
+
 def text(t, c, p):
     """The urgent pointer, text and FIN of an acceptable segment, in states in which there may be any."""
     if c.state != structs.ESTABLISHED and c.state != structs.FIN_WAIT_1 and c.state != structs.FIN_WAIT_2:
@@ -223,10 +226,10 @@ def read(t, c, address, size, peek):
 
 
 def opened(t, c):
-    """Room was made: the peer is told when it is a good deal more than it knows of (RFC 9293, section 3.8.6.2.2)."""
+    """Room was made: a peer that had little left is told of a good deal more (RFC 9293, section 3.8.6.2.2)."""
     if c.state < structs.ESTABLISHED or c.flags & structs.FIN_RECEIVED:
         return
     before = window.current(c)
     grown = window.free_room(c) - before
-    if grown >= 2 * window.worthwhile(c) and (before < window.free_room(c) // 2 or before < c.mss):
+    if grown >= 2 * window.worthwhile(c) and before * 2 < window.free_room(c) and before < ENOUGH:
         sender.acknowledge(t, c)

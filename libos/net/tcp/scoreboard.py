@@ -9,6 +9,7 @@ def acknowledged(t, c, ack):
     """All before `ack` has arrived: octets that were not known to be there. Measures the round trip."""
     delivered = 0
     rtt = -1
+    again = False
     while c.sent_count:
         s = flight.at(c, 0)
         end = seq.add(s.seq, s.length)
@@ -28,11 +29,14 @@ def acknowledged(t, c, ack):
             break
         if not s.marks & structs.SACKED:
             delivered += s.length
-            if s.times == 1:
+            if s.times == 1 and rtt < 0:
                 rtt = t.host.now - s.time
             rack.delivered(t, c, s)
+        if s.times > 1:
+            # What came behind a hole waited for it to be filled: that measures the repair, not the way.
+            again = True
         flight.forget_oldest(c, s)
-    if rtt >= 0:
+    if rtt >= 0 and not again:
         rack.timed(c, rtt)
     return delivered
 

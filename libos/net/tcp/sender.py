@@ -44,9 +44,7 @@ def emit(t, c, start, length, flags):
             if c.flags & structs.CWR_DUE:
                 c.flags ^= structs.CWR_DUE
                 flags |= structs.CWR
-    tcp_header.write(
-        at, c.local_port, c.remote_port, start, c.rcv_nxt, flags, window.offered(c), urgent, 20 + options
-    )
+    tcp_header.write(at, c.local_port, c.remote_port, start, c.rcv_nxt, flags, window.offered(c), urgent, 20 + options)
     to = at + 20
     if c.flags & structs.TIMESTAMPS:
         to = tcp_header.write_timestamp(to, timing.stamp(t, c), c.ts_recent)

@@ -22,8 +22,11 @@ def our_scale(c):
 
 
 def free_room(c):
-    """Octets that the receive buffer can take."""
+    """Octets that the receive buffer can take and the field can say."""
     left = c.rx_limit - c.rx.used
+    most = seq.shift(65535, c.rcv_scale)
+    if left > most:
+        return most
     return left if left > 0 else 0
 
 

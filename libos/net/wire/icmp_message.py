@@ -52,3 +52,36 @@ def sound(at, length, source_high, source_low, target_high, target_low, protocol
     if protocol == structs.PROTOCOL_ICMPV6:
         total = ip_header.pseudo(source_high, source_low, target_high, target_low, protocol, length)
     return octets.sum(at, length, total) == 0xFFFF
+
+
+def read_quoted(q, at, length):
+    """Decode the beginning of a packet of ours that an error message quotes, down to its ports; false when it is none."""
+    if length < 28:
+        return False
+    if octets.get8(at) >> 4 == 4:
+        header = (octets.get8(at) & 15) * 4
+        if header < 20 or length < header + 8 or octets.get16(at + 6) & 0x1FFF:
+            return False
+        q.protocol = octets.get8(at + 9)
+        q.source_high = q.target_high = 0
+        q.source_low = ip_header.MAPPED | octets.get32(at + 12)
+        q.target_low = ip_header.MAPPED | octets.get32(at + 16)
+    else:
+        header = 40
+        if octets.get8(at) >> 4 != 6 or length < 48:
+            return False
+        q.protocol = octets.get8(at + 6)
+        q.source_high = octets.get64(at + 8)
+        q.source_low = octets.get64(at + 16)
+        q.target_high = octets.get64(at + 24)
+        q.target_low = octets.get64(at + 32)
+        if q.protocol == structs.FRAGMENT:
+            if length < 56 or octets.get16(at + 42) & 0xFFF8:
+                return False
+            q.protocol = octets.get8(at + 40)
+            header = 48
+    q.source_port = octets.get16(at + header)
+    q.target_port = octets.get16(at + header + 2)
+    q.seq = octets.get32(at + header + 4)
+    q.transport = at + header
+    return True

@@ -157,9 +157,7 @@ def options6(p, at, end):
     return True
 
 
-def write6(
-    at, length, traffic_class, flow, hop_limit, protocol, source_high, source_low, target_high, target_low
-):
+def write6(at, length, traffic_class, flow, hop_limit, protocol, source_high, source_low, target_high, target_low):
     """An IPv6 header for `length` octets behind it."""
     octets.put32(at, 0x60000000 | traffic_class << 20 | flow)
     octets.put16(at + 4, length)
