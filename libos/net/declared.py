@@ -1,7 +1,8 @@
 """Structures and numbers for interpreted code, read from the .pxd that declares them for compiled code.
 
-So both modes have one description. A structure becomes a ctypes.Structure of that name over raw memory, whose fields wrap as
-the C ones do; a structure `Tcb` also brings `tcb(address)` and `tcb_size()`. An enumeration becomes integers.
+So both modes have one description. A structure becomes a ctypes.Structure of that name over raw memory, whose fields
+wrap as the C ones do; a structure `Tcb` also brings `tcb(address)` and `tcb_size()`. An enumeration becomes
+integers.
 """
 
 import ctypes

@@ -1,8 +1,8 @@
 # cython: infer_types=True
 """Datagrams that come in fragments are put together again (RFC 791, RFC 8200 section 4.5).
 
-Sixteen at a time; of more the oldest gives way. A map has a bit for each block of 8 octets. Fragments that overlap end their
-datagram (RFC 5722, for IPv4 as well, as Linux does): nobody needs them but who wants to deceive.
+Sixteen at a time; of more the oldest gives way. A map has a bit for each block of 8 octets. Fragments that overlap
+end their datagram (RFC 5722, for IPv4 as well, as Linux does): nobody needs them but who wants to deceive.
 """
 
 from libos.net import octets, seq, structs

@@ -85,7 +85,9 @@ class Host:
         return is_loopback(high, low)
 
     def source_for(self, high, low):
-        """Leave in `from_high, from_low` the address to speak from to that host (RFC 6724, rules 1, 2 and 8); false if none."""
+        """Leave in `from_high, from_low` the address to speak from to that host (RFC 6724, rules 1, 2 and 8); false if
+        none.
+        """
         found = False
         best = -1
         family = 4 if is4(high, low) else 6

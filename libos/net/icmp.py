@@ -2,7 +2,7 @@
 """ICMP (RFC 792, RFC 1122 section 3.2.2) and ICMPv6 (RFC 4443): echo, errors that come in, errors that go out."""
 
 from libos.net import host as hosts
-from libos.net import neighbors, octets, output, routes, seq, structs
+from libos.net import neighbors, octets, output, seq, structs
 from libos.net.wire import icmp_message
 
 HARD = 64  # the error ends what it concerns (RFC 1122, section 3.2.2.1), where nothing else forbids that

@@ -1,9 +1,10 @@
 # cython: infer_types=True
-"""Who on the link has an address: ARP (RFC 826, RFC 1122 section 2.3.2) and Neighbor Discovery (RFC 4861), kept in one table.
+"""Who on the link has an address: ARP (RFC 826, RFC 1122 section 2.3.2) and Neighbor Discovery (RFC 4861), kept in
+one table.
 
 The states are those of RFC 4861, section 7.3.2, for both. Entries lie in sets of eight; in a full set the one that was
-used longest ago makes room, so that nobody can fill the table for others. Frames for a neighbor whose address is asked for
-wait, four at most, the oldest are dropped (RFC 4861, section 7.2.2).
+used longest ago makes room, so that nobody can fill the table for others. Frames for a neighbor whose address is
+asked for wait, four at most, the oldest are dropped (RFC 4861, section 7.2.2).
 """
 
 from libos.net import host as hosts

@@ -6,7 +6,9 @@ from libos.net import octets
 
 
 class Outbox:
-    """Room for `capacity` (a power of two) frames of up to `largest` bytes, at `base` or taken from `pool`. Raises MemoryError."""
+    """Room for `capacity` (a power of two) frames of up to `largest` bytes, at `base` or taken from `pool`. Raises
+    MemoryError.
+    """
 
     def __init__(self, pool, capacity, largest):
         self.slot = (largest + 16 + 63) // 64 * 64

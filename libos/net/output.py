@@ -1,5 +1,7 @@
 # cython: infer_types=True
-"""From transport to frame: route, neighbor, IP header, and fragments of what is too long (RFC 791, RFC 8200 section 4.5)."""
+"""From transport to frame: route, neighbor, IP header, and fragments of what is too long (RFC 791, RFC 8200 section
+4.5).
+"""
 
 from libos.net import host as hosts
 from libos.net import neighbors, octets, routes, seq, structs
@@ -59,7 +61,9 @@ def prepare(host, c):
 
 
 def begin(host, c):
-    """Address where the TCP header of the next segment goes, headers before it are written; 0 when nothing can go out now."""
+    """Address where the TCP header of the next segment goes, headers before it are written; 0 when nothing can go out
+    now.
+    """
     if c.generation != host.generation and not prepare(host, c):
         return 0
     at = host.out.reserve()

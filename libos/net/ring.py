@@ -1,7 +1,7 @@
 # cython: infer_types=True
 """Octets in order: a ring of a power of two that grows with use. Offsets count from the oldest octet."""
 
-from libos.net import octets, structs
+from libos.net import octets
 
 
 def hold(host, r, octets_in_all):

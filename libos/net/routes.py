@@ -1,6 +1,6 @@
 # cython: infer_types=True
-"""Where a packet goes next: the longest prefix (RFC 1122, section 3.3.1), and what is known of the MTU on the way (RFC 1191,
-RFC 8201).
+"""Where a packet goes next: the longest prefix (RFC 1122, section 3.3.1), and what is known of the MTU on the way
+(RFC 1191, RFC 8201).
 """
 
 from libos.net import host as hosts

@@ -1,5 +1,5 @@
-"""Arithmetic that would differ between the two modes if it were written out: sequence numbers (RFC 9293, section 3.4) of 32
-bits that wrap, and times in nanoseconds. Compiled code has these inline (seq.pxd).
+"""Arithmetic that would differ between the two modes if it were written out: sequence numbers (RFC 9293, section
+3.4) of 32 bits that wrap, and times in nanoseconds. Compiled code has these inline (seq.pxd).
 """
 
 

@@ -1,17 +1,16 @@
 # cython: infer_types=True
 """One host's TCP/IP: frames in, frames out, and what users of TCP, UDP and ICMP call.
 
-The machine contract: `receive(frame, length, now)` for each frame of a burst, then `poll(now)`; `next_deadline()` says when
-to poll again at the latest. Frames that go out wait in `host.out`, which the caller empties. Users' calls take a record's
-address; `host.now` is to be set before one.
+The machine contract: `receive(frame, length, now)` for each frame of a burst, then `poll(now)`; `next_deadline()`
+says when to poll again at the latest. Frames that go out wait in `host.out`, which the caller empties. Users' calls
+take a record's address; `host.now` is to be set before one.
 
-One lock guards it all, and is not in here: who calls `receive`, `poll`, or a user's call holds it, and lets go of it afterwards.
-None of these takes the GIL when it is compiled, blocks, or calls back.
+One lock guards it all, and is not in here: who calls `receive`, `poll`, or a user's call holds it, and lets go of it
+afterwards. None of these takes the GIL when it is compiled, blocks, or calls back.
 """
 
-from libos.net import fragments
+from libos.net import fragments, icmp, neighbors, octets, routes, seq, structs
 from libos.net import host as hosts
-from libos.net import icmp, neighbors, octets, routes, seq, structs
 from libos.net.host import Host
 from libos.net.tcp import arriving, reported, timers
 from libos.net.tcp.engine import Engine

@@ -263,6 +263,7 @@ cdef enum:  # marks of a Sent
     AGAIN = 4  # sent again since it was last held for lost
     HAS_SYN = 8
     HAS_FIN = 16
+    HAS_PSH = 32
 
 cdef enum:  # recovery; congestion control; what the retransmission timer is for
     OPEN = 0

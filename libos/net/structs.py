@@ -1,6 +1,7 @@
 """What lies in raw memory, and the numbers of the protocols: declared in structs.pxd, where each field is explained.
 
-`self_of(c)` is the address of a structure, `header_of(c)` that of a Tcb's headers, `urgent_of(c)` of its urgent octet, `tx_of(c)` and `rx_of(c)` are its rings.
+`self_of(c)` is the address of a structure, `header_of(c)` that of a Tcb's headers, `urgent_of(c)` of its urgent
+octet, `tx_of(c)` and `rx_of(c)` are its rings.
 """
 
 KEPT = {}

@@ -1,16 +1,17 @@
-"""Scripts of calls and segments, in the manner of packetdrill: what a program does, what comes from the wire, what must go out.
+"""Scripts of calls and segments, in the manner of packetdrill: what a program does, what comes from the wire, what
+must go out.
 
-A line begins with the time since the one before, `+.1`. What goes out must do so then, within a millisecond, in that order,
-and nothing else may. Sequence numbers count from the initial one of each side; a timestamp that we send counts
-milliseconds from our first.
+A line begins with the time since the one before, `+.1`. What goes out must do so then, within a millisecond, in that
+order, and nothing else may. Sequence numbers count from the initial one of each side; a timestamp that we send
+counts milliseconds from our first.
 
     +0  socket() = 3                                  a call and its result; errors by name
     +.1 < S 0:0(0) win 1000 <mss 1000,sackOK>         a segment that comes in
     +0  > S. 0:0(0) ack 1 <mss 1460>                  one that must go out; options not named are not looked at
     +0  < icmp frag_needed 600 1:1001                 an ICMP error about a segment of ours
     +.2 %{ c.cwnd == 10000 }%                         what must hold of the record of the last connection named
-    +0  accepted(mss 1000, sackOK) = 4                a listener on port 8080 and a handshake, of which nothing is checked
-    +0  connected(mss 1000) = 4                       the same, begun by us
+    +0  accepted(mss 1000, sackOK) = 4                a listener on port 8080 and a handshake, of which nothing is
+    checked +0  connected(mss 1000) = 4                       the same, begun by us
 
 `C` before the flags is a segment marked by ECN (`[ce]`, `[ect0]` before them), `bad` one with a wrong sum.
 """
@@ -28,6 +29,7 @@ from libos.net.tcp import user
 SECOND = 10**9
 US, PEER = "192.168.0.1", "192.168.0.2"
 OUR_MAC, PEER_MAC = 0x020000000001, 0x020000000002
+RTT = 60 * 10**6  # of the handshake in `accepted` and `connected`
 PEER_ISN = 0xFFFFF000  # so that most scripts pass the end of sequence space
 LINE = re.compile(r"\+(\d*\.?\d*)\s+(.*)")
 SEGMENT = re.compile(
@@ -43,10 +45,11 @@ NUMBERS = ("keep_idle", "keep_interval", "keep_count", "user_timeout", "linger",
            "tx_limit", "rx_limit")  # fmt: skip
 ERRORS = {
     getattr(structs, name): name for name in
-    ("WOULD_BLOCK REFUSED RESET TIMED_OUT HOST_UNREACHABLE NETWORK_UNREACHABLE NOT_CONNECTED BROKEN_PIPE INVALID IN_USE "
-     "IN_PROGRESS ALREADY IS_CONNECTED ADDRESS_UNAVAILABLE PROTOCOL_UNREACHABLE").split()
+    ("WOULD_BLOCK REFUSED RESET TIMED_OUT HOST_UNREACHABLE NETWORK_UNREACHABLE NOT_CONNECTED BROKEN_PIPE INVALID "
+     "IN_USE IN_PROGRESS ALREADY IS_CONNECTED ADDRESS_UNAVAILABLE PROTOCOL_UNREACHABLE").split()
 }  # fmt: skip
-STATES = "CLOSED LISTEN SYN_SENT SYN_RECEIVED ESTABLISHED FIN_WAIT_1 FIN_WAIT_2 CLOSE_WAIT CLOSING LAST_ACK TIME_WAIT".split()
+STATES = ["CLOSED", "LISTEN", "SYN_SENT", "SYN_RECEIVED", "ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2", "CLOSE_WAIT"]
+STATES += ["CLOSING", "LAST_ACK", "TIME_WAIT"]
 READY = {1: "IN", 2: "PRI", 4: "OUT", 8: "ERR", 16: "HUP", 0x2000: "RDHUP"}
 ICMP_KINDS = {
     "net_unreachable": (3, 0), "host_unreachable": (3, 1), "protocol_unreachable": (3, 2), "port_unreachable": (3, 3),
@@ -436,6 +439,7 @@ class Runner:
         self.call_connect(number)
         self.collect()
         self.relative(read_segment(self.out.pop(0)[1]))
+        self.advance(self.now + RTT)
         stamp = ",TS val 100 ecr 0" if "TS" in words else ""
         options = options.replace(",TS", "").replace("TS", "")
         self.inject(self.segment(f"S. 0:0(0) ack 1 win {min(int(window), 65535)} <{options}{stamp}>"))
@@ -445,6 +449,7 @@ class Runner:
     def complete(self, window, stamps, accept):
         self.collect()
         self.relative(read_segment(self.out.pop(0)[1]))
+        self.advance(self.now + RTT)
         stamp = " <TS val 100 ecr 0>" if stamps else ""
         self.inject(self.segment(f". 1:1(0) ack 1 win {window}{stamp}"))
         return accept()

@@ -5,7 +5,7 @@ from libos.net.tcp cimport flight, rack, recovery, scoreboard, sender, timing, w
 from libos.net.tcp.congestion cimport control
 from libos.net.tcp.engine cimport Engine
 
-@cython.locals(ack="unsigned int", delivered="long long", acked="long long", before="long long", dup=bint, moved=bint)
+@cython.locals(ack="unsigned int", delivered="long long", acked="long long", before="long long", dup=bint, moved=bint, open=bint)
 cdef bint acknowledgment(Engine t, Tcb *c, Packet *p) noexcept nogil
 cdef void free_acked(Engine t, Tcb *c, unsigned int ack) noexcept nogil
 @cython.locals(delivered="long long", left="unsigned int", right="unsigned int", i="unsigned int")

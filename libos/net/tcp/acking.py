@@ -43,9 +43,10 @@ def acknowledgment(t, c, p):
     window.update(t, c, p.seq, ack, seq.shift(seq.number(p.window), c.snd_scale))
     if c.flags & structs.ECN and p.flags & structs.ECE:
         recovery.marked(t, c)
+    open = c.recovery != structs.RECOVERY
     recovery.advance(t, c, moved, dup, acked, delivered)
     # The window grows only when it was in use (RFC 7661 has why) and nothing is being repaired.
-    if moved and c.recovery != structs.RECOVERY and before * 2 >= c.cwnd:
+    if moved and open and c.recovery != structs.RECOVERY and before * 2 >= c.cwnd:
         if c.cwnd < c.ssthresh or before + 3 * c.mss >= c.cwnd:
             control.acked(c, acked, t.host.now)
     if moved:

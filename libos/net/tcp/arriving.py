@@ -1,9 +1,8 @@
 # cython: infer_types=True
 """SEGMENT ARRIVES: RFC 9293, section 3.10.7, in its order. First what nearly all segments are (`predicted`)."""
 
-from libos.net import ring, seq, structs
+from libos.net import seq, structs
 from libos.net.tcp import acking, closing, flight, opening, receiver, sender, timing, window
-from libos.net.wire import tcp_header
 
 PAWS_LIFE = 24 * 86400 * 10**9  # a timestamp of a connection that was idle so long says nothing (RFC 7323, section 5.5)
 
@@ -33,7 +32,8 @@ def segment(t, p):
 def predicted(t, c, p):
     """The next octets in order, or an acknowledgment of some of ours, with nothing special: true when that was all.
 
-    What decides is checked as in `synchronised`; only what can't matter here is left out (Van Jacobson's header prediction).
+    What decides is checked as in `synchronised`; only what can't matter here is left out (Van Jacobson's header
+    prediction).
     """
     if (
         p.flags & ~structs.PSH != structs.ACK
@@ -214,7 +214,9 @@ def synchronised(t, c, p):
 
 
 def in_time_wait(t, c, p):
-    """TIME-WAIT: the last ACK again when the FIN comes again; a new SYN may begin anew (RFC 9293, section 3.10.7.4; RFC 6191)."""
+    """TIME-WAIT: the last ACK again when the FIN comes again; a new SYN may begin anew (RFC 9293, section 3.10.7.4; RFC
+    6191).
+    """
     if p.flags & structs.RST:
         # A reset does not shorten the wait: RFC 1337.
         return

@@ -1,12 +1,12 @@
 # cython: infer_types=True
 """The end of a connection: FIN, TIME-WAIT, reset (RFC 9293, sections 3.6 and 3.5.2)."""
 
-from libos.net import octets, output, seq, structs
+from libos.net import output, seq, structs
 from libos.net.tcp import engine, flight, sender
 from libos.net.wire import tcp_header
 
-# Two MSL are four minutes in RFC 9293, section 3.4.2; a minute is what Linux waits, in TIME-WAIT and, for a peer whose FIN does
-# not come to a closed socket, in FIN-WAIT-2.
+# Two MSL are four minutes in RFC 9293, section 3.4.2; a minute is what Linux waits, in TIME-WAIT and, for a peer whose
+# FIN does not come to a closed socket, in FIN-WAIT-2.
 TIME_WAIT_LIFE = FIN_WAIT_LIFE = 60 * 10**9
 
 

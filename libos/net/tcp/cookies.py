@@ -1,9 +1,11 @@
 # cython: infer_types=True
 """SYN cookies (RFC 4987, section 3.6): under a flood the state of a handshake lies in its sequence number.
 
-    31..27  minutes, of 32        26..24  index of the MSS        23..0  keyed hash of both sockets, the peer's ISN and these
+    31..27  minutes, of 32        26..24  index of the MSS        23..0  keyed hash of both sockets, the peer's ISN
+    and these
 
-Scale and SACK lie in the low six bits of our timestamp, which comes back (as in Linux); without timestamps there are none.
+Scale and SACK lie in the low six bits of our timestamp, which comes back (as in Linux); without timestamps there are
+none.
 """
 
 from libos.net import octets, output, seq, structs

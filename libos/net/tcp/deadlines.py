@@ -1,8 +1,8 @@
 # cython: infer_types=True
 """When each connection wants to be looked at: a binary heap of records.
 
-Timers of a busy connection move later all the time. Its place in the heap then stays: it is looked at too early, once, and
-finds its place again.
+Timers of a busy connection move later all the time. Its place in the heap then stays: it is looked at too early,
+once, and finds its place again.
 """
 
 from libos import raw

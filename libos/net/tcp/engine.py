@@ -1,9 +1,10 @@
 # cython: infer_types=True
-"""All connections of a host: their records, who is found by which segment, who has something to send, to tell or to wait for."""
+"""All connections of a host: their records, who is found by which segment, who has something to send, to tell or to
+wait for.
+"""
 
 from libos import raw
-from libos.net import host as hosts
-from libos.net import octets, ring, seq, structs
+from libos.net import ring, seq, structs
 from libos.net.tcp.deadlines import Deadlines
 
 SECOND = 10**9

@@ -1,8 +1,8 @@
 # cython: infer_types=True
 """Segments on their way, in sequence order: the scoreboard of RFC 6675, one entry a segment as RFC 8985 needs it.
 
-`flight` counts the octets of all entries, `sacked` those delivered out of order, `lost` those held for lost and not yet sent
-again; what is left is in the pipe. SYN and FIN count as an octet.
+`flight` counts the octets of all entries, `sacked` those delivered out of order, `lost` those held for lost and not
+yet sent again; what is left is in the pipe. SYN and FIN count as an octet.
 """
 
 from libos.net import octets, seq, structs
@@ -118,5 +118,5 @@ def split(t, c, index, length):
     rest.seq = seq.add(s.seq, length)
     rest.length = s.length - length
     s.length = length
-    s.marks &= ~structs.HAS_FIN
+    s.marks &= ~(structs.HAS_FIN | structs.HAS_PSH)
     return True

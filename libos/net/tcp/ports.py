@@ -22,7 +22,7 @@ def overlap(c, d):
     return wide.family == 6 and not wide.options & structs.V6_ONLY
 
 
-def conflict(t, c, port, listening):
+def conflict(t, c, port):
     """Whether a port is taken for `c`, by the rules of Linux (socket(7), SO_REUSEADDR and SO_REUSEPORT)."""
     at = raw.load(t.port_list(port))
     while at:
@@ -32,19 +32,16 @@ def conflict(t, c, port, listening):
             continue
         if c.options & d.options & structs.REUSE_PORT:
             continue
-        if c.options & d.options & structs.REUSE_ADDRESS and d.state != structs.LISTEN and not listening:
-            continue
-        # a listener beside connections that it has accepted itself
-        if listening and c.options & structs.REUSE_ADDRESS and d.state != structs.LISTEN and d.state != structs.CLOSED:
-            continue
-        if d.state == structs.TIME_WAIT and c.options & structs.REUSE_ADDRESS:
+        if c.options & d.options & structs.REUSE_ADDRESS and d.state != structs.LISTEN:
             continue
         return True
     return False
 
 
 def ephemeral(t, c, connecting):
-    """A free port for `c`, 0 when all are taken: the double-hash of RFC 6056, section 3.3.4, over a fresh secret offset."""
+    """A free port for `c`, 0 when all are taken: the double-hash of RFC 6056, section 3.3.4, over a fresh secret
+    offset.
+    """
     span = t.port_high - t.port_low + 1
     offset = seq.low32(
         octets.hash(
@@ -56,11 +53,11 @@ def ephemeral(t, c, connecting):
         port = t.port_low + (offset + i) % span
         i += 1
         if not connecting:
-            if not conflict(t, c, port, False):
+            if not conflict(t, c, port):
                 return port
             continue
         # A connection needs the pair of sockets to be new, not the port; but no port that was asked for by name.
         if t.find(c.local_high, c.local_low, port, c.remote_high, c.remote_low, c.remote_port) == 0:
-            if not conflict(t, c, port, False):
+            if not conflict(t, c, port):
                 return port
     return 0

@@ -7,9 +7,8 @@
 What came early lies in the same ring, where it belongs, and is remembered as ranges, sixteen at most.
 """
 
-from libos.net import octets, ring, seq, structs
+from libos.net import ring, seq, structs
 from libos.net.tcp import closing, sender, timing, window
-
 
 ENOUGH = 32768  # of window that the peer may use: the next acknowledgment is early enough to say that there is more
 
@@ -191,7 +190,9 @@ def read_position(c):
 
 
 def until_mark(c, n):
-    """How many of the next `n` octets lie before the urgent one; a read stops there (tcp(7)). It skips it where it is there."""
+    """How many of the next `n` octets lie before the urgent one; a read stops there (tcp(7)). It skips it where it is
+    there.
+    """
     if not c.flags & structs.URGENT_IN:
         return n
     distance = seq.gap(c.rcv_up, read_position(c))

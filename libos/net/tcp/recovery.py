@@ -1,5 +1,6 @@
 # cython: infer_types=True
-"""Repair of losses: fast recovery (RFC 6582, RFC 6675) paced by proportional rate reduction (RFC 6937), and the time-out.
+"""Repair of losses: fast recovery (RFC 6582, RFC 6675) paced by proportional rate reduction (RFC 6937), and the
+time-out.
 
 OPEN --loss detected--> RECOVERY --all of that window acknowledged--> OPEN
 any --time-out--> LOSS --all of that window acknowledged--> OPEN
@@ -7,7 +8,7 @@ OPEN --congestion experienced (RFC 3168)--> REDUCED --one window--> OPEN
 """
 
 from libos.net import seq, structs
-from libos.net.tcp import flight, rack, timing
+from libos.net.tcp import flight, rack
 from libos.net.tcp.congestion import control
 
 

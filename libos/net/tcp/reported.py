@@ -15,7 +15,8 @@ def error(t, q, what, hard):
         return
     if c.state == structs.SYN_SENT or c.state == structs.SYN_RECEIVED:
         if hard or what == structs.HOST_UNREACHABLE or what == structs.NETWORK_UNREACHABLE:
-            # Linux ends an attempt to connect with any of them; the RFC only with the hard ones. A user wants to know at once.
+            # Linux ends an attempt to connect with any of them; the RFC only with the hard ones. A user wants to know
+            # at once.
             closing.closed(t, c, what)
         return
     # An established connection is not ended by what anybody can send: RFC 5927, section 5.2, against RFC 1122.
@@ -23,7 +24,9 @@ def error(t, q, what, hard):
 
 
 def smaller(t, q):
-    """A segment was too large for its way: smaller ones from now on, and what was too large again (RFC 1191, section 6.4)."""
+    """A segment was too large for its way: smaller ones from now on, and what was too large again (RFC 1191, section
+    6.4).
+    """
     at = t.find(q.source_high, q.source_low, q.source_port, q.target_high, q.target_low, q.target_port)
     if at == 0:
         return

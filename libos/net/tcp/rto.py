@@ -1,7 +1,6 @@
 # cython: infer_types=True
 """The retransmission time-out (RFC 6298)."""
 
-from libos.net import seq, structs
 from libos.net.tcp.congestion import control
 
 INITIAL = 10**9  # section 2.1

@@ -1,8 +1,8 @@
 # cython: infer_types=True
 """Segments that go out: what to send when, and how it is written."""
 
-from libos.net import octets, output, ring, routes, seq, structs
-from libos.net.tcp import flight, rto, timing, window
+from libos.net import octets, output, ring, seq, structs
+from libos.net.tcp import flight, timing, window
 from libos.net.tcp.congestion import control
 from libos.net.wire import tcp_header
 
@@ -29,8 +29,8 @@ def emit(t, c, start, length, flags):
     urgent = 0
     ecn = 0
     if c.flags & structs.URGENT_OUT and length and seq.gt(c.snd_up, start):
-        # The pointer counts from this segment: RFC 9293, section 3.8.5. It is the octet behind the urgent one, as all do
-        # it (RFC 6093).
+        # The pointer counts from this segment: RFC 9293, section 3.8.5. It is the octet behind the urgent one, as all
+        # do it (RFC 6093).
         flags |= structs.URG
         urgent = seq.low32(seq.diff(c.snd_up, start))
         if urgent > 65535:
@@ -166,7 +166,7 @@ def retransmit(t, c, index):
         s = flight.at(c, index)
         length = room
         flags &= ~structs.FIN
-    if length and index == c.sent_count - 1:
+    if s.marks & structs.HAS_PSH:
         flags |= structs.PSH
     if not emit(t, c, s.seq, length, flags):
         return False
@@ -211,8 +211,9 @@ def held_back(t, c, n, left):
         return c.cork_at > t.host.now
     if c.options & structs.NODELAY:
         return False
-    # Nagle's rule (RFC 9293, section 3.7.4) would wait for anything unacknowledged; as in Linux (Minshall's variant), only
-    # another small segment on its way makes this one wait: it saves the stall at the end of a write of many segments.
+    # Nagle's rule (RFC 9293, section 3.7.4) would wait for anything unacknowledged; as in Linux (Minshall's variant),
+    # only another small segment on its way makes this one wait: it saves the stall at the end of a write of many
+    # segments.
     return seq.gt(c.small_end, c.snd_una) and c.sent_count > 0
 
 
@@ -228,6 +229,7 @@ def send_new(t, c, n):
         marks = structs.HAS_FIN
     if n and n == flight.unsent(c):
         flags |= structs.PSH
+        marks |= structs.HAS_PSH
     start = c.snd_nxt
     if not emit(t, c, start, n, flags):
         return False

@@ -1,9 +1,8 @@
 # cython: infer_types=True
 """Timers of connections that are due, and what is waiting to be sent."""
 
-from libos.net import output, ring, seq, structs
-from libos.net.tcp import closing, flight, rack, recovery, rto, sender, timing, window
-from libos.net.tcp.congestion import control
+from libos.net import ring, seq, structs
+from libos.net.tcp import closing, flight, rack, recovery, rto, sender, timing
 
 SYN_TRIES, SYN_ACK_TRIES, TRIES, ORPHAN_TRIES = 6, 5, 15, 8  # as Linux; RFC 9293, section 3.8.3 asks for 100 s at least
 
@@ -108,7 +107,9 @@ def retransmission(t, c):
 
 
 def give_up(t, c):
-    """Whether it has been tried often enough: threshold R2 (RFC 9293, section 3.8.3), or the user's time-out (RFC 5482)."""
+    """Whether it has been tried often enough: threshold R2 (RFC 9293, section 3.8.3), or the user's time-out (RFC
+    5482).
+    """
     if c.user_timeout and c.state >= structs.ESTABLISHED:
         return t.host.now - c.progress >= seq.milliseconds(c.user_timeout)
     tries = c.probes if c.timer_kind == structs.TIMER_PERSIST else c.backoff
@@ -139,7 +140,8 @@ def tail_probe(t, c):
 def persist(t, c):
     """Ask a peer with a shut window for it: RFC 9293, section 3.8.6.1.
 
-    With an octet that it has acknowledged already, as Linux does: it answers all the same, and nothing is to be taken back.
+    With an octet that it has acknowledged already, as Linux does: it answers all the same, and nothing is to be
+    taken back.
     """
     c.probes += 1
     if c.snd_wnd > 0:
@@ -160,7 +162,9 @@ def persist(t, c):
 
 
 def keep_alive(t, c):
-    """Nothing was heard for long: ask whether the peer is there (RFC 1122, section 4.2.3.6); false when the record is gone."""
+    """Nothing was heard for long: ask whether the peer is there (RFC 1122, section 4.2.3.6); false when the record is
+    gone.
+    """
     if c.sent_count or (flight.unsent(c) > 0):
         # Data is on its way: its own timers find out.
         timing.keep(t, c)

@@ -13,7 +13,9 @@ def stamp(t, c):
 
 
 def probe_time(c):
-    """The probe time-out of a tail (RFC 8985, section 7.2): two round trips, and the delay of an ACK for a lone segment."""
+    """The probe time-out of a tail (RFC 8985, section 7.2): two round trips, and the delay of an ACK for a lone
+    segment.
+    """
     wait = 2 * c.srtt
     if c.sent_count == 1:
         wait += DELAYED_ACK

@@ -1,8 +1,9 @@
 # cython: infer_types=True
 """What users of TCP call (RFC 9293, section 3.9.1), by the address of a connection's record.
 
-Answers are counts of octets or 0, or one of the errors of structs.pxd, negative. The stack's lock is held by the caller, and
-`host.now` is the time. A record is its user's until `close` or `abort`; after these its address means nothing.
+Answers are counts of octets or 0, or one of the errors of structs.pxd, negative. The stack's lock is held by the
+caller, and `host.now` is the time. A record is its user's until `close` or `abort`; after these its address means
+nothing.
 """
 
 from libos.net import host as hosts
@@ -32,7 +33,7 @@ def bind(t, at, high, low, port):
         port = ports.ephemeral(t, c, False)
         if port == 0:
             return -structs.IN_USE
-    elif ports.conflict(t, c, port, False):
+    elif ports.conflict(t, c, port):
         c.local_high = c.local_low = 0
         return -structs.IN_USE
     else:
@@ -54,7 +55,7 @@ def listen(t, at, backlog):
         error = bind(t, at, 0, 0, 0)
         if error < 0:
             return error
-    elif ports.conflict(t, c, c.local_port, True):
+    elif ports.conflict(t, c, c.local_port):
         return -structs.IN_USE
     c.state = structs.LISTEN
     c.backlog = backlog
@@ -137,7 +138,8 @@ def pending_error(c):
 
 
 def send(t, at, address, size, more):
-    """Take up to `size` octets into the buffer and send what may go out: how many were taken (RFC 9293, section 3.10.2).
+    """Take up to `size` octets into the buffer and send what may go out: how many were taken (RFC 9293, section
+    3.10.2).
 
     `more`: a part of a segment may wait for what follows. All or as many as there is room for; WOULD_BLOCK for none.
     """

@@ -1,8 +1,7 @@
 # cython: infer_types=True
 """Windows: what we offer, never taken back and never silly (RFC 9293, section 3.8.6), and what the peer offers."""
 
-from libos.net import host as hosts
-from libos.net import routes, seq, structs
+from libos.net import seq
 
 
 def our_mss(t, c):

@@ -1,7 +1,7 @@
 # cython: infer_types=True
 """Ethernet II frames, with the tag of a virtual LAN passed over where its identifier is 0 (IEEE 802.3, 802.1Q)."""
 
-from libos.net import octets, seq, structs
+from libos.net import octets, seq
 
 EVERYBODY = 0xFFFFFFFFFFFF
 

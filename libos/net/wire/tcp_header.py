@@ -1,5 +1,7 @@
 # cython: infer_types=True
-"""The header of TCP (RFC 9293, section 3.1) and its options: MSS, window scale and timestamps (RFC 7323), SACK (RFC 2018)."""
+"""The header of TCP (RFC 9293, section 3.1) and its options: MSS, window scale and timestamps (RFC 7323), SACK (RFC
+2018).
+"""
 
 from libos.net import octets, structs
 

@@ -1,7 +1,7 @@
 # cython: infer_types=True
 """Slow start, which all congestion controls share (RFC 5681, section 3.1), and who is asked beyond it."""
 
-from libos.net import seq, structs
+from libos.net import structs
 from libos.net.tcp.congestion import cubic, newreno, vegas
 
 FOREVER = 1 << 40  # ssthresh before the first loss

@@ -1,7 +1,8 @@
 # cython: infer_types=True
 """Vegas (Brakmo and Peterson, 1995), the worked example of a congestion control of one's own: it reads the round trip.
 
-Between two and four segments of ours shall wait in queues on the way. More: a segment less each window; fewer: one more.
+Between two and four segments of ours shall wait in queues on the way. More: a segment less each window; fewer: one
+more.
 """
 
 
