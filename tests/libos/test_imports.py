@@ -10,6 +10,7 @@ PACKAGES = ("shim", "libos", "interpose")
 FORBIDDEN = {  # who must not import what
     "libos/runtime/": ["interpose", "shim", "libos.pdpix", "libos.catnap", "libos.factory", "libos.config"],
     "libos/": ["interpose", "shim"],
+    "libos/net/wire/": ["libos.net.host", "libos.net.tcp", "libos.net.output"],
     "interpose/": ["shim", "libos.catnap", "libos.catnap_native", "libos.memory_queue"],
     "shim/": ["interpose", "libos.pdpix", "libos.catnap", "libos.runtime", "libos.factory", "libos.queue"],
 }
@@ -44,6 +45,15 @@ def test_imports_go_one_way(path):
         if place.startswith(folder):
             for name in imports(path):
                 assert not any(within(name, module) for module in modules), f"{place} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "libos/net").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_protocols_know_nothing_but_memory(path):
+    """Time, randomness, ports and frames are arguments."""
+    ours = [name for name in imports(path) if within(name, "libos")]
+    assert all(within(name, "libos.net") or name in ("libos", "libos.raw") for name in ours), ours
+    for name in imports(path):
+        assert not any(within(name, module) for module in ("socket", "time", "random", "os", "threading", "select"))
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))

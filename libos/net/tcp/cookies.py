@@ -1,0 +1,123 @@
+# cython: infer_types=True
+"""SYN cookies (RFC 4987, section 3.6): under a flood the state of a handshake lies in its sequence number.
+
+    31..27  minutes, of 32        26..24  index of the MSS        23..0  keyed hash of both sockets, the peer's ISN
+    and these
+
+Scale and SACK lie in the low six bits of our timestamp, which comes back (as in Linux); without timestamps there are
+none.
+"""
+
+from libos.net import octets, output, seq, structs
+from libos.net.tcp import timing, window
+from libos.net.wire import tcp_header
+
+MINUTE = 60 * 10**9
+
+
+def minute(t):
+    return seq.low32(t.host.now // MINUTE) & 31
+
+
+def size(index):
+    """The MSS that an index stands for: the common ones."""
+    if index < 4:
+        return 536 if index == 0 else (1220 if index == 1 else (1360 if index == 2 else 1440))
+    return 1460 if index == 4 else (4312 if index == 5 else (8940 if index == 6 else 64))
+
+
+def code(t, p, client, when, index):
+    """The cookie for a client whose initial sequence number is `client`."""
+    h = octets.hash(
+        t.host.key1,
+        t.host.key0,
+        p.source_high,
+        p.source_low,
+        p.target_high,
+        p.target_low,
+        seq.words(p.source_port, p.target_port),
+        seq.words(client, when << 3 | index),
+    )
+    return when << 27 | index << 24 | (seq.low32(h) & 0xFFFFFF)
+
+
+def answer(t, listener, p):
+    """A SYN,ACK that leaves nothing here."""
+    index = 7
+    i = 0
+    while i < 7:
+        if size(i) <= p.mss:
+            index = i
+        i += 1
+    listener.cookie_time = seq.low32(t.host.now // 1000000000) + 1
+    c = t.create()
+    if not c:
+        return
+    c.local_high = p.target_high
+    c.local_low = p.target_low
+    c.remote_high = p.source_high
+    c.remote_low = p.source_low
+    c.local_port = p.target_port
+    c.remote_port = p.source_port
+    c.family = p.family
+    c.rx_limit = listener.rx_limit
+    c.user_mss = listener.user_mss
+    c.peer_mss = 536
+    at = output.begin(t.host, c)
+    if at:
+        iss = code(t, p, p.seq, minute(t), index)
+        to = tcp_header.write_mss(at + 20, window.our_mss(t, c))
+        if p.has_timestamp:
+            scale = p.scale if p.has_scale else 15
+            if scale > 14 and p.has_scale:
+                scale = 14
+            stamp = (timing.stamp(t, c) & ~63) | scale << 1 | p.sack_permitted
+            to = tcp_header.write_timestamp(to, stamp, p.ts_value)
+            if p.sack_permitted:
+                to = tcp_header.write_sack_permitted(to)
+            if p.has_scale:
+                to = tcp_header.write_scale(to, window.our_scale(c))
+        offered = c.rx_limit if c.rx_limit < 65535 else 65535
+        flags = structs.SYN | structs.ACK
+        tcp_header.write(
+            at,
+            c.local_port,
+            c.remote_port,
+            iss,
+            seq.add(p.seq, 1),
+            flags,
+            seq.low32(offered),
+            0,
+            to - at,
+        )
+        output.end(t.host, c, at, to - at, 0)
+        t.cookies_out += 1
+    t.destroy(c)
+
+
+def recent(t, listener):
+    """Whether a cookie of this listener may still come back: two minutes after the last one."""
+    return listener.cookie_time != 0 and t.host.now // 1000000000 - seq.number(listener.cookie_time) < 120
+
+
+def check(t, p):
+    """The MSS that an acknowledgment brings back; 0 when it is no cookie of ours of the last two minutes."""
+    value = seq.add(p.ack, -1)
+    when = value >> 27
+    index = value >> 24 & 7
+    age = (minute(t) - when) & 31
+    if age > 1 or code(t, p, seq.add(p.seq, -1), when, index) != value:
+        return 0
+    return size(index)
+
+
+def options(t, c, p):
+    """What the SYN had asked for, out of the timestamp that comes back. An ACK has no such options of its own."""
+    p.has_scale = p.sack_permitted = 0
+    if not p.has_timestamp:
+        return
+    echo = p.ts_echo & 63
+    p.sack_permitted = echo & 1
+    if echo >> 1 & 15 != 15:
+        p.has_scale = 1
+        p.scale = echo >> 1 & 15

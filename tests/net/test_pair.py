@@ -1,0 +1,211 @@
+"""Two stacks and a wire between them: streams arrive whole, in order and once, whatever the wire does."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pair import MS, Pair, Wire
+
+from libos.net import structs
+
+SIZE = 200_000
+
+
+def stream(seed, size=SIZE):
+    return random.Random(seed).randbytes(size)
+
+
+def transfer(pair, sender, receiver, data, seconds=600, piece=20_000):
+    """Send it all and end the stream: what arrived."""
+    state = {"sent": 0, "got": bytearray(), "end": False}
+
+    def turn():
+        while state["sent"] < len(data):
+            n = sender.send(data[state["sent"] : state["sent"] + piece])
+            if n < 0:
+                assert n == -structs.WOULD_BLOCK
+                break
+            state["sent"] += n
+            if state["sent"] == len(data):
+                sender.shutdown()
+        while (part := receiver.receive()) is not None:
+            if part == b"":
+                state["end"] = True
+                break
+            state["got"] += part
+        return state["end"]
+
+    assert pair.run(seconds, turn), f"{len(state['got'])} of {len(data)} octets came"
+    return bytes(state["got"])
+
+
+WIRES = {
+    "clean": {},
+    "loss 2 %": {"loss": 0.02},
+    "loss 20 %": {"loss": 0.2},
+    "reordered": {"jitter": 0.1},
+    "repeated": {"twice": 0.1},
+    "all at once": {"loss": 0.05, "jitter": 0.05, "twice": 0.05},
+    "narrow": {"gap": 100_000, "queue": 20},
+}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_stream_arrives_whole(wire, family):
+    pair = Pair(Wire(7, **WIRES[wire]), family)
+    client, server = pair.connected()
+    data = stream(wire)
+    assert transfer(pair, client, server, data) == data
+    back = stream(wire + "back", 50_000)
+    assert transfer(pair, server, client, back) == back
+    client.close(), server.close()
+    pair.run(200)
+    assert [stack.tcp.connections for stack in pair.stacks] == [0, 1]
+    pair.close()
+
+
+@pytest.mark.parametrize("congestion", [structs.NEWRENO, structs.CUBIC, structs.VEGAS])
+@pytest.mark.parametrize("sack", [True, False])
+def test_every_congestion_control_gets_through(congestion, sack):
+    pair = Pair(Wire(3, loss=0.03, gap=20_000, queue=30))
+    for stack in pair.stacks:
+        stack.tcp.congestion = congestion
+    client, server = pair.connected()
+    if not sack:
+        for end in (client, server):
+            end.record.flags &= ~structs.SACK
+    data = stream(congestion)
+    assert transfer(pair, client, server, data) == data
+    pair.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    loss=st.sampled_from([0, 0.01, 0.1, 0.3]),
+    jitter=st.sampled_from([0, 0.05, 0.3]),
+    twice=st.sampled_from([0, 0.1]),
+    sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=12),
+    nodelay=st.booleans(),
+)
+def test_any_writes_over_any_wire(seed, loss, jitter, twice, sizes, nodelay):
+    wire = Wire(seed, jitter=jitter, twice=twice)
+    pair = Pair(wire)
+    client, server = pair.connected()
+    wire.loss = loss  # not before: a handshake may be given up
+    client.option(structs.NODELAY, nodelay)
+    data = stream(seed, sum(sizes))
+    done = 0
+    got = bytearray()
+    for size in sizes:
+        assert client.send(data[done : done + size]) == size
+        done += size
+        pair.run(0.001)
+        got += server.receive() or b""
+    client.shutdown()
+
+    def turn():
+        nonlocal got
+        part = server.receive()
+        got += part or b""
+        return part == b""
+
+    assert pair.run(600, turn)
+    assert got == data
+    pair.close()
+
+
+def test_the_same_seed_gives_the_same_frames():
+    def trace():
+        pair = Pair(Wire(11, loss=0.1, jitter=0.1))
+        frames = []
+        send = pair.wire.send
+        pair.wire.send = lambda to, frame, now: (frames.append((now, to, frame)), send(to, frame, now))
+        client, server = pair.connected()
+        transfer(pair, client, server, stream(1, 50_000))
+        pair.close()
+        return frames
+
+    assert trace() == trace()
+
+
+def test_small_window_and_slow_reader():
+    pair = Pair(Wire(5, loss=0.02))
+    pair.stacks[1].tcp.rx_limit = 5000
+    client, server = pair.connected()
+    data = stream(9, 60_000)
+    sent, got = 0, bytearray()
+
+    def turn():
+        nonlocal sent
+        if sent < len(data):
+            sent += max(0, client.send(data[sent : sent + 3000]))
+            if sent == len(data):
+                client.shutdown()
+        part = server.receive(700)
+        got.extend(part or b"")
+        return part == b""
+
+    assert pair.run(900, turn)
+    assert bytes(got) == data
+    pair.close()
+
+
+def test_both_ways_at_once():
+    pair = Pair(Wire(8, loss=0.05, jitter=0.02))
+    client, server = pair.connected()
+    there, back = stream("there", 80_000), stream("back", 80_000)
+    ends = [(client, there, bytearray()), (server, back, bytearray())]
+    sent = [0, 0]
+
+    def turn():
+        over = 0
+        for i, (end, data, got) in enumerate(ends):
+            if sent[i] < len(data):
+                sent[i] += max(0, end.send(data[sent[i] : sent[i] + 9000]))
+                if sent[i] == len(data):
+                    end.shutdown()
+            part = end.receive()
+            got.extend(part or b"")
+            over += part == b""
+        return over == 2
+
+    assert pair.run(600, turn)
+    assert bytes(ends[0][2]) == back and bytes(ends[1][2]) == there
+    pair.close()
+
+
+def test_idle_connections_are_small():
+    pair = Pair(Wire(1))
+    listener = pair.listen(backlog=200)
+    before = [stack.host.pool.used for stack in pair.stacks]
+    clients = [pair.connect() for _ in range(100)]
+    pair.run(1)
+    servers = [listener.accept() for _ in clients]
+    for client in clients:
+        assert client.send(b"x" * 30_000) == 30_000
+    pair.run(1)
+    for server in servers:
+        assert len(server.receive()) == 30_000
+        server.send(b"y" * 64)
+    pair.run(5)
+    for client in clients:
+        assert len(client.receive()) == 64
+    pair.run(5)
+    for stack, start in zip(pair.stacks, before, strict=True):
+        assert (stack.host.pool.used - start) / 100 <= 4096
+    pair.close()
+
+
+def test_a_full_path_is_used():
+    """10 Mbit/s, 20 ms: CUBIC keeps the wire busy."""
+    pair = Pair(Wire(2, delay=10 * MS, gap=1_200_000, queue=60))
+    client, server = pair.connected()
+    start = pair.now
+    data = stream(4, 1_000_000)
+    assert transfer(pair, client, server, data) == data
+    rate = len(data) * 8 / ((pair.now - start) / 1e9)
+    assert rate > 8e6
+    pair.close()
