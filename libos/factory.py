@@ -26,4 +26,8 @@ def native(name: str, **options):
         from libos.catloop_native import CatloopLibOS
 
         return CatloopLibOS(**options)
-    raise ValueError(f"no libOS named {name!r}; there are: {', '.join(NAMES)}")
+    if name == "catnip":
+        from libos.catnip_native import CatnipLibOS
+
+        return CatnipLibOS(**options)
+    raise ValueError(f"no libOS named {name!r}; there are: {', '.join((*NAMES, 'catnip'))}")

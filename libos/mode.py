@@ -72,6 +72,7 @@ HOT_MODULES = (
     "libos.net.tcp.reported",
     "libos.net.tcp.timers",
     "libos.net.tcp.user",
+    "libos.catnip",
     "libos.devices.frame_device",
     "libos.devices.segment_ring",
     "libos.devices.segment_file",

@@ -1,5 +1,6 @@
-"""PDPIX from plain Python: in-memory queues, and Catnap and Catloop over loopback, TCP and UDP, IPv4 and IPv6."""
+"""PDPIX from plain Python: in-memory queues, and each libOS over loopback, TCP and UDP, IPv4 and IPv6."""
 
+import os
 import socket
 import threading
 
@@ -18,10 +19,15 @@ def memory():
     return LibOS()
 
 
-@pytest.fixture(params=["catnap", "catloop"])
+@pytest.fixture(params=["catnap", "catloop", "catnip"])
 def sockets(request):
-    """A libOS with sockets; under Catloop a connection is worth its rings at once."""
-    return native("catnap") if request.param == "catnap" else native("catloop", worth=1)
+    """A libOS with sockets; under Catloop a connection is worth its rings at once, Catnip speaks with itself."""
+    if request.param == "catnip":
+        libos = native("catnip", segment=f"pdpix-{os.getpid()}")
+        yield libos
+        libos.shut()
+    else:
+        yield native("catnap") if request.param == "catnap" else native("catloop", worth=1)
 
 
 def connected(sockets, family=socket.AF_INET, host="127.0.0.1"):

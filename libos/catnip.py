@@ -1,0 +1,84 @@
+"""Catnip: a TCP/IP stack over a frame device, and the turn that carries frames from one to the other.
+
+A frame goes from the device to whoever waits for its bytes in one pass: `turn` takes a burst, each frame runs through
+the stack to the end, and what the stack has to say goes out again before `turn` returns. Users' calls
+(libos.net.tcp.user, libos.net.udp_user) send inline: `flush` after one hands the device what it has made.
+
+One lock, the caller's, guards host and device.
+"""
+
+import os
+
+from libos import raw
+from libos.devices import layout
+from libos.memory_file import private
+from libos.net.stack import Stack
+
+COMPILED = __file__.endswith(".so")
+BURST = 32  # frames of a turn
+PATIENCE = 1000000  # ns that a frame waits for room in the device
+
+
+class Catnip:
+    """The host of `device`, a FrameDevice. `addresses`: (packed address, prefix length) of each of its own."""
+
+    def __init__(self, device, addresses):
+        self.device = device
+        self.stack = Stack(int.from_bytes(device.mac, "big"), device.mtu, os.urandom(16))
+        self.host = self.stack.host
+        self.out = self.host.out
+        self.frames = private(BURST * layout.FRAME)
+        self.refused_at = 0  # since when the device has had no room for the oldest frame
+        self.lost = 0  # frames that the device had no room for in all that time
+        self.host.now = raw.now()
+        for address, prefix in addresses:
+            high, low = words(address)
+            self.host.add_address(high, low, prefix + 128 - 8 * len(address))
+
+    def turn(self, now):
+        """What has come in, what is due, what goes out. True when there was any of it to do."""
+        n = self.device.receive(self.frames, BURST)
+        i = 0
+        while i < n:
+            frame = self.frames + i * layout.FRAME
+            self.stack.receive(raw.load(frame), raw.load(frame + 8), now)
+            i += 1
+        self.stack.poll(now)
+        return self.flush(now) or n != 0
+
+    def flush(self, now):
+        """Hand the device what waits to go out. True when it has taken any of it."""
+        sent = False
+        while self.out.count:
+            if not self.device.transmit(self.out.frame(0), self.out.length(0)):
+                if self.refused_at == 0:
+                    self.refused_at = now
+                if now - self.refused_at < PATIENCE:
+                    return sent
+                self.lost += 1
+            self.refused_at = 0
+            self.out.drop(1)
+            sent = True
+        return sent
+
+    def deadline(self, now):
+        """When a turn is needed at the latest, though no bell rings: monotonic ns; 0 for never."""
+        due = self.stack.next_deadline()
+        other = self.device.deadline(now)
+        if other >= 0 and (due == 0 or other < due):
+            due = other
+        if self.out.count and (due == 0 or now + PATIENCE // 16 < due):
+            due = now + PATIENCE // 16
+        return due
+
+    def close(self):
+        """Nobody uses any of it any more."""
+        self.device.close()
+        self.host.close()
+
+
+def words(packed):
+    """The two words that the stack has for an address of 4 or 16 bytes (RFC 4291, section 2.5.5.2)."""
+    if len(packed) == 4:
+        packed = b"\0" * 10 + b"\xff\xff" + packed
+    return int.from_bytes(packed[:8], "big"), int.from_bytes(packed[8:], "big")
