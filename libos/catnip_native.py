@@ -19,7 +19,7 @@ from libos.pdpix import ACCEPT, CONNECT, INBOUND, OUTBOUND, LibOS
 from libos.runtime.memory import Heap
 
 SPIN = 20000  # ns
-KEEPS = 5000000  # ns between looks of the keeper while the program looks itself
+SHORTEST, LONGEST = 5, 100  # ms that the keeper sleeps while the program looks itself, or sleeps in a wait
 FAMILIES = {kernel.AF_INET: 4, kernel.AF_INET6: 6}
 
 
@@ -94,7 +94,9 @@ class NetDevice:
 
 
 class Keeper(threading.Thread):
-    """Carries on while nobody polls."""
+    """Carries on while no thread of the program is in a wait or has been there a moment ago; else it sleeps longer and
+    longer.
+    """
 
     def __init__(self, device):
         super().__init__(name="catnip", daemon=True)
@@ -103,23 +105,26 @@ class Keeper(threading.Thread):
         self.start()
 
     def run(self):
-        sleeping = select.poll()
-        sleeping.register(self.ended, select.POLLIN)
-        looks, left = -1, 0
-        while not sleeping.poll(left):
-            if self.device.looks != looks and self.device.looks > 0:
-                looks, left = self.device.looks, KEEPS // 1000000  # the program looks itself
-                continue
-            left = self.keep(sleeping)
+        resting = select.poll()
+        resting.register(self.ended, select.POLLIN)
+        serving = select.poll()
+        serving.register(self.ended, select.POLLIN)
+        if self.device.catnip.device.bell() >= 0:
+            serving.register(self.device.catnip.device.bell(), select.POLLIN)
+        looks, rest = -1, SHORTEST
+        while True:
+            while looks != self.device.looks or self.device.libos.sleepers:
+                looks = self.device.looks
+                if resting.poll(rest):
+                    return
+                rest = min(2 * rest, LONGEST) if looks == self.device.looks else SHORTEST
+            self.device.look()
             looks = self.device.looks
-
-    def keep(self, sleeping):
-        """The program is busy elsewhere: a look, and how many ms may be slept after it."""
-        self.device.look()
-        with self.device.libos.lock:
-            now = raw.now()
-            due = self.device.catnip.deadline(now)
-        return KEEPS // 1000000 if not due else min(max((due - now) // 1000000, 0), KEEPS // 1000000)
+            limit = self.device.doze()
+            ended = [fd for fd, _ in serving.poll(None if limit is None else -(-limit // 1000000)) if fd == self.ended]
+            self.device.rouse()
+            if ended:
+                return
 
     def stop(self):
         os.eventfd_write(self.ended, 1)
