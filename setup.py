@@ -22,6 +22,8 @@ sys.path.insert(0, HERE)
 from libos import mode  # noqa: E402
 
 CSRC = os.path.join(HERE, "csrc")
+CAPI = os.path.join(HERE, "libos", "capi")
+PACKAGES = ("libos", "libos/runtime", "libos/core", "libos/capi", "interpose")
 PRELOAD_SOURCES = [
     "next.c",
     "descriptors.c",
@@ -141,8 +143,9 @@ class BuildAll(build_ext):
         root = HERE if self.inplace else self.build_lib
         self.build_preload(os.path.join(root, "interpose", "libcatflap.so"))
         self.build_host(os.path.join(root, "interpose", "libcatflap_host.so"))
+        self.build_face(os.path.join(root, "libos", "capi", "libdemikernel.so"))
         # the host never writes bytecode into a user's tree, so it finds it ready made
-        for package in ("libos", "libos/runtime", "interpose"):
+        for package in PACKAGES:
             compileall.compile_dir(os.path.join(root, package), maxlevels=0, quiet=1)
 
     def translate(self):
@@ -209,6 +212,23 @@ class BuildAll(build_ext):
         with open(note, "w") as file:
             file.write(text)
 
+    def build_face(self, target):
+        """The C face of PDPIX: no more than jumps, and the way to the interpreter."""
+        from interpose import build
+
+        source, library = os.path.join(CAPI, "library.c"), libpython()
+        headers = glob.glob(os.path.join(CAPI, "include", "demi", "*.h"))
+        places = os.path.join(self.build_temp, "places.h")
+        if contents(places) != build.places():
+            with open(places, "w") as file:
+                file.write(build.places())
+        if not self.force and fresh(target, [__file__, source, places, os.path.join(CSRC, "python.h"), *headers]):
+            return
+        say("compiling libdemikernel.so")
+        include = [f"-I{CSRC}", f"-I{os.path.join(CAPI, 'include')}", f"-I{sysconfig.get_paths()['include']}"]
+        link = [library, f"-Wl,-rpath,{os.path.dirname(library)}", "-ldl", "-lpthread", "-Wl,-soname,libdemikernel.so"]
+        self.make_library(target, HOST_CFLAGS, ["-include", places, source, *include, *link])
+
     def make_library(self, target, flags, rest):
         """Compile and link at once. Programs that run the old library keep it, whole."""
         self.mkpath(os.path.dirname(target))
@@ -229,6 +249,7 @@ class LintC(BuildAll):
             self.build_temp = folder
             self.build_preload(os.path.join(folder, "libcatflap.so"))
             self.build_host(os.path.join(folder, "libcatflap_host.so"))
+            self.build_face(os.path.join(folder, "libdemikernel.so"))
 
 
 def emit_host(path):
@@ -277,7 +298,7 @@ def say(what):
 
 def below(pattern):
     """Files of that name beside the modules that are compiled."""
-    folders = (os.path.join(HERE, folder) for folder in ("libos", "libos/runtime", "interpose"))
+    folders = (os.path.join(HERE, folder) for folder in PACKAGES)
     return [path for folder in folders for path in glob.glob(os.path.join(folder, pattern))]
 
 

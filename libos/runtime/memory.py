@@ -21,7 +21,7 @@ class Heap:
 
     def __init__(self, superblocks=1024):
         self.superblocks = superblocks
-        self.app = raw.bit(63)
+        self.app = raw.bit(32)
         self.base = wakers.reserve((superblocks + 1) * SUPERBLOCK)
         self.classes_at = wakers.reserve(superblocks * 8)  # size class of each superblock, 0 while unused
         self.free_at = wakers.reserve(superblocks * 2048)  # 16,384 bits each
@@ -112,9 +112,9 @@ class Heap:
             return -1
         while True:
             word = raw.load(at)
-            if not word & self.app:
+            if word < self.app:
                 return -1
-            if raw.compare_exchange(at, word, word ^ self.app):
+            if raw.compare_exchange(at, word, word - self.app):
                 if word == self.app:
                     self.give_back(address)
                 return 0
@@ -138,12 +138,46 @@ class Heap:
             return -1
         while True:
             word = raw.load(at)
-            if word == 0 or word == self.app:
+            if word & (self.app - 1) == 0:
                 return -1
             if raw.compare_exchange(at, word, word - 1):
                 if word == 1:
                     self.give_back(address)
                 return 0
+
+    def object_of(self, address):
+        """The object that a byte lies in; 0 outside of the heap. Whether it is alive is not asked."""
+        block = (address - self.base) >> 20
+        if address < self.base or block >= self.superblocks:
+            return 0
+        kind = raw.load(self.classes_at + block * 8)
+        if kind == 0:
+            return 0
+        return address - ((address - self.base) & (raw.bit(kind) - 1))
+
+    def share(self, address, size):
+        """A reference of the libOS on the object that holds these `size` bytes, if the application has one. -1 otherwise,
+        and where they are not all in one object.
+        """
+        found = self.object_of(address)
+        if found == 0 or size > self.size_of(found) - (address - found):
+            return -1
+        at = self.refs_of(found)
+        while True:
+            word = raw.load(at)
+            if word < self.app:
+                return -1
+            if raw.compare_exchange(at, word, word + 1):
+                return 0
+
+    def held(self, address):
+        """Whether an object is the application's."""
+        at = self.refs_of(address)
+        return at != 0 and raw.load(at) >= self.app
+
+    def hand_over(self, address):
+        """A reference of the libOS becomes one of the application, to whom the object's byte at `address` goes."""
+        raw.fetch_add(self.refs_of(self.object_of(address)), self.app - 1)
 
     def give_back(self, address):
         block = (address - self.base) >> 20

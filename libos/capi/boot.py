@@ -1,0 +1,62 @@
+"""What demi_init does in Python: choose the libOS, make it, and say where its calls are."""
+
+import os
+
+from libos import calls
+from libos.capi import face
+
+NAMES = ("catnap", "catloop")
+
+
+def chosen(arguments):
+    """The libOS by name: the first `--name` of the arguments that is one, else $LIBOS, else catnap."""
+    for word in arguments:
+        if word.startswith("--") and word[2:] in NAMES:
+            return word[2:]
+    return os.environ.get("LIBOS", "") or NAMES[0]
+
+
+def start(arguments):
+    """{call: address}, or an errno. EINVAL: no libOS of that name."""
+    name = chosen(arguments)
+    if name not in NAMES:
+        return calls.EINVAL
+    r = face.table().open()
+    if r < 0:
+        return -r
+    return face.native() or interpreted()
+
+
+KEPT = {}
+
+
+def interpreted():
+    """Functions of Python as pointers of C, by ctypes: each call takes the GIL."""
+    import ctypes
+
+    word, short = ctypes.c_size_t, ctypes.c_int
+    shapes = {
+        "queue": (word, short),
+        "socket": (word, short, short, short),
+        "bind": (short, word, ctypes.c_uint),
+        "listen": (short, short),
+        "accept": (word, short),
+        "connect": (word, short, word, ctypes.c_uint),
+        "close": (short,),
+        "push": (word, short, word),
+        "pushto": (word, short, word, word, ctypes.c_uint),
+        "pop": (word, short),
+        "getpeername": (short, word, word),
+        "getsockname": (short, word, word),
+        "getsockopt": (short, short, short, word, word),
+        "setsockopt": (short, short, short, word, ctypes.c_uint),
+        "sgafree": (word,),
+        "wait": (word, word, word),
+        "wait_any": (word, word, word, short, word),
+        "wait_next_n": (word, short, word, word),
+    }
+    for name, shape in shapes.items():
+        KEPT[name] = ctypes.CFUNCTYPE(short, *shape)(getattr(face, name))
+    KEPT["sgaalloc"] = ctypes.CFUNCTYPE(None, word, word)(face.sgaalloc)
+    KEPT["count"] = ctypes.CFUNCTYPE(ctypes.c_uint64, short)(face.count)
+    return {name: ctypes.cast(function, ctypes.c_void_p).value for name, function in KEPT.items()}

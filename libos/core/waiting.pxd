@@ -1,0 +1,21 @@
+cimport cython
+from libos cimport calls, raw
+from libos.core cimport driving, layout
+from libos.core.table cimport Table
+
+cdef long long SPIN
+cdef int EVENTS
+
+@cython.locals(i="unsigned long long", left="unsigned long long", operation=size_t)
+cdef long long claim(Table table, size_t qtokens, unsigned long long count) noexcept nogil
+@cython.locals(number="unsigned long long", operation=size_t)
+cdef long long claim_next(Table table) noexcept nogil
+cdef long long claimed(Table table, size_t qtokens, unsigned long long count) noexcept nogil
+@cython.locals(began="long long", now="long long", r="long long")
+cpdef long long wait(Table table, size_t qtokens, unsigned long long count, long long timeout) noexcept nogil
+@cython.locals(at=size_t, r="long long", i="long long")
+cdef long long look(Table table) noexcept nogil
+@cython.locals(qd="unsigned long long")
+cdef void tell(Table table, size_t event) noexcept nogil
+@cython.locals(room=size_t, r="long long", until=size_t, left="long long", n="long long")
+cdef long long sleep(Table table, size_t qtokens, unsigned long long count, long long timeout, long long began) noexcept nogil
