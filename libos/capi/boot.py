@@ -3,7 +3,7 @@
 import os
 
 from libos import calls
-from libos.capi import face
+from libos.capi import arrays, face, names, process, results, submitting
 
 NAMES = ("catnap", "catloop")
 
@@ -21,7 +21,7 @@ def start(arguments):
     name = chosen(arguments)
     if name not in NAMES:
         return calls.EINVAL
-    r = face.table().open()
+    r = process.table().open()
     if r < 0:
         return -r
     return face.native() or interpreted()
@@ -56,7 +56,8 @@ def interpreted():
         "wait_next_n": (word, short, word, word),
     }
     for name, shape in shapes.items():
-        KEPT[name] = ctypes.CFUNCTYPE(short, *shape)(getattr(face, name))
-    KEPT["sgaalloc"] = ctypes.CFUNCTYPE(None, word, word)(face.sgaalloc)
-    KEPT["count"] = ctypes.CFUNCTYPE(ctypes.c_uint64, short)(face.count)
+        room = next(room for room in (names, submitting, arrays, results) if name in vars(room))
+        KEPT[name] = ctypes.CFUNCTYPE(short, *shape)(getattr(room, name))
+    KEPT["sgaalloc"] = ctypes.CFUNCTYPE(None, word, word)(arrays.sgaalloc)
+    KEPT["count"] = ctypes.CFUNCTYPE(ctypes.c_uint64, short)(process.count)
     return {name: ctypes.cast(function, ctypes.c_void_p).value for name, function in KEPT.items()}

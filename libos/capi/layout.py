@@ -1,4 +1,4 @@
-"""Offsets in the structs of include/demi/types.h, which are packed; layout.pxd has the same numbers for compiled code."""
+"""Offsets in the structs of include/demi/types.h, which are packed; layout.pxd has them for compiled code."""
 
 SGA_BUF = 0  # struct demi_sgarray
 SGA_COUNT = 8

@@ -55,6 +55,8 @@ def end(table, queue, operation, result):
     table.complete(operation, result)
     if raw.load(queue + layout.KIND) == layout.MEMORY and result >= 0:  # there is room now, or something to pop
         drive(table, queue, queue + (layout.FIRST_OUT if opcode == layout.POP else layout.FIRST_IN))
+    elif opcode == layout.CONNECT:  # pops may wait for it
+        drive(table, queue, queue + layout.FIRST_IN)
 
 
 def drive(table, queue, line):

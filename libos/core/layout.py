@@ -1,7 +1,7 @@
 """Offsets of the core's records. Compiled code takes the same numbers from layout.pxd; a test compares the two.
 
-An *operation* is two cache lines: what is to be done, then its result, until a wait takes it. A *queue* has two lines of
-blocked operations, inbound and outbound. A segment is an address and a length, as in struct iovec (readv(2)).
+An *operation* is two cache lines: what is to be done, then its result, until a wait takes it. A *queue* has two lines
+of blocked operations, inbound and outbound. A segment is an address and a length, as in struct iovec (readv(2)).
 """
 
 # an operation
@@ -9,7 +9,7 @@ OPERATION = 128
 TOKEN = 0  # its qtoken; 0 while the record is free
 NEXT = 8  # in a queue's line, among the complete or among the free ones: the neighbours' numbers + 1
 PREVIOUS = 16
-QUEUE = 24  # address of the queue's record
+WAITER = 24  # who sleeps until it is complete; SEVERAL when more than one does
 OPCODE = 32  # 32 bits each
 QD = 36
 STATE = 40
@@ -61,17 +61,28 @@ FREE_QUEUE = 80
 USED_QUEUES = 88
 FIRST_DONE = 96
 LAST_DONE = 104
-SLEEPERS = 112
-BELL = 120  # eventfd + 1
+SLEEPERS = 112  # threads asleep, of them those that wait for any operation
+SLEEPERS_ANY = 176
+WATCHER = 168  # number + 1 of the one of them that sleeps on the epoll set
+BELL = 120  # eventfd + 1, which wakes it
 EPOLL = 128  # epoll set + 1
-ROTATION = 136
 GENERATION = 144
 FIRST_LOOP = 152
 COUNTERS = 192  # words
 SCRATCH = 512  # for one system call under the lock
 SEGMENT_SCRATCH = 1536
 EVENT_SCRATCH = 2048
+ROTATIONS = 3072  # 64 words: where the next wait on an array of qtokens begins, by the array's address
 HEAD_SIZE = 4096
+
+# a waiter
+WAITERS = 1024
+WAITER_RECORD = 64
+WORD = 0  # futex(2), of these
+AWAKE, ASLEEP, WOKEN = 0, 1, 2
+WAITS_FOR_ANY = 8
+WAITS_WITH_OTHERS = 16
+SEVERAL = 65536
 
 # counters
 INLINE, BLOCKED, COMPLETED, FAILED_OPERATIONS, COPIED, SYSTEM_CALLS, LOOKS, SLEPT = 0, 1, 2, 3, 4, 5, 6, 7

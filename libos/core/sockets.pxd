@@ -9,6 +9,8 @@ cdef long long add(Table table, long long fd, int kind, int state) noexcept nogi
 cpdef long long make(Table table, int kind) noexcept nogil
 @cython.locals(at=size_t)
 cdef void close(Table table, size_t queue) noexcept nogil
+@cython.locals(state="unsigned long long")
+cdef long long unconnected(size_t queue) noexcept nogil
 @cython.locals(at=size_t, last=size_t, done="unsigned long long", to=size_t, count="unsigned long long", size="unsigned long long")
 cdef unsigned long long gather(Table table, size_t operation) noexcept nogil
 @cython.locals(fd="long long", total="long long", message=size_t, r="long long")

@@ -40,6 +40,14 @@ def close(table, queue):
     raw.syscall(calls.SYS_close, raw.load(queue + layout.FD), 0, 0, 0, 0, 0)
 
 
+def unconnected(queue):
+    """Why nothing can be sent or received: 0 when it can, -EAGAIN while a stream connects, -ENOTCONN otherwise."""
+    state = raw.load(queue + layout.SOCKET_STATE)
+    if state == layout.CONNECTED or raw.load(queue + layout.SOCKET_TYPE) != calls.SOCK_STREAM:
+        return 0
+    return -calls.EAGAIN if state == layout.CONNECTING else -calls.ENOTCONN
+
+
 def gather(table, operation):
     """What is left of an operation's array after VALUE bytes, as struct iovec in the scratch: how many."""
     at = table.segments(operation + layout.COUNT)
@@ -63,6 +71,9 @@ def gather(table, operation):
 
 def push(table, queue, operation, to):
     """Send what is left of the array; a datagram to the operation's own address when `to` is true (sendmsg(2))."""
+    r = unconnected(queue)
+    if r < 0:
+        return r
     fd = raw.load(queue + layout.FD)
     total = table.length(operation + layout.COUNT)
     message = table.head + layout.SCRATCH
@@ -84,6 +95,9 @@ def push(table, queue, operation, to):
 
 def pop(table, queue, operation):
     """Receive at most POP_SIZE bytes into a buffer of the heap (recvfrom(2)); what is small moves to a small buffer."""
+    r = unconnected(queue)
+    if r < 0:
+        return r
     buffer = table.heap.alloc(layout.POP_SIZE)
     if buffer == 0:
         return -calls.ENOMEM

@@ -7,7 +7,7 @@ from libos.runtime.memory cimport Heap
 @cython.final
 cdef class Table:
     cdef public Heap heap
-    cdef public size_t head, operations, queues
+    cdef public size_t head, operations, queues, waiters
     @cython.locals(epoll="long long", bell="long long")
     cpdef long long open(self) noexcept nogil
     cpdef void close(self) noexcept nogil
@@ -33,7 +33,21 @@ cdef class Table:
     @cython.locals(after="unsigned long long", before="unsigned long long")
     cdef void unlink(self, size_t first, size_t operation) noexcept nogil
     cpdef void complete(self, size_t operation, long long result) noexcept nogil
-    cdef void ring(self) noexcept nogil
+    @cython.locals(number="unsigned long long", at=size_t)
+    cdef unsigned long long fall_asleep(self, size_t qtokens, unsigned long long count) noexcept nogil
+    cdef size_t waiter(self, unsigned long long number) noexcept nogil
+    @cython.locals(operation=size_t, other="unsigned long long")
+    cdef void mark(self, unsigned long long qtoken, unsigned long long number) noexcept nogil
+    cdef bint sleeps(self, unsigned long long number) noexcept nogil
+    @cython.locals(at=size_t)
+    cdef void awake(self, unsigned long long number) noexcept nogil
+    @cython.locals(at=size_t)
+    cdef void wake(self, unsigned long long number) noexcept nogil
+    cdef void tell(self, unsigned long long number) noexcept nogil
+    @cython.locals(left="unsigned long long", number="unsigned long long")
+    cdef void wake_first(self, size_t of_those, bint all_of_them) noexcept nogil
+    @cython.locals(number="unsigned long long")
+    cdef void leave(self) noexcept nogil
     cpdef void take(self, size_t operation) noexcept nogil
     cpdef void dismiss(self, size_t operation) noexcept nogil
     cdef void let_go(self, size_t operation) noexcept nogil
@@ -42,8 +56,10 @@ cdef class Table:
     cdef size_t room(self, size_t operation, unsigned long long count) noexcept nogil
     @cython.locals(at=size_t, last=size_t)
     cdef void release(self, size_t array) noexcept nogil
-    @cython.locals(at=size_t, last=size_t)
+    @cython.locals(first=size_t, at=size_t)
     cdef void hand_over(self, size_t array) noexcept nogil
+    @cython.locals(buffer=size_t)
+    cdef bint repeated(self, size_t first, size_t at) noexcept nogil
     @cython.locals(at=size_t, last=size_t, total="unsigned long long")
     cdef unsigned long long length(self, size_t array) noexcept nogil
     @cython.locals(number="long long", at=size_t)

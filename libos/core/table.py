@@ -1,7 +1,7 @@
 """The table of a libOS: its queues and operations in raw memory, who waits for what, and what is complete.
 
-Everything here is under one lock, whose holders never sleep and never take the GIL. Lists are linked by record number + 1
-(0: nobody), so that nothing is allocated for an operation; a record is found by the number in its qtoken.
+Everything here is under one lock, whose holders never sleep and never take the GIL. Lists are linked by record number
++ 1 (0: nobody), so that nothing is allocated for an operation; a record is found by the number in its qtoken.
 """
 
 from libos import calls, raw, rings
@@ -19,7 +19,8 @@ class Table:
         self.head = wakers.reserve(layout.HEAD_SIZE)
         self.operations = wakers.reserve(raw.bit(layout.SLOTS) * layout.OPERATION)
         self.queues = wakers.reserve(raw.bit(layout.QUEUES) * layout.QUEUE_RECORD)
-        if not (self.head and self.operations and self.queues):
+        self.waiters = wakers.reserve(layout.WAITERS * layout.WAITER_RECORD)
+        if not (self.waiters and self.head and self.operations and self.queues):
             raise MemoryError("no address space for a table of operations")
 
     def open(self):
@@ -27,7 +28,7 @@ class Table:
         epoll = raw.syscall(calls.SYS_epoll_create1, calls.CLOEXEC, 0, 0, 0, 0, 0)
         if epoll < 0:
             return epoll
-        bell = raw.syscall(calls.SYS_eventfd2, 0, calls.OWN_SOCKET | calls.SEMAPHORE, 0, 0, 0, 0)
+        bell = raw.syscall(calls.SYS_eventfd2, 0, calls.OWN_SOCKET, 0, 0, 0, 0)
         if bell < 0:
             raw.syscall(calls.SYS_close, epoll, 0, 0, 0, 0, 0)
             return bell
@@ -104,7 +105,7 @@ class Table:
         generation = raw.load(self.head + layout.GENERATION) + 1
         raw.store(self.head + layout.GENERATION, generation)
         raw.store(at + layout.TOKEN, generation << layout.SLOTS | (number - 1))
-        raw.store(at + layout.QUEUE, queue)
+        raw.store(at + layout.WAITER, 0)
         raw.store32(at + layout.OPCODE, opcode)
         raw.store32(at + layout.QD, raw.load(queue + layout.QUEUE_QD))
         raw.store(at + layout.STATE, layout.WAITING)
@@ -153,12 +154,7 @@ class Table:
         raw.store32(operation + layout.STATE, layout.DONE)
         self.link(self.head + layout.FIRST_DONE, operation)
         if raw.load(self.head + layout.SLEEPERS):
-            self.ring()
-
-    def ring(self):
-        """Wake who sleeps: each takes one from the bell."""
-        raw.store(self.head + layout.SCRATCH, raw.load(self.head + layout.SLEEPERS))
-        raw.syscall(calls.SYS_write, self.bell(), self.head + layout.SCRATCH, 8, 0, 0, 0)
+            self.tell(raw.load(operation + layout.WAITER))
 
     def take(self, operation):
         """A complete operation is the caller's: nobody else finds it. It ends with `dismiss`."""
@@ -178,6 +174,101 @@ class Table:
         """The list of segments beside the record, where there is one, is not needed any more."""
         if raw.load(operation + layout.COUNT) > 2:
             self.heap.release(raw.load(operation + layout.SEGMENTS))
+
+    # --- who sleeps ---
+
+    def fall_asleep(self, qtokens, count):
+        """A waiter's record + 1 for the calling thread, and its number in what it waits for (count 0: for any); 0 when
+        there is none left. Under the lock.
+        """
+        number = 1
+        at = self.waiters
+        while raw.load32(at + layout.WORD) != layout.AWAKE:
+            number += 1
+            at += layout.WAITER_RECORD
+            if number > layout.WAITERS:
+                return 0
+        raw.store32(at + layout.WORD, layout.ASLEEP)
+        raw.store(at + layout.WAITS_FOR_ANY, count == 0)
+        raw.store(at + layout.WAITS_WITH_OTHERS, 0)
+        while count:
+            count -= 1
+            self.mark(raw.load(qtokens + count * 8), number)
+        raw.store(self.head + layout.SLEEPERS, raw.load(self.head + layout.SLEEPERS) + 1)
+        if raw.load(at + layout.WAITS_FOR_ANY):
+            raw.store(self.head + layout.SLEEPERS_ANY, raw.load(self.head + layout.SLEEPERS_ANY) + 1)
+        return number
+
+    def waiter(self, number):
+        return self.waiters + (number - 1) * layout.WAITER_RECORD
+
+    def mark(self, qtoken, number):
+        operation = self.find(qtoken)
+        if operation == 0:
+            return
+        other = raw.load(operation + layout.WAITER)
+        if other and other != number and (other == layout.SEVERAL or self.sleeps(other)):
+            raw.store(self.waiter(number) + layout.WAITS_WITH_OTHERS, 1)
+            if other != layout.SEVERAL:
+                raw.store(self.waiter(other) + layout.WAITS_WITH_OTHERS, 1)
+            number = layout.SEVERAL
+        raw.store(operation + layout.WAITER, number)
+
+    def sleeps(self, number):
+        return raw.load32(self.waiter(number) + layout.WORD) == layout.ASLEEP
+
+    def awake(self, number):
+        """The thread is back. Under the lock."""
+        at = self.waiter(number)
+        raw.store32(at + layout.WORD, layout.AWAKE)
+        raw.store(self.head + layout.SLEEPERS, raw.load(self.head + layout.SLEEPERS) - 1)
+        if raw.load(at + layout.WAITS_FOR_ANY):
+            raw.store(self.head + layout.SLEEPERS_ANY, raw.load(self.head + layout.SLEEPERS_ANY) - 1)
+        if raw.load(self.head + layout.WATCHER) == number:
+            raw.store(self.head + layout.WATCHER, 0)
+
+    def wake(self, number):
+        """Wake a thread, once."""
+        at = self.waiter(number)
+        if not self.sleeps(number):
+            return
+        raw.store32(at + layout.WORD, layout.WOKEN)
+        if raw.load(self.head + layout.WATCHER) == number:
+            raw.store(self.head + layout.SCRATCH, 1)
+            raw.syscall(calls.SYS_write, self.bell(), self.head + layout.SCRATCH, 8, 0, 0, 0)
+        else:
+            raw.syscall(calls.SYS_futex, at + layout.WORD, calls.FUTEX_WAKE, 1, 0, 0, 0)
+
+    def tell(self, number):
+        """Something that `number` waits for is complete: wake it, and one of those that wait for any."""
+        if number and number != layout.SEVERAL:
+            self.wake(number)
+        if number == layout.SEVERAL:
+            self.wake_first(layout.WAITS_WITH_OTHERS, True)
+        if raw.load(self.head + layout.SLEEPERS_ANY):
+            self.wake_first(layout.WAITS_FOR_ANY, False)
+
+    def wake_first(self, of_those, all_of_them):
+        """Wake a sleeper that has the word `of_those` set, or every one."""
+        left = raw.load(self.head + layout.SLEEPERS)
+        number = 1
+        while left and number <= layout.WAITERS:
+            if raw.load32(self.waiter(number) + layout.WORD) != layout.AWAKE:
+                left -= 1
+                if self.sleeps(number) and raw.load(self.waiter(number) + of_those):
+                    self.wake(number)
+                    if not all_of_them:
+                        return
+            number += 1
+
+    def leave(self):
+        """The calling thread stops waiting: another one has to sleep on the epoll set. Under the lock."""
+        if raw.load(self.head + layout.SLEEPERS) and raw.load(self.head + layout.WATCHER) == 0:
+            number = 1
+            while number <= layout.WAITERS and not self.sleeps(number):
+                number += 1
+            if number <= layout.WAITERS:
+                self.wake(number)
 
     # --- arrays ---
 
@@ -208,12 +299,24 @@ class Table:
             at += 16
 
     def hand_over(self, array):
-        """An array's buffers are the application's from now on."""
-        at = self.segments(array)
-        last = at + raw.load(array) * 16
-        while at < last:
-            self.heap.hand_over(raw.load(at))
-            at += 16
+        """An array's buffers are the application's from now on, each once however many segments lie in it."""
+        first = self.segments(array)
+        at = first + raw.load(array) * 16
+        while at > first:
+            at -= 16
+            if self.repeated(first, at):
+                self.heap.release(self.heap.object_of(raw.load(at)))
+            else:
+                self.heap.hand_over(raw.load(at))
+
+    def repeated(self, first, at):
+        """Whether a segment before the one at `at` lies in the same buffer."""
+        buffer = self.heap.object_of(raw.load(at))
+        while at > first:
+            at -= 16
+            if self.heap.object_of(raw.load(at)) == buffer:
+                return True
+        return False
 
     def length(self, array):
         """Bytes of all segments."""

@@ -6,7 +6,7 @@ from libos.core.table cimport Table
 cdef long long SPIN
 cdef int EVENTS
 
-@cython.locals(i="unsigned long long", left="unsigned long long", operation=size_t)
+@cython.locals(rotation=size_t, i="unsigned long long", left="unsigned long long", operation=size_t)
 cdef long long claim(Table table, size_t qtokens, unsigned long long count) noexcept nogil
 @cython.locals(number="unsigned long long", operation=size_t)
 cdef long long claim_next(Table table) noexcept nogil
@@ -17,5 +17,9 @@ cpdef long long wait(Table table, size_t qtokens, unsigned long long count, long
 cdef long long look(Table table) noexcept nogil
 @cython.locals(qd="unsigned long long")
 cdef void tell(Table table, size_t event) noexcept nogil
-@cython.locals(room=size_t, r="long long", until=size_t, left="long long", n="long long")
-cdef long long sleep(Table table, size_t qtokens, unsigned long long count, long long timeout, long long began) noexcept nogil
+@cython.locals(room=size_t, until=size_t, number="unsigned long long", watching=bint, n="long long")
+cdef void sleep(Table table, size_t qtokens, unsigned long long count, long long timeout, long long began) noexcept nogil
+@cython.locals(operation=size_t)
+cdef bint claimable(Table table, size_t qtokens, unsigned long long count) noexcept nogil
+@cython.locals(left="long long")
+cdef size_t remaining(size_t at, long long timeout, long long began) noexcept nogil

@@ -16,18 +16,17 @@ def claim(table, qtokens, count):
 
     -EAGAIN when none is complete, -EINVAL when one is not live. Under the lock.
     """
-    i = 0
-    if count > 1:
-        i = raw.load(table.head + layout.ROTATION)
-        if i >= count:
-            i = 0
+    rotation = table.head + layout.ROTATIONS + ((qtokens >> 3) & 63) * 8
+    i = raw.load(rotation)
+    if i >= count:
+        i = 0
     left = count
     while left:
         operation = table.find(raw.load(qtokens + i * 8))
         if operation == 0:
             return -calls.EINVAL
         if raw.load32(operation + layout.STATE) == layout.DONE:
-            raw.store(table.head + layout.ROTATION, i + 1)
+            raw.store(rotation, i + 1)
             table.take(operation)
             return i
         i += 1
@@ -64,20 +63,20 @@ def wait(table, qtokens, count, timeout):
         r = claimed(table, qtokens, count)
         if r == -calls.EAGAIN and look(table):
             r = claimed(table, qtokens, count)
-        table.unlock()
-        if r != -calls.EAGAIN:
-            return r
-        now = raw.now()
+        now = raw.now() if r == -calls.EAGAIN else 0
         if began == 0:
             began = now
-        if 0 <= timeout <= now - began:
-            return -calls.ETIMEDOUT
+        if r == -calls.EAGAIN and 0 <= timeout <= now - began:
+            r = -calls.ETIMEDOUT
+        if r != -calls.EAGAIN:
+            table.leave()
+            table.unlock()
+            return r
+        table.unlock()
         if now - began < SPIN:
             raw.pause()
         else:
-            r = sleep(table, qtokens, count, timeout, began)
-            if r != -calls.EAGAIN:
-                return r
+            sleep(table, qtokens, count, timeout, began)
 
 
 def look(table):
@@ -102,33 +101,60 @@ def tell(table, event):
 
 
 def sleep(table, qtokens, count, timeout, began):
-    """Until the kernel or another thread has something, once nothing is complete: as `claimed`, or -EAGAIN.
-
-    What is left of a time-out is slept through whole: epoll_pwait2(2) counts nanoseconds.
+    """Until something that is waited for may be complete. One thread sleeps on the epoll set, the others until it, or
+    whoever completes their operation, wakes them (futex(2)).
     """
     room = table.heap.alloc(64)
+    until = remaining(room + 16, timeout, began)
     table.lock()
-    r = claimed(table, qtokens, count)
-    if r == -calls.EAGAIN:
-        table.note(layout.SLEPT, 1)
-        raw.store(table.head + layout.SLEEPERS, raw.load(table.head + layout.SLEEPERS) + 1)
+    if claimable(table, qtokens, count):
         table.unlock()
-        until = 0
-        if timeout >= 0:
-            left = began + timeout - raw.now()
-            if left < 0:
-                left = 0
-            raw.store(room + 16, left // 1000000000)
-            raw.store(room + 24, left % 1000000000)
-            until = room + 16
+        table.heap.free(room)
+        return
+    table.note(layout.SLEPT, 1)
+    number = table.fall_asleep(qtokens, count)
+    watching = number and raw.load(table.head + layout.WATCHER) == 0
+    if watching:
+        raw.store(table.head + layout.WATCHER, number)
+    table.unlock()
+    n = 0
+    if watching:
         n = raw.syscall(calls.SYS_epoll_pwait2, table.epoll(), room, 1, until, 0, 8)
-        table.lock()
-        raw.store(table.head + layout.SLEEPERS, raw.load(table.head + layout.SLEEPERS) - 1)
-        if n == 1:
-            if raw.load(room + 4) == 0:  # the bell
-                raw.syscall(calls.SYS_read, table.bell(), room + 32, 8, 0, 0, 0)
-            else:
-                tell(table, room)
+    elif number:
+        raw.syscall(calls.SYS_futex, table.waiter(number), calls.FUTEX_WAIT, layout.ASLEEP, until, 0, 0)
+    else:
+        raw.syscall(calls.SYS_sched_yield, 0, 0, 0, 0, 0, 0)
+    table.lock()
+    if number:
+        table.awake(number)
+    if n == 1:
+        if raw.load(room + 4) == 0:  # the bell
+            raw.syscall(calls.SYS_read, table.bell(), room + 32, 8, 0, 0, 0)
+        else:
+            tell(table, room)
     table.unlock()
     table.heap.free(room)
-    return r
+
+
+def claimable(table, qtokens, count):
+    """Whether a wait would end now. Under the lock."""
+    if count == 0:
+        return raw.load(table.head + layout.FIRST_DONE) != 0
+    while count:
+        count -= 1
+        operation = table.find(raw.load(qtokens + count * 8))
+        if operation == 0 or raw.load32(operation + layout.STATE) == layout.DONE:
+            return True
+    return False
+
+
+def remaining(at, timeout, began):
+    """What is left of a time-out, as struct timespec at `at`; 0, no limit, when there is none."""
+    if timeout < 0:
+        return 0
+    left = began + timeout - raw.now()
+    if left < 0:
+        left = 0
+    raw.store(at, left // 1000000000)
+    raw.store(at + 8, left % 1000000000)
+    return at

@@ -156,8 +156,9 @@ class Heap:
         return address - ((address - self.base) & (raw.bit(kind) - 1))
 
     def share(self, address, size):
-        """A reference of the libOS on the object that holds these `size` bytes, if the application has one. -1 otherwise,
-        and where they are not all in one object.
+        """A reference of the libOS on the object that holds these `size` bytes, if the application has one.
+
+        -1 otherwise, and where they are not all in one object.
         """
         found = self.object_of(address)
         if found == 0 or size > self.size_of(found) - (address - found):
