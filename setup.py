@@ -165,7 +165,12 @@ class BuildAll(build_ext):
             quiet=True,
             build_dir="build/cython",
             language_level=3,
-            compiler_directives={"boundscheck": False, "wraparound": False, "initializedcheck": False},
+            compiler_directives={
+                "annotation_typing": False,
+                "boundscheck": False,
+                "wraparound": False,
+                "initializedcheck": False,
+            },
         )
         return generated
 

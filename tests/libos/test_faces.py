@@ -14,7 +14,7 @@ from libos.wait_set import WaitSet
 FACES = (LibOS, CatnapLibOS, CatloopLibOS, SGArray, WaitSet, Loop)
 # what the rooms of a libOS call of each other
 INSIDE = {
-    LibOS: "add queue_of check start drive attempted finish give_up wake collect until completed turn idle over",
+    LibOS: "push_in_turn pop_in_turn add queue_of check start drive attempted finish give_up wake collect until completed turn idle over",
     CatnapLibOS: "socket_of kernel",
     SGArray: "hold release handed_over",
     WaitSet: "completed",
