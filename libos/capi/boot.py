@@ -2,8 +2,9 @@
 
 import os
 
-from libos import calls
+from libos import calls, config, raw
 from libos.capi import arrays, face, names, process, results, submitting
+from libos.core import layout
 
 NAMES = ("catnap", "catloop")
 
@@ -21,9 +22,17 @@ def start(arguments):
     name = chosen(arguments)
     if name not in NAMES:
         return calls.EINVAL
-    r = process.table().open()
+    settings = config.load(os.environ)
+    table = process.table()
+    r = table.open()
     if r < 0:
         return -r
+    raw.store(table.head + layout.SPIN, settings.spin * 1000)
+    if name == "catloop":
+        from libos.catloop import Catloop
+        from libos.core.loops import Loops
+
+        Loops(table, Catloop(settings.worth)).start()
     return face.native() or interpreted()
 
 

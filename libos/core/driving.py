@@ -3,8 +3,8 @@
 Functions that say so are called under the table's lock; the others take it.
 """
 
-from libos import calls, raw
-from libos.core import channel, layout, sockets
+from libos import calls, endpoint, raw
+from libos.core import channel, layout, loops, sockets
 
 COMPILED = __file__.endswith(".so")
 
@@ -14,6 +14,10 @@ def attempt(table, queue, operation):
     opcode = raw.load32(operation + layout.OPCODE)
     if raw.load(queue + layout.KIND) == layout.MEMORY:
         return channel.push(table, queue, operation) if opcode == layout.PUSH else channel.pop(table, queue, operation)
+    if opcode <= layout.POP and raw.load(table.head + layout.WORTH) and is_connection(queue):
+        loops.use(table, queue)
+        if raw.load(queue + layout.END):
+            return loops.push(table, queue, operation) if opcode == layout.PUSH else loops.pop(table, queue, operation)
     if opcode == layout.PUSH:
         return sockets.push(table, queue, operation, raw.load32(operation + layout.NOTED) != 0)
     if opcode == layout.POP:
@@ -21,6 +25,11 @@ def attempt(table, queue, operation):
     if opcode == layout.ACCEPT:
         return sockets.accept(table, queue, operation)
     return sockets.connect(table, queue, operation)
+
+
+def is_connection(queue):
+    stream = raw.load(queue + layout.SOCKET_TYPE) == calls.SOCK_STREAM
+    return stream and raw.load(queue + layout.SOCKET_STATE) == layout.CONNECTED
 
 
 def line_of(queue, operation):
@@ -75,9 +84,12 @@ def heard(table, qd, events):
     queue = table.queue_of(qd)
     if queue == 0:
         return
+    end = raw.load(queue + layout.END)
+    if end:
+        endpoint.look_next(end)
     if events & calls.EPOLL_READABLE:
         drive(table, queue, queue + layout.FIRST_IN)
-    if events & calls.EPOLL_WRITABLE:
+    if events & calls.EPOLL_WRITABLE or end:
         drive(table, queue, queue + layout.FIRST_OUT)
 
 
@@ -93,13 +105,23 @@ def close(table, qd):
     """Close a queue; what is pending on it is cancelled. -EBADF for no queue."""
     table.lock()
     queue = table.queue_of(qd)
+    fd = -1
+    looped = False
     if queue:
         give_up(table, queue, queue + layout.FIRST_IN)
         give_up(table, queue, queue + layout.FIRST_OUT)
         if raw.load(queue + layout.KIND) == layout.MEMORY:
             channel.close(table, queue)
         else:
-            sockets.close(table, queue)
+            fd = raw.load(queue + layout.FD)
+            sockets.forget(table, fd)
+            looped = raw.load(queue + layout.END) != 0
+            if looped:
+                loops.part(table, queue)
         table.remove_queue(queue)
     table.unlock()
+    if looped:
+        loops.release(table, qd)
+    if fd >= 0:
+        raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)
     return 0 if queue else -calls.EBADF

@@ -21,7 +21,6 @@ cdef enum:
     KIND = 0
     MEMORY = 1
     SOCKET = 2
-    LOOP = 3
     QUEUE_QD = 8
     FD = 16
     FIRST_IN = 24
@@ -45,7 +44,7 @@ cdef enum:
     TURN = 128
     USES = 136
     NEXT_STEP = 144
-    NUMBER = 152
+    ACCEPTED = 152
     LOOP_NEXT = 160
     LOOP_PREVIOUS = 168
     LOCK = 0
@@ -62,6 +61,12 @@ cdef enum:
     EPOLL = 128
     GENERATION = 144
     FIRST_LOOP = 152
+    WORTH = 160
+    ATTENTION = 184
+    LOOP_BELL = 136
+    LOOP_BELL_FD = 456
+    SPIN = 464
+    SLEEP_WORD = 448
     COUNTERS = 192
     SCRATCH = 512
     SEGMENT_SCRATCH = 1536
@@ -85,6 +90,7 @@ cdef enum:
     SYSTEM_CALLS = 5
     LOOKS = 6
     SLEPT = 7
+    RINGS = 8
     PUSH = 1
     POP = 2
     ACCEPT = 3

@@ -29,7 +29,7 @@ ELEMENT_HOLD = 40
 # a queue
 QUEUE_RECORD = 256
 KIND = 0  # of these
-MEMORY, SOCKET, LOOP = 1, 2, 3
+MEMORY, SOCKET = 1, 2
 QUEUE_QD = 8  # 0: free, or closed
 FD = 16
 FIRST_IN = 24
@@ -44,13 +44,13 @@ CAPACITY = 88
 SOCKET_TYPE = 96
 SOCKET_STATE = 104  # of these
 FRESH, BOUND, LISTENING, CONNECTING, CONNECTED = 0, 1, 2, 3, 4
-END = 112  # of Catloop's record
+END = 112  # the connection's record of Catloop (libos/endpoint.py), 0: it has none
 NEXT_QUEUE = 120  # among the free ones
 TURN = 128  # generation of its number
-USES = 136
+USES = 136  # attempts, and how many make the next step of its way to the rings due
 NEXT_STEP = 144
-NUMBER = 152  # of the Catloop queue, by which the slow path finds it
-LOOP_NEXT = 160  # among the connections with rings
+ACCEPTED = 152
+LOOP_NEXT = 160  # among those with an END: addresses
 LOOP_PREVIOUS = 168
 
 # the head of the table
@@ -68,6 +68,12 @@ BELL = 120  # eventfd + 1, which wakes it
 EPOLL = 128  # epoll set + 1
 GENERATION = 144
 FIRST_LOOP = 152
+WORTH = 160  # uses of a connection before Catloop looks for its other end; 0: Catnap
+ATTENTION = 184  # the qd of one whose next step is due
+LOOP_BELL = 136  # number of the bell that peers ring
+LOOP_BELL_FD = 456
+SPIN = 464  # ns that a wait looks before it sleeps
+SLEEP_WORD = 448  # address of the word that tells them to
 COUNTERS = 192  # words
 SCRATCH = 512  # for one system call under the lock
 SEGMENT_SCRATCH = 1536
@@ -85,7 +91,7 @@ WAITS_WITH_OTHERS = 16
 SEVERAL = 65536
 
 # counters
-INLINE, BLOCKED, COMPLETED, FAILED_OPERATIONS, COPIED, SYSTEM_CALLS, LOOKS, SLEPT = 0, 1, 2, 3, 4, 5, 6, 7
+INLINE, BLOCKED, COMPLETED, FAILED_OPERATIONS, COPIED, SYSTEM_CALLS, LOOKS, SLEPT, RINGS = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 # opcodes, as in demi/types.h, and states
 PUSH, POP, ACCEPT, CONNECT, CLOSE, FAILED = 1, 2, 3, 4, 5, 6

@@ -7,8 +7,7 @@ from libos.core.table cimport Table
 cdef long long add(Table table, long long fd, int kind, int state) noexcept nogil
 @cython.locals(fd="long long")
 cpdef long long make(Table table, int kind) noexcept nogil
-@cython.locals(at=size_t)
-cdef void close(Table table, size_t queue) noexcept nogil
+cdef void forget(Table table, long long fd) noexcept nogil
 @cython.locals(state="unsigned long long")
 cdef long long unconnected(size_t queue) noexcept nogil
 @cython.locals(at=size_t, last=size_t, done="unsigned long long", to=size_t, count="unsigned long long", size="unsigned long long")
@@ -19,6 +18,7 @@ cdef long long push(Table table, size_t queue, size_t operation, bint to) noexce
 cdef long long pop(Table table, size_t queue, size_t operation) noexcept nogil
 @cython.locals(small=size_t)
 cdef void received(Table table, size_t operation, size_t buffer, unsigned long long size) noexcept nogil
+cdef void keep(size_t operation, size_t buffer, unsigned long long size) noexcept nogil
 @cython.locals(at=size_t, fd="long long", r="long long")
 cdef long long accept(Table table, size_t queue, size_t operation) noexcept nogil
 @cython.locals(fd="long long", at=size_t, r="long long")

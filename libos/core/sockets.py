@@ -19,9 +19,12 @@ def add(table, fd, kind, state):
     raw.store(queue + layout.FD, fd)
     raw.store(queue + layout.SOCKET_TYPE, kind)
     raw.store(queue + layout.SOCKET_STATE, state)
+    raw.store(queue + layout.ACCEPTED, state == layout.CONNECTED)
+    raw.store(queue + layout.USES, 0)
+    raw.store(queue + layout.NEXT_STEP, raw.load(table.head + layout.WORTH))
     r = table.register(fd, calls.EDGES, raw.load(queue + layout.QUEUE_QD))
     if r < 0:
-        close(table, queue)
+        raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)
         table.remove_queue(queue)
         return r
     return queue
@@ -33,11 +36,9 @@ def make(table, kind):
     return fd if fd < 0 else add(table, fd, kind, layout.FRESH)
 
 
-def close(table, queue):
-    at = table.head + layout.SCRATCH
-    # a child may have the socket too, whose events would go on coming
-    raw.syscall(calls.SYS_epoll_ctl, table.epoll(), calls.EPOLL_DEL, raw.load(queue + layout.FD), at, 0, 0)
-    raw.syscall(calls.SYS_close, raw.load(queue + layout.FD), 0, 0, 0, 0, 0)
+def forget(table, fd):
+    """A socket out of the epoll set: a child may have it too, whose events would go on coming."""
+    raw.syscall(calls.SYS_epoll_ctl, table.epoll(), calls.EPOLL_DEL, fd, table.head + layout.SCRATCH, 0, 0)
 
 
 def unconnected(queue):
@@ -123,6 +124,11 @@ def received(table, operation, buffer, size):
             table.note(layout.COPIED, size)
             table.heap.free(buffer)
             buffer = small
+    keep(operation, buffer, size)
+
+
+def keep(operation, buffer, size):
+    """The result of a pop is a buffer as it is."""
     raw.store(operation + layout.COUNT, 1)
     raw.store(operation + layout.SEGMENTS, buffer)
     raw.store(operation + layout.SEGMENTS + 8, size)

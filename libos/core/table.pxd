@@ -7,6 +7,7 @@ from libos.runtime.memory cimport Heap
 @cython.final
 cdef class Table:
     cdef public Heap heap
+    cdef public object loops
     cdef public size_t head, operations, queues, waiters
     @cython.locals(epoll="long long", bell="long long")
     cpdef long long open(self) noexcept nogil
@@ -19,7 +20,7 @@ cdef class Table:
     @cython.locals(at=size_t)
     cdef void note(self, int counter, unsigned long long n) noexcept nogil
     @cython.locals(at=size_t)
-    cdef long long register(self, long long fd, unsigned int events, unsigned long long qd) noexcept nogil
+    cpdef long long register(self, long long fd, unsigned int events, unsigned long long qd) noexcept nogil
     cdef size_t at(self, unsigned long long number) noexcept nogil
     cdef unsigned long long number(self, size_t operation) noexcept nogil
     @cython.locals(at=size_t)
@@ -46,6 +47,7 @@ cdef class Table:
     cdef void tell(self, unsigned long long number) noexcept nogil
     @cython.locals(left="unsigned long long", number="unsigned long long")
     cdef void wake_first(self, size_t of_those, bint all_of_them) noexcept nogil
+    cdef void wake_watcher(self) noexcept nogil
     @cython.locals(number="unsigned long long")
     cdef void leave(self) noexcept nogil
     cpdef void take(self, size_t operation) noexcept nogil

@@ -16,6 +16,7 @@ class Table:
 
     def __init__(self, heap):
         self.heap = heap
+        self.loops = None  # what Catloop does with the GIL
         self.head = wakers.reserve(layout.HEAD_SIZE)
         self.operations = wakers.reserve(raw.bit(layout.SLOTS) * layout.OPERATION)
         self.queues = wakers.reserve(raw.bit(layout.QUEUES) * layout.QUEUE_RECORD)
@@ -261,6 +262,11 @@ class Table:
                         return
             number += 1
 
+    def wake_watcher(self):
+        """Who sleeps on the epoll set has something else to wait for. Under the lock."""
+        if raw.load(self.head + layout.WATCHER):
+            self.wake(raw.load(self.head + layout.WATCHER))
+
     def leave(self):
         """The calling thread stops waiting: another one has to sleep on the epoll set. Under the lock."""
         if raw.load(self.head + layout.SLEEPERS) and raw.load(self.head + layout.WATCHER) == 0:
@@ -355,7 +361,6 @@ class Table:
         raw.store(at + layout.FD, 0)
         raw.store(at + layout.SOCKET_STATE, layout.FRESH)
         raw.store(at + layout.END, 0)
-        raw.store(at + layout.USES, 0)
         raw.store(at + layout.QUEUE_QD, qd)
         return at
 

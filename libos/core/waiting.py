@@ -4,11 +4,11 @@ A wait claims an operation (`Table.take`); its caller reads the result and dismi
 """
 
 from libos import calls, raw
-from libos.core import driving, layout
+from libos.core import driving, layout, loops, ringing
 
 COMPILED = __file__.endswith(".so")
-SPIN = 20000  # ns
 EVENTS = 32
+RARELY = 63  # of the looks at rings only each 64th asks the kernel too
 
 
 def claim(table, qtokens, count):
@@ -58,6 +58,7 @@ def wait(table, qtokens, count, timeout):
     The qtoken is not live any more; `Table.record` still finds its operation.
     """
     began = 0
+    spin = raw.load(table.head + layout.SPIN)
     while True:
         table.lock()
         r = claimed(table, qtokens, count)
@@ -71,9 +72,13 @@ def wait(table, qtokens, count, timeout):
         if r != -calls.EAGAIN:
             table.leave()
             table.unlock()
+            if raw.load(table.head + layout.ATTENTION):
+                loops.attend(table)
             return r
         table.unlock()
-        if now - began < SPIN:
+        if raw.load(table.head + layout.ATTENTION):
+            loops.attend(table)
+        if now - began < spin:
             raw.pause()
         else:
             sleep(table, qtokens, count, timeout, began)
@@ -81,10 +86,11 @@ def wait(table, qtokens, count, timeout):
 
 def look(table):
     """Ask the kernel what has changed, and go on with it. How many sockets have. Under the lock."""
-    if raw.load(table.head + layout.EPOLL) == 0:
-        return 0
-    at = table.head + layout.EVENT_SCRATCH
+    n = ringing.look(table)
     table.note(layout.LOOKS, 1)
+    if n > 0 or (n == 0 and table.count(layout.LOOKS) & RARELY):  # rings are near, the kernel is far
+        return n
+    at = table.head + layout.EVENT_SCRATCH
     r = raw.syscall(calls.SYS_epoll_wait, table.epoll(), at, EVENTS, 0, 0, 0)
     i = 0
     while i < r:
@@ -96,7 +102,9 @@ def look(table):
 def tell(table, event):
     """One struct epoll_event. Under the lock."""
     qd = raw.load(event + 4)
-    if qd:
+    if qd == layout.LOOP_BELL:
+        ringing.heard(table, raw.load(table.head + layout.LOOP_BELL_FD))
+    elif qd:
         driving.heard(table, qd, raw.load32(event))
 
 
@@ -107,10 +115,16 @@ def sleep(table, qtokens, count, timeout, began):
     room = table.heap.alloc(64)
     until = remaining(room + 16, timeout, began)
     table.lock()
-    if claimable(table, qtokens, count):
+    limit = ringing.doze(table)
+    if limit == 0 or claimable(table, qtokens, count):
+        ringing.rouse(table)
         table.unlock()
         table.heap.free(room)
         return
+    if limit > 0 and (until == 0 or (raw.load(room + 16) == 0 and raw.load(room + 24) > limit)):
+        raw.store(room + 16, 0)
+        raw.store(room + 24, limit)
+        until = room + 16
     table.note(layout.SLEPT, 1)
     number = table.fall_asleep(qtokens, count)
     watching = number and raw.load(table.head + layout.WATCHER) == 0
@@ -125,6 +139,8 @@ def sleep(table, qtokens, count, timeout, began):
     else:
         raw.syscall(calls.SYS_sched_yield, 0, 0, 0, 0, 0, 0)
     table.lock()
+    if watching:
+        ringing.rouse(table)
     if number:
         table.awake(number)
     if n == 1:

@@ -21,6 +21,7 @@ enum demi_counter {
     DEMI_SYSTEM_CALLS, /* made for operations */
     DEMI_LOOKS,        /* times that the kernel was asked what has changed */
     DEMI_SLEPT,        /* waits that slept */
+    DEMI_RINGS,        /* pushes into and pops out of shared memory (Catloop) */
 };
 
 extern uint64_t demi_count(enum demi_counter counter);
