@@ -5,7 +5,7 @@ cdef extern from "<sys/syscall.h>" nogil:
     long SYS_epoll_pwait2 "441"
 
 cdef extern from "<sys/socket.h>" nogil:
-    int SOL_SOCKET, SO_SNDBUF, SO_ERROR, SO_KEEPALIVE, SO_LINGER, AF_INET, SOCK_STREAM, SOCK_DGRAM
+    int SOL_SOCKET, SO_SNDBUF, SO_ERROR, SO_REUSEADDR, SO_KEEPALIVE, SO_LINGER, AF_INET, SOCK_STREAM, SOCK_DGRAM
     int OWN_SOCKET "(SOCK_CLOEXEC|SOCK_NONBLOCK)"
     int CLOEXEC "SOCK_CLOEXEC"
     int DONTWAIT "MSG_DONTWAIT"

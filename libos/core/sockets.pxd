@@ -5,7 +5,7 @@ from libos.core.table cimport Table
 
 @cython.locals(queue=size_t, r="long long")
 cdef long long add(Table table, long long fd, int kind, int state) noexcept nogil
-@cython.locals(fd="long long")
+@cython.locals(fd="long long", at=size_t)
 cpdef long long make(Table table, int kind) noexcept nogil
 cdef void forget(Table table, long long fd) noexcept nogil
 @cython.locals(state="unsigned long long")

@@ -33,7 +33,13 @@ def add(table, fd, kind, state):
 def make(table, kind):
     """The record of a new IPv4 socket's queue, or a negative error (socket(2))."""
     fd = raw.syscall(calls.SYS_socket, calls.AF_INET, kind | calls.OWN_SOCKET, 0, 0, 0, 0)
-    return fd if fd < 0 else add(table, fd, kind, layout.FRESH)
+    if fd < 0:
+        return fd
+    if kind == calls.SOCK_STREAM:  # as Demikernel's Catnap: a server may start again at once
+        raw.store(table.head + layout.SCRATCH, 1)
+        at = table.head + layout.SCRATCH
+        raw.syscall(calls.SYS_setsockopt, fd, calls.SOL_SOCKET, calls.SO_REUSEADDR, at, 4, 0)
+    return add(table, fd, kind, layout.FRESH)
 
 
 def forget(table, fd):
