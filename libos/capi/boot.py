@@ -9,17 +9,17 @@ from libos.core import layout
 NAMES = ("catnap", "catloop")
 
 
-def chosen(arguments):
-    """The libOS by name: the first `--name` of the arguments that is one, else $LIBOS, else catnap."""
+def chosen(arguments, asked):
+    """The libOS by name: the first `--name` of the arguments that is one, else $LIBOS, `asked`, else catnap."""
     for word in arguments:
         if word.startswith("--") and word[2:] in NAMES:
             return word[2:]
-    return os.environ.get("LIBOS", "") or NAMES[0]
+    return asked or NAMES[0]
 
 
-def start(arguments):
+def start(arguments, asked):
     """{call: address}, or an errno. EINVAL: no libOS of that name."""
-    name = chosen(arguments)
+    name = chosen(arguments, asked)
     if name not in NAMES:
         return calls.EINVAL
     settings = config.load(os.environ)
