@@ -7,7 +7,7 @@ from rich.console import Console
 
 from benchmarks import plots, report
 
-NAMES = ("calls", "runtime", "startup", "echo", "redis", "latency", "services", "connections")
+NAMES = ("calls", "runtime", "pdpix", "startup", "echo", "redis", "latency", "services", "connections")
 
 
 @click.command()

@@ -3,14 +3,14 @@ from libos cimport calls, raw
 from libos.core cimport driving, layout, loops, ringing
 from libos.core.table cimport Table
 
-cdef int EVENTS, RARELY
+cdef int EVENTS, SELDOM, RARELY
 
 @cython.locals(rotation=size_t, i="unsigned long long", left="unsigned long long", operation=size_t)
 cdef long long claim(Table table, size_t qtokens, unsigned long long count) noexcept nogil
 @cython.locals(number="unsigned long long", operation=size_t)
 cdef long long claim_next(Table table) noexcept nogil
 cdef long long claimed(Table table, size_t qtokens, unsigned long long count) noexcept nogil
-@cython.locals(began="long long", now="long long", r="long long", spin="long long")
+@cython.locals(began="long long", now="long long", r="long long", spin="long long", turns="unsigned long long")
 cpdef long long wait(Table table, size_t qtokens, unsigned long long count, long long timeout) noexcept nogil
 @cython.locals(at=size_t, n="long long", r="long long", i="long long")
 cdef long long look(Table table) noexcept nogil
