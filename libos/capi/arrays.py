@@ -57,7 +57,7 @@ def before(sga, i):
 
 
 def taken(operation, sga):
-    """A program's array, checked, becomes the operation's, with a reference on each buffer. EINVAL, ENOMEM."""
+    """A program's array, checked, becomes the operation's. EINVAL, ENOMEM."""
     if sga < c.LOWEST:
         return calls.EINVAL
     count = raw.load32(sga + c.SGA_COUNT)
@@ -71,20 +71,14 @@ def taken(operation, sga):
     while i < count:
         buffer = raw.load(segment)
         size = raw.load32(segment + 8)
-        if size == 0 or process.FACE.table.heap.share(buffer, size) < 0:
-            break
+        if size == 0 or not process.FACE.table.heap.holds(buffer, size):
+            process.FACE.table.let_go(operation)
+            return calls.EINVAL
         raw.store(to + i * 16, buffer)
         raw.store(to + i * 16 + 8, size)
         segment += c.SGA_SEGMENT
         i += 1
-    if i == count:
-        raw.store(operation + layout.HOLD, 0)
-        return 0
-    while i:
-        i -= 1
-        process.FACE.table.heap.release(process.FACE.table.heap.object_of(raw.load(to + i * 16)))
-    process.FACE.table.let_go(operation)
-    return calls.EINVAL
+    return 0
 
 
 def array_out(operation, sga):

@@ -76,4 +76,4 @@ def deliver(operation, qtoken, result):
         raw.copy(value + c.ARES_ADDRESS, operation + layout.ADDRESS, 16)
     else:
         arrays.array_out(operation, value)
-    process.FACE.table.dismiss(operation)
+    waiting.finish(process.FACE.table, operation)

@@ -93,7 +93,7 @@ def submit(qt_out, qd, sga, address):
         if r == 0:
             if address and raw.load(at + layout.SOCKET_TYPE) == calls.SOCK_DGRAM:
                 raw.copy(operation + layout.ADDRESS, address, 16)
-                raw.store32(operation + layout.NOTED, 1)
+                raw.store32(operation + layout.NOTED, layout.ADDRESSED)
             raw.store(qt_out, raw.load(operation + layout.TOKEN))
             driving.start(process.FACE.table, at, operation)
         elif operation:

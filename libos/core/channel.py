@@ -29,13 +29,14 @@ def add(table, capacity):
 
 
 def push(table, queue, operation):
-    """The operation's references become the element's."""
+    """The references of the operation become the element's."""
     tail = raw.load(queue + layout.TAIL)
     if tail - raw.load(queue + layout.HEAD) >= raw.load(queue + layout.CAPACITY):
         return -calls.EAGAIN
     element = raw.load(queue + layout.RING) + (tail & raw.load(queue + layout.MASK)) * layout.ELEMENT
+    table.hold(operation)
+    raw.store32(operation + layout.NOTED, 0)
     raw.copy(element, operation + layout.COUNT, layout.ARRAY)
-    raw.store(element + layout.ELEMENT_HOLD, raw.load(operation + layout.HOLD))
     if raw.load(element) > 2:
         table.heap.retain(raw.load(element + 8))  # the list is the operation's too, until a wait has taken it
     raw.store(queue + layout.TAIL, tail + 1)
@@ -49,10 +50,8 @@ def pop(table, queue, operation):
         return -calls.EAGAIN
     element = raw.load(queue + layout.RING) + (head & raw.load(queue + layout.MASK)) * layout.ELEMENT
     raw.copy(operation + layout.COUNT, element, layout.ARRAY)
-    raw.store(operation + layout.HOLD, raw.load(element + layout.ELEMENT_HOLD))
     raw.store(queue + layout.HEAD, head + 1)
-    if raw.load(operation + layout.HOLD) == 0:
-        table.hand_over(operation + layout.COUNT)
+    table.hand_over(operation + layout.COUNT)
     return table.length(operation + layout.COUNT)
 
 

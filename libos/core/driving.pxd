@@ -7,6 +7,7 @@ from libos.core.table cimport Table
 cdef long long attempt(Table table, size_t queue, size_t operation) noexcept nogil
 @cython.locals(stream=bint)
 cdef bint is_connection(size_t queue) noexcept nogil
+cdef bint noted(size_t operation, unsigned int what) noexcept nogil
 @cython.locals(opcode="unsigned int", inbound=bint)
 cdef size_t line_of(size_t queue, size_t operation) noexcept nogil
 @cython.locals(line=size_t, r="long long")

@@ -19,7 +19,7 @@ def attempt(table, queue, operation):
         if raw.load(queue + layout.END):
             return loops.push(table, queue, operation) if opcode == layout.PUSH else loops.pop(table, queue, operation)
     if opcode == layout.PUSH:
-        return sockets.push(table, queue, operation, raw.load32(operation + layout.NOTED) != 0)
+        return sockets.push(table, queue, operation, noted(operation, layout.ADDRESSED))
     if opcode == layout.POP:
         return sockets.pop(table, queue, operation)
     if opcode == layout.ACCEPT:
@@ -30,6 +30,10 @@ def attempt(table, queue, operation):
 def is_connection(queue):
     stream = raw.load(queue + layout.SOCKET_TYPE) == calls.SOCK_STREAM
     return stream and raw.load(queue + layout.SOCKET_STATE) == layout.CONNECTED
+
+
+def noted(operation, what):
+    return raw.load32(operation + layout.NOTED) & what != 0
 
 
 def line_of(queue, operation):
@@ -46,6 +50,8 @@ def start(table, queue, operation):
     if r == -calls.EAGAIN:
         table.note(layout.BLOCKED, 1)
         table.link(line, operation)
+        if raw.load32(operation + layout.OPCODE) == layout.PUSH:  # it outlives the call, after which all may be freed
+            table.hold(operation)
     else:
         table.note(layout.INLINE, 1)
         end(table, queue, operation, r)
@@ -55,7 +61,7 @@ def end(table, queue, operation, result):
     """An operation that is in no line is over. Under the lock."""
     opcode = raw.load32(operation + layout.OPCODE)
     if opcode == layout.PUSH:
-        if raw.load(queue + layout.KIND) != layout.MEMORY or result < 0:
+        if noted(operation, layout.HELD):
             table.release(operation + layout.COUNT)
         if result >= 0:
             raw.store(operation + layout.VALUE, result)

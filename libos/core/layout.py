@@ -13,18 +13,17 @@ WAITER = 24  # who sleeps until it is complete; SEVERAL when more than one does
 OPCODE = 32  # 32 bits each
 QD = 36
 STATE = 40
-NOTED = 44  # ours to remember between two attempts: a connect that has been started
+NOTED = 44  # of these
+STARTED, ADDRESSED, HELD = 1, 2, 4  # a connect; a push with an address; one whose buffers have a reference of its own
 VALUE = 48  # bytes moved, the new qd of an accept
 ERROR = 56  # errno, 0: none
 COUNT = 64  # of segments
 SEGMENTS = 72  # two, or, when there are more, the address of all of them
 ADDRESS = 104  # struct sockaddr_in of the peer: where to, where from
-HOLD = 120  # what the Python face keeps for it
 
 # an element of a queue in memory: what an operation has from COUNT on
 ELEMENT = 64
 ARRAY = 40  # bytes of COUNT and SEGMENTS
-ELEMENT_HOLD = 40
 
 # a queue
 QUEUE_RECORD = 256

@@ -162,7 +162,7 @@ def connect(table, queue, operation):
     at = table.head + layout.SCRATCH
     table.note(layout.SYSTEM_CALLS, 1)
     if raw.load32(operation + layout.NOTED) == 0:
-        raw.store32(operation + layout.NOTED, 1)
+        raw.store32(operation + layout.NOTED, layout.STARTED)
         r = raw.syscall(calls.SYS_connect, fd, operation + layout.ADDRESS, 16, 0, 0, 0)
         if r == -calls.EINPROGRESS:
             return -calls.EAGAIN

@@ -56,6 +56,8 @@ cdef class Table:
     cdef size_t segments(self, size_t array) noexcept nogil
     @cython.locals(at=size_t, beside=size_t)
     cdef size_t room(self, size_t operation, unsigned long long count) noexcept nogil
+    @cython.locals(noted="unsigned int", at=size_t, last=size_t)
+    cdef void hold(self, size_t operation) noexcept nogil
     @cython.locals(at=size_t, last=size_t)
     cdef void release(self, size_t array) noexcept nogil
     @cython.locals(first=size_t, at=size_t)

@@ -165,11 +165,9 @@ class Table:
         raw.store(operation + layout.TOKEN, 0)
 
     def dismiss(self, operation):
-        """The result of a taken operation has been read."""
-        self.lock()
+        """The result of a taken operation has been read. Under the lock."""
         self.let_go(operation)
         self.discard(operation)
-        self.unlock()
 
     def let_go(self, operation):
         """The list of segments beside the record, where there is one, is not needed any more."""
@@ -295,6 +293,18 @@ class Table:
             at = beside
         raw.store(operation + layout.COUNT, count)
         return at
+
+    def hold(self, operation):
+        """The libOS has a reference on each buffer of an operation's array from now on, unless it has one already."""
+        noted = raw.load32(operation + layout.NOTED)
+        if noted & layout.HELD:
+            return
+        raw.store32(operation + layout.NOTED, noted | layout.HELD)
+        at = self.segments(operation + layout.COUNT)
+        last = at + raw.load(operation + layout.COUNT) * 16
+        while at < last:
+            self.heap.retain(self.heap.object_of(raw.load(at)))
+            at += 16
 
     def release(self, array):
         """The libOS lets go of an array's buffers."""

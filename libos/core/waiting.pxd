@@ -12,6 +12,8 @@ cdef long long claim_next(Table table) noexcept nogil
 cdef long long claimed(Table table, size_t qtokens, unsigned long long count) noexcept nogil
 @cython.locals(began="long long", now="long long", r="long long", spin="long long", turns="unsigned long long")
 cpdef long long wait(Table table, size_t qtokens, unsigned long long count, long long timeout) noexcept nogil
+cdef void finish(Table table, size_t operation) noexcept nogil
+cdef void leave(Table table) noexcept nogil
 @cython.locals(at=size_t, n="long long", r="long long", i="long long")
 cdef long long look(Table table) noexcept nogil
 @cython.locals(qd="unsigned long long")

@@ -56,7 +56,8 @@ def wait(table, qtokens, count, timeout):
     """The index of a complete one of `count` qtokens, which is then the caller's; with count 0 the address of any
     complete operation. -ETIMEDOUT after `timeout` ns (negative: never), -EINVAL for a qtoken that is not live.
 
-    The qtoken is not live any more; `Table.record` still finds its operation.
+    The qtoken is not live any more; `Table.record` still finds its operation. With a result the lock is the caller's,
+    who reads it and calls `finish`.
     """
     began = now = 0
     turns = 0
@@ -72,11 +73,10 @@ def wait(table, qtokens, count, timeout):
             began = now
         if r == -calls.EAGAIN and 0 <= timeout <= now - began:
             r = -calls.ETIMEDOUT
+        if r >= 0:
+            return r
         if r != -calls.EAGAIN:
-            table.leave()
-            table.unlock()
-            if raw.load(table.head + layout.ATTENTION):
-                loops.attend(table)
+            leave(table)
             return r
         table.unlock()
         if raw.load(table.head + layout.ATTENTION):
@@ -87,6 +87,20 @@ def wait(table, qtokens, count, timeout):
                 raw.pause()  # others may want the lock
         else:
             sleep(table, qtokens, count, timeout, began)
+
+
+def finish(table, operation):
+    """The result of a wait has been read."""
+    table.dismiss(operation)
+    leave(table)
+
+
+def leave(table):
+    """The calling thread stops waiting, and gives the lock back."""
+    table.leave()
+    table.unlock()
+    if raw.load(table.head + layout.ATTENTION):
+        loops.attend(table)
 
 
 def look(table):

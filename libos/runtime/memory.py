@@ -155,21 +155,10 @@ class Heap:
             return 0
         return address - ((address - self.base) & (raw.bit(kind) - 1))
 
-    def share(self, address, size):
-        """A reference of the libOS on the object that holds these `size` bytes, if the application has one.
-
-        -1 otherwise, and where they are not all in one object.
-        """
+    def holds(self, address, size):
+        """Whether these bytes are all in one object, and that one the application's."""
         found = self.object_of(address)
-        if found == 0 or size > self.size_of(found) - (address - found):
-            return -1
-        at = self.refs_of(found)
-        while True:
-            word = raw.load(at)
-            if word < self.app:
-                return -1
-            if raw.compare_exchange(at, word, word + 1):
-                return 0
+        return found != 0 and size <= self.size_of(found) - (address - found) and self.held(found)
 
     def held(self, address):
         """Whether an object is the application's."""
