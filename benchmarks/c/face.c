@@ -34,39 +34,39 @@ static double now(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static demi_qresult_t finish(demi_qtoken_t qt)
+/* results are large: each is written once, where it is used */
+static void finish(demi_qresult_t *qr, demi_qtoken_t qt)
 {
-    demi_qresult_t qr;
-    MUST(demi_wait(&qr, qt, NULL));
-    MUST(qr.qr_opcode == DEMI_OPC_FAILED ? (int)qr.qr_ret : 0);
-    return qr;
+    MUST(demi_wait(qr, qt, NULL));
+    MUST(qr->qr_opcode == DEMI_OPC_FAILED ? (int)qr->qr_ret : 0);
 }
 
-static void push(int qd, demi_sgarray_t *sga)
+static void push(demi_qresult_t *qr, int qd, const demi_sgarray_t *sga)
 {
     demi_qtoken_t qt;
     MUST(demi_push(&qt, qd, sga));
-    finish(qt);
+    finish(qr, qt);
 }
 
-static demi_sgarray_t pop(int qd)
+static demi_sgarray_t *pop(demi_qresult_t *qr, int qd)
 {
     demi_qtoken_t qt;
     MUST(demi_pop(&qt, qd));
-    return finish(qt).qr_value.sga;
+    finish(qr, qt);
+    return &qr->qr_value.sga;
 }
 
 static void queue(long count, long blocks)
 {
     int qd;
+    demi_qresult_t qr;
     demi_sgarray_t sga = demi_sgaalloc(SIZE);
     MUST(demi_queue(&qd, 16));
     while (blocks--) {
         double began = now();
         for (long i = 0; i < count; i++) {
-            push(qd, &sga);
-            demi_sgarray_t got = pop(qd);
-            MUST(demi_sgafree(&got));
+            push(&qr, qd, &sga);
+            MUST(demi_sgafree(pop(&qr, qd)));
         }
         printf("%.3f\n", (now() - began) / (double)count);
     }
@@ -81,7 +81,7 @@ static int turn(demi_sgarray_t *sga, int which)
     demi_qresult_t qr;
     int offset;
     if (which >= 0)
-        push(qds[which], sga);
+        push(&qr, qds[which], sga);
     MUST(demi_wait_any(&qr, &offset, qts, GIVEN, NULL));
     MUST(demi_sgafree(&qr.qr_value.sga));
     MUST(demi_pop(&qts[offset], qds[offset]));
@@ -121,17 +121,18 @@ static void outstanding(long n, long count, long blocks)
 static void fair(long rounds)
 {
     long served[GIVEN] = {0}, least;
+    demi_qresult_t qr;
     demi_sgarray_t sga = demi_sgaalloc(SIZE);
     for (int i = 0; i < GIVEN; i++) {
         MUST(demi_queue(&qds[i], 4));
         MUST(demi_pop(&qts[i], qds[i]));
-        push(qds[i], &sga); /* complete, and another one there for the next */
-        push(qds[i], &sga);
+        push(&qr, qds[i], &sga); /* complete, and another one there for the next */
+        push(&qr, qds[i], &sga);
     }
     for (long i = 0; i < rounds; i++) {
         int offset = turn(&sga, -1);
         served[offset]++;
-        push(qds[offset], &sga);
+        push(&qr, qds[offset], &sga);
     }
     least = served[0];
     for (int i = 1; i < GIVEN; i++)
@@ -153,13 +154,12 @@ static void server(struct sockaddr_in *address)
     MUST(demi_bind(listener, (struct sockaddr *)address, sizeof *address));
     MUST(demi_listen(listener, 4));
     MUST(demi_accept(&qt, listener));
-    int qd = finish(qt).qr_value.ares.qd;
-    for (;;) {
-        demi_sgarray_t sga = pop(qd);
-        if (sga.sga_segs[0].sgaseg_len == 0)
-            return;
-        push(qd, &sga);
-        MUST(demi_sgafree(&sga));
+    demi_qresult_t qr, sent;
+    finish(&qr, qt);
+    int qd = qr.qr_value.ares.qd;
+    while (pop(&qr, qd)->sga_segs[0].sgaseg_len) {
+        push(&sent, qd, &qr.qr_value.sga);
+        MUST(demi_sgafree(&qr.qr_value.sga));
     }
 }
 
@@ -167,22 +167,25 @@ static void client(struct sockaddr_in *address, long count)
 {
     int qd = tcp();
     demi_qtoken_t qt;
+    demi_qresult_t qr;
     MUST(demi_connect(&qt, qd, (struct sockaddr *)address, sizeof *address));
-    finish(qt);
+    finish(&qr, qt);
+    double *took = calloc((size_t)count, sizeof *took);
     for (long i = -count / 4; i < count; i++) {
         double began = now();
         demi_sgarray_t sga = demi_sgaalloc(SIZE);
         memset(sga.sga_segs[0].sgaseg_buf, 1, SIZE);
-        push(qd, &sga);
+        push(&qr, qd, &sga);
         MUST(demi_sgafree(&sga));
         for (uint32_t left = SIZE; left;) {
-            sga = pop(qd);
-            left -= sga.sga_segs[0].sgaseg_len;
-            MUST(demi_sgafree(&sga));
+            left -= pop(&qr, qd)->sga_segs[0].sgaseg_len;
+            MUST(demi_sgafree(&qr.qr_value.sga));
         }
         if (i >= 0)
-            printf("%.0f\n", now() - began);
+            took[i] = now() - began;
     }
+    for (long i = 0; i < count; i++)
+        printf("%.0f\n", took[i]);
 }
 
 int main(int argc, char **argv)
