@@ -22,6 +22,7 @@ sys.path.insert(0, HERE)
 from libos import mode  # noqa: E402
 
 CSRC = os.path.join(HERE, "csrc")
+CAPI = os.path.join(HERE, "libos", "capi")
 PRELOAD_SOURCES = [
     "next.c",
     "descriptors.c",
@@ -141,12 +142,13 @@ class BuildAll(build_ext):
         root = HERE if self.inplace else self.build_lib
         self.build_preload(os.path.join(root, "interpose", "libcatflap.so"))
         self.build_host(os.path.join(root, "interpose", "libcatflap_host.so"))
+        self.build_face(os.path.join(root, "libos", "capi", "libdemikernel.so"))
         # the host never writes bytecode into a user's tree, so it finds it ready made
         for package in mode.FOLDERS:
             compileall.compile_dir(os.path.join(root, package), maxlevels=0, quiet=1)
 
     def translate(self):
-        """Python to C: the paths of the C files."""
+        """Python to C: where the C file of each module is."""
         try:
             from Cython.Build import cythonize
         except ImportError:
@@ -162,14 +164,24 @@ class BuildAll(build_ext):
             quiet=True,
             build_dir="build/cython",
             language_level=3,
-            compiler_directives={"boundscheck": False, "wraparound": False, "initializedcheck": False},
+            compiler_directives={
+                "annotation_typing": False,
+                "boundscheck": False,
+                "wraparound": False,
+                "initializedcheck": False,
+            },
         )
-        return generated
+        return dict(zip(mode.HOT_MODULES, generated, strict=True))
+
+    def build_extensions(self):
+        self.generated = self.translate()
+        super().build_extensions()
 
     def build_extension(self, extension):
-        """All compiled modules in one library, of which each has its own way in (PyInit_...)."""
+        """Compiled modules in one library, of which each has its own way in (PyInit_...)."""
+        sources = [self.generated[name] for name in mode.LIBRARIES[extension.name.rpartition(".")[2]]]
         with ThreadPoolExecutor(self.parallel) as pool:
-            objects = list(pool.map(self.compiled, self.translate()))
+            objects = list(pool.map(self.compiled, sources))
         target = self.get_ext_fullpath(extension.name)
         if self.force or not fresh(target, [__file__, *objects]):
             self.compiler.link_shared_object(objects, target, extra_postargs=MODULE_LDFLAGS, target_lang="c")
@@ -209,6 +221,23 @@ class BuildAll(build_ext):
         with open(note, "w") as file:
             file.write(text)
 
+    def build_face(self, target):
+        """The C face of PDPIX: no more than jumps, and the way to the interpreter."""
+        from interpose import build
+
+        source, library = os.path.join(CAPI, "library.c"), libpython()
+        headers = glob.glob(os.path.join(CAPI, "include", "demi", "*.h"))
+        places = os.path.join(self.build_temp, "places.h")
+        if contents(places) != build.places():
+            with open(places, "w") as file:
+                file.write(build.places())
+        if not self.force and fresh(target, [__file__, source, places, os.path.join(CSRC, "python.h"), *headers]):
+            return
+        say("compiling libdemikernel.so")
+        include = [f"-I{CSRC}", f"-I{os.path.join(CAPI, 'include')}", f"-I{sysconfig.get_paths()['include']}"]
+        link = [library, f"-Wl,-rpath,{os.path.dirname(library)}", "-ldl", "-lpthread", "-Wl,-soname,libdemikernel.so"]
+        self.make_library(target, HOST_CFLAGS, ["-include", places, source, *include, *link])
+
     def make_library(self, target, flags, rest):
         """Compile and link at once. Programs that run the old library keep it, whole."""
         self.mkpath(os.path.dirname(target))
@@ -229,6 +258,7 @@ class LintC(BuildAll):
             self.build_temp = folder
             self.build_preload(os.path.join(folder, "libcatflap.so"))
             self.build_host(os.path.join(folder, "libcatflap_host.so"))
+            self.build_face(os.path.join(folder, "libdemikernel.so"))
 
 
 def emit_host(path):
@@ -282,5 +312,8 @@ def below(pattern):
 
 
 if __name__ == "__main__":
-    native = Extension("libos.native", [name.replace(".", "/") + ".py" for name in mode.HOT_MODULES])
-    setup(ext_modules=[native], cmdclass={"build_ext": BuildAll, "lint_c": LintC})
+    libraries = [
+        Extension(f"libos.{library}", [name.replace(".", "/") + ".py" for name in modules])
+        for library, modules in mode.LIBRARIES.items()
+    ]
+    setup(ext_modules=libraries, cmdclass={"build_ext": BuildAll, "lint_c": LintC})

@@ -1,6 +1,7 @@
 /* The native half of the host library: starts or shares the interpreter, keeps thread states, goes through fork.
  * Compiled by interpose/build.py into the cffi module; CATFLAP_PYTHON_PATHS comes from there. */
 #include "abi.h"
+#include "python.h"
 
 static const struct catflap_services *services;
 
@@ -90,42 +91,6 @@ static void log_python_error(void)
     PyErr_Clear();
 }
 
-static int start_interpreter(const char *root)
-{
-    static const wchar_t *const paths[] = {CATFLAP_PYTHON_PATHS};
-    PyConfig config;
-    PyConfig_InitIsolatedConfig(&config);
-    config.install_signal_handlers = 0;
-    config.site_import = 0;
-    config.write_bytecode = 0;
-    config.pathconfig_warnings = 0;
-    config.module_search_paths_set = 1;
-    wchar_t *wide = Py_DecodeLocale(root, NULL);
-    PyStatus status = PyWideStringList_Append(&config.module_search_paths, wide ? wide : L"/");
-    for (size_t i = 0; i < sizeof paths / sizeof *paths && !PyStatus_Exception(status); i++)
-        status = PyWideStringList_Append(&config.module_search_paths, paths[i]);
-#define THEN(call)                                                                                                     \
-    if (!PyStatus_Exception(status))                                                                                   \
-        status = call;
-    THEN(PyConfig_SetString(&config, &config.prefix, CATFLAP_PYTHON_PREFIX))
-    THEN(PyConfig_SetString(&config, &config.exec_prefix, CATFLAP_PYTHON_PREFIX))
-    THEN(PyConfig_SetString(&config, &config.executable, CATFLAP_PYTHON_EXECUTABLE))
-    THEN(Py_InitializeFromConfig(&config))
-    PyMem_RawFree(wide);
-    PyConfig_Clear(&config);
-    if (PyStatus_Exception(status)) {
-        services->log("catflap: Py_InitializeFromConfig failed: ");
-        services->log(status.err_msg ? status.err_msg : "?");
-        services->log("\n");
-        return -1;
-    }
-    /* this interpreter has no business on the program's terminal, whatever goes wrong in it */
-    PySys_SetObject("stdout", Py_None);
-    PySys_SetObject("stderr", Py_None);
-    PyEval_SaveThread();
-    return 0;
-}
-
 /* Our packages and cffi's back end into the interpreter; a program's own looks afterwards as before (interpose/sharing.py). */
 static int import_ours(const char *root)
 {
@@ -163,8 +128,13 @@ __attribute__((visibility("default"))) int catflap_host_start(struct catflap_ops
 #define FILL(op, gil) ops->op = shared ? (void *)visit_##op : (void *)py_##op;
     FOR_EACH_OP(FILL)
     ops->guarded = 1;
-    if (!shared && start_interpreter(root))
+    const char *wrong = shared ? NULL : python_start(root);
+    if (wrong) {
+        services->log("catflap: Py_InitializeFromConfig failed: ");
+        services->log(wrong);
+        services->log("\n");
         return CATFLAP_KERNEL_BOOT_FAILED;
+    }
     struct visit v = visit_begin();
     int reason = CATFLAP_KERNEL_OTHER_PYTHON;
     if (in_main(v)) {

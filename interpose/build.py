@@ -85,6 +85,14 @@ def wide(text):
     return 'L"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def places():
+    """Where this build's Python is, as the macros of csrc/python.h."""
+    return f"""#define CATFLAP_PYTHON_PATHS {", ".join(wide(p) for p in python_paths())}
+#define CATFLAP_PYTHON_PREFIX {wide(sys.base_prefix)}
+#define CATFLAP_PYTHON_EXECUTABLE {wide(sys.executable)}
+"""
+
+
 def emit(path):
     """Write the C source of the host library to `path`."""
     import cffi
@@ -96,10 +104,7 @@ def emit(path):
     declared = "\n".join(f"int64_t py_{name}({params});" for name, params, _ in ops)
     prelude = f"""
 #include <string.h>
-#define CATFLAP_PYTHON_PATHS {", ".join(wide(p) for p in python_paths())}
-#define CATFLAP_PYTHON_PREFIX {wide(sys.base_prefix)}
-#define CATFLAP_PYTHON_EXECUTABLE {wide(sys.executable)}
-#define CATFLAP_CALLS_LEFT {"py_" if sys.version_info >= (3, 12) else ""}recursion_remaining
+{places()}#define CATFLAP_CALLS_LEFT {"py_" if sys.version_info >= (3, 12) else ""}recursion_remaining
 #define CATFLAP_SHARING {sharing()}
 #define FOR_EACH_OP(X) {" ".join(f"X({name}, {int(gil)})" for name, _, gil in ops)}
 #include "abi.h"

@@ -1,9 +1,13 @@
 cdef extern from "<sys/syscall.h>" nogil:
-    long SYS_read, SYS_write, SYS_close, SYS_socket
     long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap, SYS_sched_yield, SYS_poll, SYS_ioctl, SYS_setsockopt, SYS_getsockopt
+    long SYS_read, SYS_write, SYS_close, SYS_munmap, SYS_socket, SYS_bind, SYS_listen, SYS_getsockname, SYS_getpeername, SYS_epoll_wait, SYS_epoll_ctl, SYS_eventfd2, SYS_epoll_create1
+    long SYS_futex
+    long SYS_epoll_pwait2 "441"
 
 cdef extern from "<sys/socket.h>" nogil:
-    int SOL_SOCKET, SO_SNDBUF, AF_UNIX
+    int SOL_SOCKET, SO_SNDBUF, SO_ERROR, SO_REUSEADDR, SO_KEEPALIVE, SO_LINGER, AF_INET, AF_UNIX, SOCK_STREAM, SOCK_DGRAM
+    int OWN_SOCKET "(SOCK_CLOEXEC|SOCK_NONBLOCK)"
+    int CLOEXEC "SOCK_CLOEXEC"
     int BELL "(SOCK_DGRAM|SOCK_CLOEXEC|SOCK_NONBLOCK)"
     int DONTWAIT "MSG_DONTWAIT"
     int POLLIN "0x1"
@@ -25,7 +29,7 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef extern from "<errno.h>" nogil:
     int UNSUPPORTED "EOPNOTSUPP"
-    int EAGAIN, ECONNREFUSED, EFAULT
+    int EADDRINUSE, EAGAIN, EALREADY, EBADF, ECANCELED, ECONNREFUSED, EDESTADDRREQ, EFAULT, EINPROGRESS, EINTR, EINVAL, EISCONN, EMFILE, ENOMEM, ENOPROTOOPT, ENOTCONN, ETIMEDOUT
 
 cdef extern from "<sys/mman.h>" nogil:
     int READ_WRITE "(PROT_READ|PROT_WRITE)"
@@ -36,3 +40,15 @@ cdef extern from "<netinet/in.h>" nogil:
 
 cdef extern from "<linux/tcp.h>" nogil:
     int TCP_NOTSENT_LOWAT
+    int TCP_NODELAY
+
+cdef extern from "<sys/epoll.h>" nogil:
+    int EPOLL_ADD "EPOLL_CTL_ADD"
+    int EPOLL_DEL "EPOLL_CTL_DEL"
+    unsigned int EDGES "((uint32_t)EPOLLET|EPOLLRDHUP|EPOLLIN|EPOLLOUT)"
+    unsigned int EPOLL_READABLE "(EPOLLIN|EPOLLRDHUP|EPOLLERR|EPOLLHUP)"
+    unsigned int EPOLL_WRITABLE "(EPOLLOUT|EPOLLERR|EPOLLHUP)"
+
+cdef extern from "<linux/futex.h>" nogil:
+    int FUTEX_WAIT "FUTEX_WAIT_PRIVATE"
+    int FUTEX_WAKE "FUTEX_WAKE_PRIVATE"

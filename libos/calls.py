@@ -1,6 +1,24 @@
 """The kernel calls of the inline paths, by name. Compiled code takes them from the C headers (calls.pxd)."""
 
-from errno import EAGAIN, ECONNREFUSED, EFAULT  # noqa: F401
+from errno import (  # noqa: F401
+    EADDRINUSE,
+    EAGAIN,
+    EALREADY,
+    EBADF,
+    ECANCELED,
+    ECONNREFUSED,
+    EDESTADDRREQ,
+    EFAULT,
+    EINPROGRESS,
+    EINTR,
+    EINVAL,
+    EISCONN,
+    EMFILE,
+    ENOMEM,
+    ENOPROTOOPT,
+    ENOTCONN,
+    ETIMEDOUT,
+)
 from errno import EOPNOTSUPP as UNSUPPORTED  # noqa: F401
 
 POLLIN = 0x1
@@ -27,6 +45,7 @@ SYS_write = 1
 SYS_close = 3
 SYS_poll = 7
 SYS_mmap = 9
+SYS_munmap = 11
 SYS_ioctl = 16
 SYS_sched_yield = 24
 SYS_socket = 41
@@ -35,12 +54,38 @@ SYS_sendto = 44
 SYS_recvfrom = 45
 SYS_sendmsg = 46
 SYS_recvmsg = 47
+SYS_bind = 49
+SYS_listen = 50
+SYS_getsockname = 51
+SYS_getpeername = 52
 SYS_setsockopt = 54
 SYS_getsockopt = 55
+SYS_futex = 202
+SYS_epoll_wait = 232
+SYS_epoll_ctl = 233
 SYS_accept4 = 288
 AF_UNIX = 1
 BELL = 0x80802  # SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK
+SYS_eventfd2 = 290
+SYS_epoll_create1 = 291
+SYS_epoll_pwait2 = 441
 SOL_SOCKET = 1
 SO_SNDBUF = 7
 IPPROTO_TCP = 6
 TCP_NOTSENT_LOWAT = 25
+AF_INET = 2
+SOCK_STREAM = 1
+SOCK_DGRAM = 2
+OWN_SOCKET = 0x80800  # SOCK_CLOEXEC | SOCK_NONBLOCK, and what eventfd2(2) calls these
+CLOEXEC = 0x80000
+SO_REUSEADDR = 2
+SO_ERROR = 4
+SO_KEEPALIVE = 9
+SO_LINGER = 13
+TCP_NODELAY = 1
+FUTEX_WAIT, FUTEX_WAKE = 128, 129  # private
+EPOLL_ADD = 1
+EPOLL_DEL = 2
+EDGES = 0x80002005  # EPOLLET | EPOLLRDHUP | EPOLLIN | EPOLLOUT
+EPOLL_READABLE = 0x2019  # EPOLLIN, and EPOLLRDHUP, EPOLLERR, EPOLLHUP, after which a pop has something to say
+EPOLL_WRITABLE = 0x1C  # EPOLLOUT, EPOLLERR, EPOLLHUP

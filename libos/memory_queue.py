@@ -2,6 +2,7 @@
 
 from collections import deque
 
+COMPILED = __file__.endswith(".so")
 INBOUND, OUTBOUND = 0, 1
 
 
@@ -11,14 +12,34 @@ class MemoryQueue:
     def __init__(self, libos, capacity):
         self.libos = libos
         self.capacity = capacity
-        self.elements = deque()
+        self.ring = [None] * 16  # doubled when it is full
+        self.first = self.count = 0
+        self.waiting = (deque(), deque())
+        self.qd = 0
+
+    def put(self, sga):
+        size = len(self.ring)
+        if self.count == size:
+            self.ring = self.ring[self.first :] + self.ring[: self.first] + [None] * size
+            self.first = 0
+            size *= 2
+        self.ring[(self.first + self.count) & (size - 1)] = sga
+        self.count += 1
+
+    def take(self):
+        """The first of the elements, of which there is one."""
+        sga = self.ring[self.first]
+        self.ring[self.first] = None
+        self.first = (self.first + 1) & (len(self.ring) - 1)
+        self.count -= 1
+        return sga
 
     def pushing(self, sga, address=None):
         def attempt():
-            if len(self.elements) >= self.capacity:
+            if self.count >= self.capacity:
                 return None
-            sga.hold()  # the element's own reference, until it is popped
-            self.elements.append(sga)
+            sga.retain()  # the element's own reference, until it is popped
+            self.put(sga)
             self.libos.wake(self, INBOUND)
             return len(sga), None, None
 
@@ -26,21 +47,20 @@ class MemoryQueue:
 
     def popping(self, size):
         def attempt():
-            if not self.elements:
+            if not self.count:
                 return None
-            sga = self.elements.popleft()
+            sga = self.take()
             self.libos.wake(self, OUTBOUND)
             return 0, sga.handed_over(), None
 
         return attempt
 
     def ready(self, mask):
-        return (mask & 1 if self.elements else 0) | (mask & 2 if len(self.elements) < self.capacity else 0)
+        return (mask & 1 if self.count else 0) | (mask & 2 if self.count < self.capacity else 0)
 
     def blocked(self, direction):
         """Whoever pushes or pops wakes us; there is no device to ask."""
 
     def close(self):
-        for sga in self.elements:
-            sga.release()
-        self.elements.clear()
+        while self.count:
+            self.take().release()

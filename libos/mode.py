@@ -10,97 +10,127 @@ from _imp import extension_suffixes
 from posix import environ, stat
 
 PACKAGES = ("libos", "interpose", "shim")
-# the one list of what is compiled (setup.py); everything else stays interpreted
-HOT_MODULES = (
-    "libos.runtime.wakers",
-    "libos.runtime.memory",
-    "libos.runtime.qtokens",
-    "libos.runtime.scheduler",
-    "libos.runtime.suspend",
-    "libos.runtime.instrument",
-    "libos.queue",
-    "libos.kernel_queue",
-    "libos.rings",
-    "libos.records",
-    "libos.memory_file",
-    "libos.pair",
-    "libos.family",
-    "libos.spine",
-    "libos.leaving",
-    "libos.meeting",
-    "libos.endpoint",
-    "libos.loop_queue",
-    "libos.catloop",
-    "libos.net.pool",
-    "libos.net.outbox",
-    "libos.net.host",
-    "libos.net.ring",
-    "libos.net.routes",
-    "libos.net.neighbors",
-    "libos.net.output",
-    "libos.net.fragments",
-    "libos.net.icmp",
-    "libos.net.udp",
-    "libos.net.udp_user",
-    "libos.net.stack",
-    "libos.net.wire.ethernet",
-    "libos.net.wire.arp_packet",
-    "libos.net.wire.ip_header",
-    "libos.net.wire.icmp_message",
-    "libos.net.wire.tcp_header",
-    "libos.net.tcp.deadlines",
-    "libos.net.tcp.engine",
-    "libos.net.tcp.congestion.newreno",
-    "libos.net.tcp.congestion.cubic",
-    "libos.net.tcp.congestion.vegas",
-    "libos.net.tcp.congestion.control",
-    "libos.net.tcp.rto",
-    "libos.net.tcp.rack",
-    "libos.net.tcp.flight",
-    "libos.net.tcp.scoreboard",
-    "libos.net.tcp.window",
-    "libos.net.tcp.timing",
-    "libos.net.tcp.sender",
-    "libos.net.tcp.recovery",
-    "libos.net.tcp.acking",
-    "libos.net.tcp.closing",
-    "libos.net.tcp.receiver",
-    "libos.net.tcp.cookies",
-    "libos.net.tcp.opening",
-    "libos.net.tcp.ports",
-    "libos.net.tcp.arriving",
-    "libos.net.tcp.reported",
-    "libos.net.tcp.timers",
-    "libos.net.tcp.user",
-    "libos.catnip",
-    "libos.devices.frame_device",
-    "libos.devices.segment_ring",
-    "libos.devices.segment_file",
-    "libos.devices.segment",
-    "libos.devices.tap",
-    "interpose.description",
-    "interpose.stream",
-    "interpose.loop_stream",
-    "interpose.sets",
-    "interpose.spinning",
-    "interpose.arming",
-    "interpose.attention",
-    "interpose.options",
-    "interpose.sockaddr",
-    "interpose.interest",
-    "interpose.scanning",
-    "interpose.watching",
-    "interpose.datagram",
-    "interpose.listener",
-    "interpose.readiness",
-    "interpose.entries",
-)
+# the one list of what is compiled (setup.py), everything else stays interpreted; by the library that it is in: what runs in
+# unmodified programs, and what else programs may ask for
+LIBRARIES = {
+    "native": (
+        "libos.runtime.wakers",
+        "libos.runtime.memory",
+        "libos.runtime.qtokens",
+        "libos.runtime.scheduler",
+        "libos.runtime.suspend",
+        "libos.runtime.instrument",
+        "libos.queue",
+        "libos.kernel_queue",
+        "libos.rings",
+        "libos.records",
+        "libos.memory_file",
+        "libos.pair",
+        "libos.family",
+        "libos.spine",
+        "libos.leaving",
+        "libos.meeting",
+        "libos.endpoint",
+        "libos.loop_queue",
+        "libos.catloop",
+        "interpose.description",
+        "interpose.stream",
+        "interpose.loop_stream",
+        "interpose.sets",
+        "interpose.spinning",
+        "interpose.arming",
+        "interpose.attention",
+        "interpose.options",
+        "interpose.sockaddr",
+        "interpose.interest",
+        "interpose.scanning",
+        "interpose.watching",
+        "interpose.datagram",
+        "interpose.listener",
+        "interpose.readiness",
+        "interpose.entries",
+    ),
+    "native_pdpix": (
+        "libos.sgarray",
+        "libos.operation",
+        "libos.memory_queue",
+        "libos.inline",
+        "libos.core.table",
+        "libos.core.channel",
+        "libos.core.sockets",
+        "libos.core.loops",
+        "libos.core.driving",
+        "libos.core.ringing",
+        "libos.core.waiting",
+        "libos.capi.process",
+        "libos.capi.arrays",
+        "libos.capi.names",
+        "libos.capi.submitting",
+        "libos.capi.results",
+        "libos.capi.face",
+    ),
+    "native_catnip": (
+        "libos.devices.frame_device",
+        "libos.devices.segment_ring",
+        "libos.devices.segment_file",
+        "libos.devices.segment",
+        "libos.devices.tap",
+        "libos.net.pool",
+        "libos.net.outbox",
+        "libos.net.host",
+        "libos.net.ring",
+        "libos.net.routes",
+        "libos.net.neighbors",
+        "libos.net.output",
+        "libos.net.fragments",
+        "libos.net.icmp",
+        "libos.net.udp",
+        "libos.net.udp_user",
+        "libos.net.stack",
+        "libos.net.wire.ethernet",
+        "libos.net.wire.arp_packet",
+        "libos.net.wire.ip_header",
+        "libos.net.wire.icmp_message",
+        "libos.net.wire.tcp_header",
+        "libos.net.tcp.deadlines",
+        "libos.net.tcp.engine",
+        "libos.net.tcp.congestion.newreno",
+        "libos.net.tcp.congestion.cubic",
+        "libos.net.tcp.congestion.vegas",
+        "libos.net.tcp.congestion.control",
+        "libos.net.tcp.rto",
+        "libos.net.tcp.rack",
+        "libos.net.tcp.flight",
+        "libos.net.tcp.scoreboard",
+        "libos.net.tcp.window",
+        "libos.net.tcp.timing",
+        "libos.net.tcp.sender",
+        "libos.net.tcp.recovery",
+        "libos.net.tcp.acking",
+        "libos.net.tcp.closing",
+        "libos.net.tcp.receiver",
+        "libos.net.tcp.cookies",
+        "libos.net.tcp.opening",
+        "libos.net.tcp.ports",
+        "libos.net.tcp.arriving",
+        "libos.net.tcp.reported",
+        "libos.net.tcp.timers",
+        "libos.net.tcp.user",
+        "libos.catnip",
+    ),
+}
+HOT_MODULES = tuple(name for modules in LIBRARIES.values() for name in modules)
 FOLDERS = tuple(dict.fromkeys(name.rpartition(".")[0].replace(".", "/") for name in HOT_MODULES))  # where they lie
-NATIVE = __file__.rpartition("/")[0] + "/native" + extension_suffixes()[0]
+
+
+def library_of(name):
+    """Path of the library that a compiled module is in."""
+    library = next(library for library, modules in LIBRARIES.items() if name in modules)
+    return __file__.rpartition("/")[0] + f"/{library}{extension_suffixes()[0]}"
 
 
 class NativeFinder:
-    """Meta-path finder of the compiled modules. All are in one library: a process maps it once, and a forked child
+    """Meta-path finder of the compiled modules. Many are in one library: a process maps it once, and a forked child
     has few pages to copy.
     """
 
@@ -108,7 +138,8 @@ class NativeFinder:
     def find_spec(name, path=None, target=None):
         if name not in HOT_MODULES:
             return None
-        return spec_from_file_location(name, NATIVE, loader=ExtensionFileLoader(name, NATIVE))
+        where = library_of(name)
+        return spec_from_file_location(name, where, loader=ExtensionFileLoader(name, where))
 
 
 class SourceFinder:
@@ -147,9 +178,9 @@ def pure():
 
 
 def built():
-    """Whether the library of compiled modules is there."""
+    """Whether the libraries of compiled modules are there."""
     try:
-        return stat(NATIVE).st_size > 0
+        return stat(library_of("libos.queue")).st_size > 0
     except OSError:
         return False
 

@@ -1,14 +1,11 @@
 """One operation in flight, what wait* returns for it, and what the libOSes of a process share to wait for them all."""
 
-from itertools import count
 from threading import RLock
 
-from libos.errors import Fail
 from libos.runtime import scheduler
 from libos.runtime.timers import Timers
-from libos.sgarray import SGArray
 
-FIRST_QD = 500
+COMPILED = __file__.endswith(".so")
 
 
 class Result:
@@ -21,14 +18,24 @@ class Result:
 
     __slots__ = ("opcode", "qd", "qtoken", "value", "sga", "address", "error")
 
-    def __init__(self, opcode: str, qd: int, qtoken: int, value=0, sga=None, address=None, error=None) -> None:
+    def __init__(self, opcode, qd, qtoken, value=0, sga=None, address=None, error=None):
         self.opcode = opcode
         self.qd = qd
         self.qtoken = qtoken
-        self.value: int = value
-        self.sga: SGArray | None = sga
-        self.address: tuple | None = address
-        self.error: Fail | None = error
+        self.value = value
+        self.sga = sga
+        self.address = address
+        self.error = error
+
+    @property
+    def result(self):
+        """Among the operations of a libOS a result stands for its own: one that was complete at once."""
+        return self
+
+    @property
+    def done(self):
+        """Nobody is to be told."""
+        return None
 
     def __repr__(self):
         return f"Result({self.opcode}, qd={self.qd}, qtoken={self.qtoken:#x}, value={self.value}, error={self.error!r})"
@@ -50,16 +57,42 @@ class Operation:
         self.result = None
 
 
+class Guard:
+    """A reentrant lock of which compiled code, that has the GIL all the time, sees at no cost that nobody is inside."""
+
+    def __init__(self):
+        self.lock = RLock()
+        self.depth = 0
+
+    def __enter__(self):
+        self.lock.acquire()
+        self.depth += 1
+
+    def __exit__(self, *exception):
+        self.depth -= 1
+        self.lock.release()
+
+
 class Shared:
     """Tables of one libOS, or of several whose operations are waited for together."""
 
     def __init__(self):
-        self.lock = RLock()
+        self.lock = Guard()
         self.queues = {}
-        self.qds = count(FIRST_QD)
+        self.qd = 499  # the last that was given
         self.operations = {}
-        self.generations = count(1)
+        self.generation = 0
         self.scheduler = scheduler.Scheduler(1 << 14)
         self.timers = Timers()
         self.devices = []
         self.sleepers = 0  # threads in a device's poll
+
+    def next_qd(self):
+        """A queue descriptor that was never used; they begin at 500, as Demikernel's. Under the lock."""
+        self.qd += 1
+        return self.qd
+
+    def next_qtoken(self, qd):
+        """A qtoken that was never used. Under the lock."""
+        self.generation += 1
+        return self.generation << 16 | (qd & 0xFFFF)

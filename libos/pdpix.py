@@ -13,6 +13,7 @@ from typing import Any
 from libos import algebra
 from libos.device import Device, poll_all
 from libos.errors import Fail, Kind
+from libos.inline import Inline
 from libos.operation import Operation, Result, Shared
 from libos.runtime import scheduler, suspend
 from libos.runtime.clock import Clock
@@ -25,7 +26,7 @@ READABLE, WRITABLE = 1, 2
 INBOUND, OUTBOUND = 0, 1
 
 
-class LibOS:
+class LibOS(Inline):
     """The calls of PDPIX over one device. Usable from several threads: one completion wakes exactly one waiter.
 
     `beside`: another libOS. Then both have one table of queues and one of qtokens, and either's calls, wait* too, take
@@ -35,13 +36,19 @@ class LibOS:
     def __init__(self, heap: Heap | None = None, clock=None, device=None, beside: "LibOS | None" = None) -> None:
         self.heap = heap or Heap()
         self.clock: Any = clock or (beside.clock if beside else Clock())
-        self.shared: Shared = beside.shared if beside else Shared()
-        self.lock, self.operations = self.shared.lock, self.shared.operations
+        super().__init__(beside.shared if beside else Shared())
+        self.operations: dict = self.shared.operations
         self.scheduler, self.timers = self.shared.scheduler, self.shared.timers
         self.device: Any = device or (beside.device if beside else Device())
         self.queues = self.shared.queues
         self.rotation = 0
-        self.counters = {"inline": 0, "blocked": 0, "completed": 0, "failed": 0}
+        self.tally = {"inline": 0, "blocked": 0, "completed": 0, "failed": 0}
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Operations by what became of them: inline, blocked; completed, failed."""
+        at_once = {"inline": self.tally["inline"] + self.inlined, "completed": self.tally["completed"] + self.inlined}
+        return self.tally | at_once
 
     @property
     def sleepers(self) -> int:
@@ -72,7 +79,7 @@ class LibOS:
     def add(self, queue):
         """Enter a queue into the table; returns its new qd."""
         with self.lock:
-            queue.qd = next(self.shared.qds)
+            queue.qd = self.shared.next_qd()
             self.queues[queue.qd] = queue
         queue.waiting = (deque(), deque())
         return queue.qd
@@ -124,11 +131,8 @@ class LibOS:
 
     # --- operations ---
 
-    def push(self, qd: int, sga: SGArray) -> int:
-        """Submit a whole array. Returns a qtoken; completes when the device has taken all of it.
-
-        Raises BAD_QUEUE, and INVALID for an empty or freed array.
-        """
+    def push_in_turn(self, qd, sga):
+        """A push that may have to wait."""
         queue = self.queue_of(qd)
         self.check(sga)
         return self.start(PUSH, queue, OUTBOUND, queue.pushing(sga), sga.hold())
@@ -139,8 +143,8 @@ class LibOS:
         self.check(sga)
         return self.start(PUSH, queue, OUTBOUND, queue.pushing(sga, address), sga.hold())
 
-    def pop(self, qd: int, size: int = 65536) -> int:
-        """Ask for the next element: at most `size` bytes of a stream, or one whole message. Returns a qtoken."""
+    def pop_in_turn(self, qd, size):
+        """A pop that may have to wait."""
         queue = self.queue_of(qd)
         if size <= 0:
             raise Fail(Kind.INVALID, "pop of nothing")
@@ -174,13 +178,13 @@ class LibOS:
         """
         with self.lock:
             operation = Operation(opcode, queue, attempt, undo, done)
-            operation.qtoken = next(self.shared.generations) << 16 | (queue.qd & 0xFFFF)
+            operation.qtoken = self.shared.next_qtoken(queue.qd)
             self.operations[operation.qtoken] = operation
             line = queue.waiting[direction]
             if (not line or opcode == WATCH) and self.attempted(operation):
-                self.counters["inline"] += 1
+                self.tally["inline"] += 1
                 return operation.qtoken
-            self.counters["blocked"] += 1
+            self.tally["blocked"] += 1
             line.append(operation)
             operation.slot = self.scheduler.spawn(scheduler.APPLICATION, self.drive(operation, line), False)
             queue.blocked(direction)
@@ -218,7 +222,7 @@ class LibOS:
         """Write an operation's result and let go of what it held."""
         opcode = operation.opcode if error is None else FAILED
         operation.result = Result(opcode, operation.queue.qd, operation.qtoken, value, sga, address, error)
-        self.counters["completed" if error is None else "failed"] += 1
+        self.tally["completed" if error is None else "failed"] += 1
         if self.sleepers:
             self.device.ring(self.sleepers)
         if operation.undo is not None:
@@ -267,10 +271,6 @@ class LibOS:
                 self.scheduler.wake(scheduler.APPLICATION, operation.slot)
 
     # --- waiting ---
-
-    def wait(self, qtoken: int, timeout: float | None = None) -> Result:
-        """The result of one operation. Raises TIMED_OUT after `timeout` seconds, INVALID for a token not live."""
-        return self.wait_any([qtoken], timeout)[1]
 
     def within(self, qtoken: int, timeout: float) -> Result | None:
         """As wait; when the operation is not complete by then it is taken back, and None says so."""

@@ -7,6 +7,8 @@ Ownership: push shares the array with the libOS until its qtoken completes; pop 
 from libos.errors import Fail, Kind
 from libos.runtime.memory import Heap
 
+COMPILED = __file__.endswith(".so")
+
 
 def address_of(view):
     """Where the bytes of a memoryview lie, which may be read-only. Valid as long as the view lives."""
@@ -52,7 +54,13 @@ class SGArray:
         return True  # an empty one, the end of a stream, holds memory too
 
     def __len__(self) -> int:
-        return sum(map(len, self.segments))
+        return self.length()
+
+    def length(self):
+        total = 0
+        for segment in self.segments:
+            total += len(segment)
+        return total
 
     def __bytes__(self) -> bytes:
         return b"".join(self.segments)
@@ -69,17 +77,24 @@ class SGArray:
 
     def hold(self):
         """Another reference for the libOS; returns the function that gives it back."""
+        self.retain()
+        return self.release if self.addresses else None
+
+    def retain(self):
         for address in self.addresses:
             self.heap.retain(address)
-        return self.release if self.addresses else None
 
     def release(self):
         for address in self.addresses:
             self.heap.release(address)
 
     def handed_over(self):
-        """The same memory as a new array of its popper, who frees it. The queue's reference becomes the popper's."""
-        return Handed(self)
+        """The same memory as a new array of its popper, who frees it. A reference of the libOS becomes the popper's."""
+        for address in self.addresses:
+            self.heap.hand_over(address)
+        handed = SGArray.__new__(SGArray)
+        handed.segments, handed.heap, handed.addresses, handed.alive = self.segments, self.heap, self.addresses, True
+        return handed
 
     def __enter__(self) -> "SGArray":
         return self
@@ -96,18 +111,3 @@ class SGArray:
         self.alive = False
         for address in self.addresses:
             self.heap.free(address)
-
-
-class Handed(SGArray):
-    """An array popped from a memory queue: freeing it gives back the reference that the queue held."""
-
-    __slots__ = ()
-
-    def __init__(self, origin):
-        super().__init__(origin.segments, origin.heap, origin.addresses)
-
-    def free(self):
-        if not self.alive:
-            raise Fail(Kind.INVALID, "freed before")
-        self.alive = False
-        self.release()

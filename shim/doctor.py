@@ -114,15 +114,14 @@ def compiled():
 
 
 def stale_modules():
-    """Names of the compiled modules whose .py is newer than their library, in a source tree.
+    """Names of the compiled modules whose .py is newer than their libraries, in a source tree.
 
     An installer unpacks both at its own pace: there the times mean nothing.
     """
     if newest_source() is None or not mode.built():
         return []
-    built = os.path.getmtime(mode.NATIVE)
     sources = {name: os.path.join(PACKAGES, name.replace(".", "/") + ".py") for name in mode.HOT_MODULES}
-    return [name for name, path in sources.items() if os.path.getmtime(path) > built]
+    return [name for name, path in sources.items() if os.path.getmtime(path) > os.path.getmtime(mode.library_of(name))]
 
 
 def host_python():

@@ -22,6 +22,13 @@ cdef class Heap:
     cpdef int retain(self, size_t address) noexcept nogil
     @cython.locals(at=size_t, word="unsigned long long")
     cpdef int release(self, size_t address) noexcept nogil
+    @cython.locals(block="unsigned long long", kind="unsigned long long")
+    cpdef size_t object_of(self, size_t address) noexcept nogil
+    @cython.locals(found=size_t)
+    cpdef bint holds(self, size_t address, unsigned long long size) noexcept nogil
+    @cython.locals(at=size_t)
+    cpdef bint held(self, size_t address) noexcept nogil
+    cpdef void hand_over(self, size_t address) noexcept nogil
     @cython.locals(block="unsigned long long", index="unsigned long long")
     cdef void give_back(self, size_t address) noexcept nogil
     cpdef unsigned long long size_of(self, size_t address) noexcept nogil

@@ -21,13 +21,13 @@ class Heap:
 
     def __init__(self, superblocks=1024):
         self.superblocks = superblocks
-        self.app = raw.bit(63)
+        self.app = raw.bit(32)
         self.base = wakers.reserve((superblocks + 1) * SUPERBLOCK)
         self.classes_at = wakers.reserve(superblocks * 8)  # size class of each superblock, 0 while unused
         self.free_at = wakers.reserve(superblocks * 2048)  # 16,384 bits each
         self.refs_at = wakers.reserve(superblocks * 131072)  # 16,384 words each
         self.current_at = wakers.reserve(4096)  # by class: number of the superblock to try first
-        self.counters_at = wakers.reserve(4096)  # superblocks opened, allocs
+        self.counters_at = wakers.reserve(4096)  # superblocks opened
         if not (self.base and self.classes_at and self.free_at and self.refs_at and self.counters_at):
             raise MemoryError(f"no address space for a heap of {superblocks} MiB")
         self.base = (self.base + SUPERBLOCK - 1) // SUPERBLOCK * SUPERBLOCK
@@ -71,7 +71,6 @@ class Heap:
                 if raw.compare_exchange(at, word, word & (word - 1)):
                     index = i * 64 + n
                     raw.store(self.refs_at + block * 131072 + index * 8, self.app)
-                    raw.fetch_add(self.counters_at + 8, 1)
                     return self.base + block * 1048576 + (index << kind)
                 word = raw.load(at)
             i += 1
@@ -112,9 +111,9 @@ class Heap:
             return -1
         while True:
             word = raw.load(at)
-            if not word & self.app:
+            if word < self.app:
                 return -1
-            if raw.compare_exchange(at, word, word ^ self.app):
+            if raw.compare_exchange(at, word, word - self.app):
                 if word == self.app:
                     self.give_back(address)
                 return 0
@@ -138,12 +137,36 @@ class Heap:
             return -1
         while True:
             word = raw.load(at)
-            if word == 0 or word == self.app:
+            if word & (self.app - 1) == 0:
                 return -1
             if raw.compare_exchange(at, word, word - 1):
                 if word == 1:
                     self.give_back(address)
                 return 0
+
+    def object_of(self, address):
+        """The object that a byte lies in; 0 outside of the heap. Whether it is alive is not asked."""
+        block = (address - self.base) >> 20
+        if address < self.base or block >= self.superblocks:
+            return 0
+        kind = raw.load(self.classes_at + block * 8)
+        if kind == 0:
+            return 0
+        return address - ((address - self.base) & (raw.bit(kind) - 1))
+
+    def holds(self, address, size):
+        """Whether these bytes are all in one object, and that one the application's."""
+        found = self.object_of(address)
+        return found != 0 and size <= self.size_of(found) - (address - found) and self.held(found)
+
+    def held(self, address):
+        """Whether an object is the application's."""
+        at = self.refs_of(address)
+        return at != 0 and raw.load(at) >= self.app
+
+    def hand_over(self, address):
+        """A reference of the libOS becomes one of the application, to whom the object's byte at `address` goes."""
+        raw.fetch_add(self.refs_of(self.object_of(address)), self.app - 1)
 
     def give_back(self, address):
         block = (address - self.base) >> 20
@@ -157,7 +180,7 @@ class Heap:
         return raw.bit(raw.load(self.classes_at + ((address - self.base) >> 20) * 8))
 
     def count(self, counter):
-        """0: superblocks opened, 1: allocs."""
+        """0: superblocks opened."""
         return raw.load(self.counters_at + counter * 8)
 
     def live(self):

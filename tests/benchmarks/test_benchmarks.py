@@ -14,7 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 @pytest.mark.skipif(libos.mode.pure(), reason="benchmarks measure the compiled data path")
-@pytest.mark.parametrize("name", ["calls", "runtime", "startup", "echo", "redis", "segment"])
+@pytest.mark.parametrize("name", ["calls", "runtime", "pdpix", "startup", "echo", "redis", "segment"])
 def test_quick_run_writes_rows(tmp_path, name):
     path = tmp_path / "figures.json"
     done = subprocess.run(

@@ -14,9 +14,10 @@ from libos.wait_set import WaitSet
 FACES = (LibOS, CatnapLibOS, CatloopLibOS, SGArray, WaitSet, Loop)
 # what the rooms of a libOS call of each other
 INSIDE = {
-    LibOS: "add queue_of check start drive attempted finish give_up wake collect until completed turn idle over",
+    LibOS: "push_in_turn pop_in_turn add queue_of check start drive attempted finish give_up wake collect until"
+    " completed turn idle over",
     CatnapLibOS: "socket_of kernel",
-    SGArray: "hold release handed_over",
+    SGArray: "length hold retain release handed_over",
     WaitSet: "completed",
     Loop: "create_connection create_server connected joined addresses libos_of",  # as asyncio's, or of its own
 }

@@ -1,4 +1,4 @@
-"""stage.py FOLDER: a copy of the source tree there, with the two C libraries and without one compiled module.
+"""stage.py FOLDER: a copy of the source tree there, with the three C libraries and without one compiled module.
 
 What is copied is what version control knows or would take, or everything in an unpacked sdist. FOLDER/build
 stays: the tests keep their C programs there.
@@ -12,7 +12,12 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # C, and needed in both modes; the note says which Python the host is for
-NEEDED = ("interpose/libcatflap.so", "interpose/libcatflap_host.so", "interpose/libcatflap_host.txt")
+NEEDED = (
+    "interpose/libcatflap.so",
+    "interpose/libcatflap_host.so",
+    "interpose/libcatflap_host.txt",
+    "libos/capi/libdemikernel.so",
+)
 
 OTHERS = ("build/", "dist/", ".venv/", ".hypothesis/", ".pytest_cache/", ".ruff_cache/")
 

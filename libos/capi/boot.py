@@ -1,0 +1,72 @@
+"""What demi_init does in Python: choose the libOS, make it, and say where its calls are."""
+
+import os
+
+from libos import calls, config, raw
+from libos.capi import arrays, face, names, process, results, submitting
+from libos.core import layout
+
+NAMES = ("catnap", "catloop")
+
+
+def chosen(arguments, asked):
+    """The libOS by name: the first `--name` of the arguments that is one, else $LIBOS, `asked`, else catnap."""
+    for word in arguments:
+        if word.startswith("--") and word[2:] in NAMES:
+            return word[2:]
+    return asked or NAMES[0]
+
+
+def start(arguments, asked):
+    """{call: address}, or an errno. EINVAL: no libOS of that name."""
+    name = chosen(arguments, asked)
+    if name not in NAMES:
+        return calls.EINVAL
+    settings = config.load(os.environ)
+    table = process.table()
+    r = table.open()
+    if r < 0:
+        return -r
+    raw.store(table.head + layout.SPIN, settings.spin * 1000)
+    if name == "catloop":
+        from libos.catloop import Catloop
+        from libos.core.loops import Loops
+
+        Loops(table, Catloop(settings.worth)).start()
+    return face.native() or interpreted()
+
+
+KEPT = {}
+
+
+def interpreted():
+    """Functions of Python as pointers of C, by ctypes: each call takes the GIL."""
+    import ctypes
+
+    word, short = ctypes.c_size_t, ctypes.c_int
+    shapes = {
+        "queue": (word, short),
+        "socket": (word, short, short, short),
+        "bind": (short, word, ctypes.c_uint),
+        "listen": (short, short),
+        "accept": (word, short),
+        "connect": (word, short, word, ctypes.c_uint),
+        "close": (short,),
+        "push": (word, short, word),
+        "pushto": (word, short, word, word, ctypes.c_uint),
+        "pop": (word, short),
+        "getpeername": (short, word, word),
+        "getsockname": (short, word, word),
+        "getsockopt": (short, short, short, word, word),
+        "setsockopt": (short, short, short, word, ctypes.c_uint),
+        "sgafree": (word,),
+        "wait": (word, word, word),
+        "wait_any": (word, word, word, short, word),
+        "wait_next_n": (word, short, word, word),
+    }
+    for name, shape in shapes.items():
+        room = next(room for room in (names, submitting, arrays, results) if name in vars(room))
+        KEPT[name] = ctypes.CFUNCTYPE(short, *shape)(getattr(room, name))
+    KEPT["sgaalloc"] = ctypes.CFUNCTYPE(None, word, word)(arrays.sgaalloc)
+    KEPT["count"] = ctypes.CFUNCTYPE(ctypes.c_uint64, short)(process.count)
+    return {name: ctypes.cast(function, ctypes.c_void_p).value for name, function in KEPT.items()}

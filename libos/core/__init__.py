@@ -1,0 +1,1 @@
+"""The core of PDPIX over raw memory: records of operations and queues, and what is done with them without the GIL."""

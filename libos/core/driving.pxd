@@ -1,0 +1,24 @@
+cimport cython
+from libos cimport calls, endpoint, raw
+from libos.core cimport channel, layout, loops, sockets
+from libos.core.table cimport Table
+
+@cython.locals(opcode="unsigned int")
+cdef long long attempt(Table table, size_t queue, size_t operation) noexcept nogil
+@cython.locals(stream=bint)
+cdef bint is_connection(size_t queue) noexcept nogil
+cdef bint noted(size_t operation, unsigned int what) noexcept nogil
+@cython.locals(opcode="unsigned int", inbound=bint)
+cdef size_t line_of(size_t queue, size_t operation) noexcept nogil
+@cython.locals(line=size_t, r="long long")
+cpdef void start(Table table, size_t queue, size_t operation) noexcept nogil
+@cython.locals(opcode="unsigned int")
+cdef void end(Table table, size_t queue, size_t operation, long long result) noexcept nogil
+@cython.locals(operation=size_t, r="long long")
+cdef void drive(Table table, size_t queue, size_t line) noexcept nogil
+@cython.locals(queue=size_t, end=size_t)
+cdef void heard(Table table, unsigned long long qd, unsigned int events) noexcept nogil
+@cython.locals(operation=size_t)
+cdef void give_up(Table table, size_t queue, size_t line) noexcept nogil
+@cython.locals(queue=size_t, fd="long long", looped=bint)
+cpdef long long close(Table table, long long qd) noexcept nogil

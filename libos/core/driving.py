@@ -1,0 +1,133 @@
+"""Operations from their beginning to their end: tried inline, else in their queue's line until the device is ready.
+
+Functions that say so are called under the table's lock; the others take it.
+"""
+
+from libos import calls, endpoint, raw
+from libos.core import channel, layout, loops, sockets
+
+COMPILED = __file__.endswith(".so")
+
+
+def attempt(table, queue, operation):
+    """One try, under the lock: a count, -EAGAIN, or another error."""
+    opcode = raw.load32(operation + layout.OPCODE)
+    if raw.load(queue + layout.KIND) == layout.MEMORY:
+        return channel.push(table, queue, operation) if opcode == layout.PUSH else channel.pop(table, queue, operation)
+    if opcode <= layout.POP and raw.load(table.head + layout.WORTH) and is_connection(queue):
+        loops.use(table, queue)
+        if raw.load(queue + layout.END):
+            return loops.push(table, queue, operation) if opcode == layout.PUSH else loops.pop(table, queue, operation)
+    if opcode == layout.PUSH:
+        return sockets.push(table, queue, operation, noted(operation, layout.ADDRESSED))
+    if opcode == layout.POP:
+        return sockets.pop(table, queue, operation)
+    if opcode == layout.ACCEPT:
+        return sockets.accept(table, queue, operation)
+    return sockets.connect(table, queue, operation)
+
+
+def is_connection(queue):
+    stream = raw.load(queue + layout.SOCKET_TYPE) == calls.SOCK_STREAM
+    return stream and raw.load(queue + layout.SOCKET_STATE) == layout.CONNECTED
+
+
+def noted(operation, what):
+    return raw.load32(operation + layout.NOTED) & what != 0
+
+
+def line_of(queue, operation):
+    """Where the ends of an operation's line are: inbound for pop and accept, outbound for push and connect."""
+    opcode = raw.load32(operation + layout.OPCODE)
+    inbound = opcode == layout.POP or opcode == layout.ACCEPT
+    return queue + (layout.FIRST_IN if inbound else layout.FIRST_OUT)
+
+
+def start(table, queue, operation):
+    """Try a new operation unless others wait before it. Under the lock."""
+    line = line_of(queue, operation)
+    r = -calls.EAGAIN if raw.load(line) else attempt(table, queue, operation)
+    if r == -calls.EAGAIN:
+        table.note(layout.BLOCKED, 1)
+        table.link(line, operation)
+        if raw.load32(operation + layout.OPCODE) == layout.PUSH:  # it outlives the call, after which all may be freed
+            table.hold(operation)
+    else:
+        table.note(layout.INLINE, 1)
+        end(table, queue, operation, r)
+
+
+def end(table, queue, operation, result):
+    """An operation that is in no line is over. Under the lock."""
+    opcode = raw.load32(operation + layout.OPCODE)
+    if opcode == layout.PUSH:
+        if noted(operation, layout.HELD):
+            table.release(operation + layout.COUNT)
+        if result >= 0:
+            raw.store(operation + layout.VALUE, result)
+    elif opcode == layout.POP and result >= 0:
+        raw.store(operation + layout.VALUE, result)
+    table.complete(operation, result)
+    if raw.load(queue + layout.KIND) == layout.MEMORY and result >= 0:  # there is room now, or something to pop
+        drive(table, queue, queue + (layout.FIRST_OUT if opcode == layout.POP else layout.FIRST_IN))
+    elif opcode == layout.CONNECT:  # pops may wait for it
+        drive(table, queue, queue + layout.FIRST_IN)
+
+
+def drive(table, queue, line):
+    """Try the operations of a line again, in their order, until one has to wait on. Under the lock."""
+    while raw.load(line):
+        operation = table.at(raw.load(line))
+        r = attempt(table, queue, operation)
+        if r == -calls.EAGAIN:
+            return
+        table.unlink(line, operation)
+        end(table, queue, operation, r)
+
+
+def heard(table, qd, events):
+    """The kernel has said something of a socket. Under the lock."""
+    queue = table.queue_of(qd)
+    if queue == 0:
+        return
+    end = raw.load(queue + layout.END)
+    if end:
+        endpoint.look_next(end)
+    if events & calls.EPOLL_READABLE:
+        drive(table, queue, queue + layout.FIRST_IN)
+    if events & calls.EPOLL_WRITABLE or end:
+        drive(table, queue, queue + layout.FIRST_OUT)
+
+
+def give_up(table, queue, line):
+    """All of a line completes as cancelled. Under the lock."""
+    while raw.load(line):
+        operation = table.at(raw.load(line))
+        table.unlink(line, operation)
+        end(table, queue, operation, -calls.ECANCELED)
+
+
+def close(table, qd):
+    """Close a queue; what is pending on it is cancelled. -EBADF for no queue."""
+    table.lock()
+    queue = table.queue_of(qd)
+    fd = -1
+    looped = False
+    if queue:
+        give_up(table, queue, queue + layout.FIRST_IN)
+        give_up(table, queue, queue + layout.FIRST_OUT)
+        if raw.load(queue + layout.KIND) == layout.MEMORY:
+            channel.close(table, queue)
+        else:
+            fd = raw.load(queue + layout.FD)
+            sockets.forget(table, fd)
+            looped = raw.load(queue + layout.END) != 0
+            if looped:
+                loops.part(table, queue)
+        table.remove_queue(queue)
+    table.unlock()
+    if looped:
+        loops.release(table, qd)
+    if fd >= 0:
+        raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)
+    return 0 if queue else -calls.EBADF

@@ -1,0 +1,104 @@
+"""Offsets of the core's records. Compiled code takes the same numbers from layout.pxd; a test compares the two.
+
+An *operation* is two cache lines: what is to be done, then its result, until a wait takes it. A *queue* has two lines
+of blocked operations, inbound and outbound. A segment is an address and a length, as in struct iovec (readv(2)).
+"""
+
+# an operation
+OPERATION = 128
+TOKEN = 0  # its qtoken; 0 while the record is free
+NEXT = 8  # in a queue's line, among the complete or among the free ones: the neighbours' numbers + 1
+PREVIOUS = 16
+WAITER = 24  # who sleeps until it is complete; SEVERAL when more than one does
+OPCODE = 32  # 32 bits each
+QD = 36
+STATE = 40
+NOTED = 44  # of these
+STARTED, ADDRESSED, HELD = 1, 2, 4  # a connect; a push with an address; one whose buffers have a reference of its own
+VALUE = 48  # bytes moved, the new qd of an accept
+ERROR = 56  # errno, 0: none
+COUNT = 64  # of segments
+SEGMENTS = 72  # two, or, when there are more, the address of all of them
+ADDRESS = 104  # struct sockaddr_in of the peer: where to, where from
+
+# an element of a queue in memory: what an operation has from COUNT on
+ELEMENT = 64
+ARRAY = 40  # bytes of COUNT and SEGMENTS
+
+# a queue
+QUEUE_RECORD = 256
+KIND = 0  # of these
+MEMORY, SOCKET = 1, 2
+QUEUE_QD = 8  # 0: free, or closed
+FD = 16
+FIRST_IN = 24
+LAST_IN = 32
+FIRST_OUT = 40
+LAST_OUT = 48
+RING = 56
+MASK = 64
+HEAD = 72
+TAIL = 80
+CAPACITY = 88
+SOCKET_TYPE = 96
+SOCKET_STATE = 104  # of these
+FRESH, BOUND, LISTENING, CONNECTING, CONNECTED = 0, 1, 2, 3, 4
+END = 112  # the connection's record of Catloop (libos/endpoint.py), 0: it has none
+NEXT_QUEUE = 120  # among the free ones
+TURN = 128  # generation of its number
+USES = 136  # attempts, and how many make the next step of its way to the rings due
+NEXT_STEP = 144
+ACCEPTED = 152
+LOOP_NEXT = 160  # among those with an END: addresses
+LOOP_PREVIOUS = 168
+
+# the head of the table
+LOCK = 0
+FREE = 64  # first free operation, how many were ever used; the same of queues
+USED = 72
+FREE_QUEUE = 80
+USED_QUEUES = 88
+FIRST_DONE = 96
+LAST_DONE = 104
+SLEEPERS = 112  # threads asleep, of them those that wait for any operation
+SLEEPERS_ANY = 176
+WATCHER = 168  # number + 1 of the one of them that sleeps on the epoll set
+BELL = 120  # eventfd + 1, which wakes it
+EPOLL = 128  # epoll set + 1
+GENERATION = 144
+FIRST_LOOP = 152
+WORTH = 160  # uses of a connection before Catloop looks for its other end; 0: Catnap
+ATTENTION = 184  # the qd of one whose next step is due
+LOOP_BELL = 136  # number of the bell that peers ring
+LOOP_BELL_FD = 456
+SPIN = 464  # ns that a wait looks before it sleeps
+SLEEP_WORD = 448  # address of the word that tells them to
+COUNTERS = 192  # words
+SCRATCH = 512  # for one system call under the lock
+SEGMENT_SCRATCH = 1536
+EVENT_SCRATCH = 2048
+ROTATIONS = 3072  # 64 words: where the next wait on an array of qtokens begins, by the array's address
+HEAD_SIZE = 4096
+
+# a waiter
+WAITERS = 1024
+WAITER_RECORD = 64
+WORD = 0  # futex(2), of these
+AWAKE, ASLEEP, WOKEN = 0, 1, 2
+WAITS_FOR_ANY = 8
+WAITS_WITH_OTHERS = 16
+SEVERAL = 65536
+
+# counters
+INLINE, BLOCKED, COMPLETED, FAILED_OPERATIONS, COPIED, SYSTEM_CALLS, LOOKS, SLEPT, RINGS = 0, 1, 2, 3, 4, 5, 6, 7, 8
+
+# opcodes, as in demi/types.h, and states
+PUSH, POP, ACCEPT, CONNECT, CLOSE, FAILED = 1, 2, 3, 4, 5, 6
+WAITING, DONE, TAKEN = 1, 2, 3
+
+FIRST_QD = 500
+SLOTS = 21  # bits of a qtoken that number its record
+QUEUES = 16  # bits of qd - FIRST_QD that number its record
+SEGMENTS_MAX = 20
+SMALL = 1024  # bytes up to which copying is cheaper than keeping
+POP_SIZE = 65536

@@ -1,0 +1,189 @@
+"""Connections of Catloop: attempts at their operations where their bytes may be in rings, and their way there.
+
+An attempt is made under the table's lock and without the GIL. What needs Python, the meeting of the two ends, is done
+by `attend` between two calls of the program: never under the lock, which others wait for while they have the GIL.
+"""
+
+from libos import calls, endpoint, leaving, raw, rings
+from libos import layout as ends
+from libos.core import layout, sockets
+from libos.refusal import Refused
+
+COMPILED = __file__.endswith(".so")
+STREAM = 1
+NEVER = 1 << 62
+
+
+def use(table, queue):
+    """Count an attempt; from time to time one makes the connection's next step due."""
+    uses = raw.load(queue + layout.USES) + 1
+    raw.store(queue + layout.USES, uses)
+    if uses >= raw.load(queue + layout.NEXT_STEP):
+        raw.store(table.head + layout.ATTENTION, raw.load(queue + layout.QUEUE_QD))
+
+
+def push(table, queue, operation):
+    """Give what is left of the array to the connection."""
+    end = raw.load(queue + layout.END)
+    at = table.segments(operation + layout.COUNT)
+    last = at + raw.load(operation + layout.COUNT) * 16
+    done = raw.load(operation + layout.VALUE)
+    while at < last:
+        size = raw.load(at + 8)
+        if done >= size:
+            done -= size
+            at += 16
+        else:
+            r = endpoint.push(end, raw.load(at) + done, size - done, calls.NOSIGNAL)
+            if r < 0:
+                if r == -calls.EAGAIN:
+                    leaving.settle(end)
+                return r
+            if raw.load(end + ends.OUT_STATE) == ends.RING:
+                table.note(layout.RINGS, 1)
+            done += r
+            raw.store(operation + layout.VALUE, raw.load(operation + layout.VALUE) + r)
+    return raw.load(operation + layout.VALUE)
+
+
+def pop(table, queue, operation):
+    """Take what is there, at most POP_SIZE bytes: from a ring into a buffer of that size."""
+    end = raw.load(queue + layout.END)
+    size = layout.POP_SIZE
+    if raw.load(end + ends.IN_STATE) == ends.RING:
+        there = rings.inbound(end)
+        if 0 < there < size:
+            size = there
+        elif there == 0 and quiet(end):
+            return -calls.EAGAIN
+    buffer = table.heap.alloc(size)
+    if buffer == 0:
+        return -calls.ENOMEM
+    r = endpoint.pop(end, buffer, size, calls.SLEEPS)
+    if r < 0:
+        table.heap.free(buffer)
+        if r == -calls.EAGAIN:
+            leaving.settle(end)
+        return r
+    if raw.load(end + ends.IN_STATE) == ends.RING:
+        table.note(layout.RINGS, 1)
+    if size == layout.POP_SIZE:
+        sockets.received(table, operation, buffer, r)
+    else:
+        sockets.keep(operation, buffer, r)
+    return r
+
+
+def quiet(end):
+    """Whether an empty ring has no more to tell: neither its end, nor something that the kernel has said."""
+    header = raw.load(end + ends.IN)
+    told = raw.load(header + ends.H_TAIL) & ends.ENDED or raw.load(header + ends.H_HEAD) & ends.CLOSED
+    return not told and raw.load(end + ends.LOOK_AT) != 0 and not leaving.sending(end)
+
+
+def join(table, queue, end):
+    """The connection has a record from now on. Under the lock."""
+    first = raw.load(table.head + layout.FIRST_LOOP)
+    raw.store(queue + layout.LOOP_NEXT, first)
+    raw.store(queue + layout.LOOP_PREVIOUS, 0)
+    if first:
+        raw.store(first + layout.LOOP_PREVIOUS, queue)
+    raw.store(table.head + layout.FIRST_LOOP, queue)
+    raw.store(queue + layout.END, end)
+
+
+def part(table, queue):
+    """It has none any more. Under the lock."""
+    after = raw.load(queue + layout.LOOP_NEXT)
+    before = raw.load(queue + layout.LOOP_PREVIOUS)
+    if before:
+        raw.store(before + layout.LOOP_NEXT, after)
+    else:
+        raw.store(table.head + layout.FIRST_LOOP, after)
+    if after:
+        raw.store(after + layout.LOOP_PREVIOUS, before)
+    raw.store(queue + layout.END, 0)
+
+
+def attend(table):
+    """The next step of the connection that has asked for it."""
+    qd = raw.exchange(table.head + layout.ATTENTION, 0)
+    if qd:
+        table.loops.step(qd)
+
+
+def release(table, qd):
+    """A closed connection's record goes."""
+    table.loops.release(qd)
+
+
+class Loops:
+    """The half of Catloop that has the GIL: `catloop` is libos.catloop.Catloop, `queues` its queues by qd."""
+
+    def __init__(self, table, catloop):
+        self.table = table
+        self.catloop = catloop
+        self.queues = {}
+        table.loops = self
+        raw.store(table.head + layout.WORTH, catloop.worth)
+
+    def start(self):
+        """Make the bell that peers ring. Raises OSError."""
+        bell, fd = self.catloop.family.new_bell()
+        raw.store(self.table.head + layout.SLEEP_WORD, self.catloop.family.page + bell * 64)
+        raw.store(self.table.head + layout.LOOP_BELL, bell)
+        self.table.register(fd, calls.POLLIN, layout.LOOP_BELL)
+        raw.store(self.table.head + layout.LOOP_BELL_FD, fd)
+
+    def adopt(self, qd):
+        """The queue of a connection's new record; None where there is none for it."""
+        self.table.lock()
+        queue = self.table.queue_of(qd)
+        fd, accepted = raw.load(queue + layout.FD) if queue else 0, bool(queue and raw.load(queue + layout.ACCEPTED))
+        self.table.unlock()
+        loop = self.catloop.adopt(fd, STREAM) if queue else None
+        if loop is None:
+            return None
+        loop.accepting = accepted
+        self.table.lock()
+        there = self.table.queue_of(qd)
+        if there:
+            join(self.table, there, loop.end)
+        self.table.unlock()
+        if not there:  # closed meanwhile
+            self.catloop.release(loop)
+            return None
+        self.queues[qd] = loop
+        return loop
+
+    def step(self, qd):
+        """One step of a connection to the rings; whoever sleeps has to look what to wait for now."""
+        loop = self.queues.get(qd) or self.adopt(qd)
+        next_step = NEVER
+        had = True
+        if loop is not None:
+            had = raw.load(loop.end + ends.IN)
+            loop.uses = self.uses(qd)
+            try:
+                self.catloop.attend(loop, True)
+                next_step = min(loop.next_step, NEVER)
+            except (Refused, OSError):
+                pass
+            had = had or not raw.load(loop.end + ends.IN)
+        self.table.lock()
+        queue = self.table.queue_of(qd)
+        if queue:
+            raw.store(queue + layout.NEXT_STEP, next_step)
+        if loop is not None and not had:
+            self.table.wake_watcher()
+        self.table.unlock()
+
+    def uses(self, qd):
+        queue = self.table.queue_of(qd)
+        return raw.load(queue + layout.USES) if queue else 0
+
+    def release(self, qd):
+        """The last bytes go their way; the kernel socket is still open."""
+        loop = self.queues.pop(qd, None)
+        if loop is not None:
+            self.catloop.release(loop)

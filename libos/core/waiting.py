@@ -1,0 +1,195 @@
+"""Waiting for operations: results in turn, the device looked at meanwhile, asleep when spinning does not pay any more.
+
+A wait claims an operation (`Table.take`); its caller reads the result and dismisses it. One completion is one waiter's.
+"""
+
+from libos import calls, raw
+from libos.core import driving, layout, loops, ringing
+
+COMPILED = __file__.endswith(".so")
+EVENTS = 32
+SELDOM = 7  # of the turns of a spin only each eighth looks at the clock
+RARELY = 63  # of the looks at rings only each 64th asks the kernel too
+
+
+def claim(table, qtokens, count):
+    """Take a complete one of the qtokens at an address, beginning behind the last that was taken: its index.
+
+    -EAGAIN when none is complete, -EINVAL when one is not live. Under the lock.
+    """
+    rotation = table.head + layout.ROTATIONS + ((qtokens >> 3) & 63) * 8
+    i = raw.load(rotation)
+    if i >= count:
+        i = 0
+    left = count
+    while left:
+        operation = table.find(raw.load(qtokens + i * 8))
+        if operation == 0:
+            return -calls.EINVAL
+        if raw.load32(operation + layout.STATE) == layout.DONE:
+            raw.store(rotation, i + 1)
+            table.take(operation)
+            return i
+        i += 1
+        if i == count:
+            i = 0
+        left -= 1
+    return -calls.EAGAIN
+
+
+def claim_next(table):
+    """The operation that has been complete for longest, whichever it is; -EAGAIN when there is none. Under the lock."""
+    number = raw.load(table.head + layout.FIRST_DONE)
+    if number == 0:
+        return -calls.EAGAIN
+    operation = table.at(number)
+    table.take(operation)
+    return operation
+
+
+def claimed(table, qtokens, count):
+    """One of some qtokens, or any (count 0)."""
+    return claim(table, qtokens, count) if count else claim_next(table)
+
+
+def wait(table, qtokens, count, timeout):
+    """The index of a complete one of `count` qtokens, which is then the caller's; with count 0 the address of any
+    complete operation. -ETIMEDOUT after `timeout` ns (negative: never), -EINVAL for a qtoken that is not live.
+
+    The qtoken is not live any more; `Table.record` still finds its operation. With a result the lock is the caller's,
+    who reads it and calls `finish`.
+    """
+    began = now = 0
+    turns = 0
+    spin = raw.load(table.head + layout.SPIN)
+    while True:
+        table.lock()
+        r = claimed(table, qtokens, count)
+        if r == -calls.EAGAIN and look(table):
+            r = claimed(table, qtokens, count)
+        if turns & SELDOM == 0 and r == -calls.EAGAIN:
+            now = raw.now()
+        if began == 0:
+            began = now
+        if r == -calls.EAGAIN and 0 <= timeout <= now - began:
+            r = -calls.ETIMEDOUT
+        if r >= 0:
+            return r
+        if r != -calls.EAGAIN:
+            leave(table)
+            return r
+        table.unlock()
+        if raw.load(table.head + layout.ATTENTION):
+            loops.attend(table)
+        turns += 1
+        if now - began < spin:
+            if turns & SELDOM == 0:
+                raw.pause()  # others may want the lock
+        else:
+            sleep(table, qtokens, count, timeout, began)
+
+
+def finish(table, operation):
+    """The result of a wait has been read."""
+    table.dismiss(operation)
+    leave(table)
+
+
+def leave(table):
+    """The calling thread stops waiting, and gives the lock back."""
+    table.leave()
+    table.unlock()
+    if raw.load(table.head + layout.ATTENTION):
+        loops.attend(table)
+
+
+def look(table):
+    """Ask the kernel what has changed, and go on with it. How many sockets have. Under the lock."""
+    n = ringing.look(table)
+    table.note(layout.LOOKS, 1)
+    if n > 0 or (n == 0 and table.count(layout.LOOKS) & RARELY):  # rings are near, the kernel is far
+        return n
+    at = table.head + layout.EVENT_SCRATCH
+    r = raw.syscall(calls.SYS_epoll_wait, table.epoll(), at, EVENTS, 0, 0, 0)
+    i = 0
+    while i < r:
+        tell(table, at + i * 12)
+        i += 1
+    return r if r > 0 else 0
+
+
+def tell(table, event):
+    """One struct epoll_event. Under the lock."""
+    qd = raw.load(event + 4)
+    if qd == layout.LOOP_BELL:
+        ringing.heard(table, raw.load(table.head + layout.LOOP_BELL_FD))
+    elif qd:
+        driving.heard(table, qd, raw.load32(event))
+
+
+def sleep(table, qtokens, count, timeout, began):
+    """Until something that is waited for may be complete. One thread sleeps on the epoll set, the others until it, or
+    whoever completes their operation, wakes them (futex(2)).
+    """
+    room = table.heap.alloc(64)
+    until = remaining(room + 16, timeout, began)
+    table.lock()
+    limit = ringing.doze(table)
+    if limit == 0 or claimable(table, qtokens, count):
+        ringing.rouse(table)
+        table.unlock()
+        table.heap.free(room)
+        return
+    if limit > 0 and (until == 0 or (raw.load(room + 16) == 0 and raw.load(room + 24) > limit)):
+        raw.store(room + 16, 0)
+        raw.store(room + 24, limit)
+        until = room + 16
+    table.note(layout.SLEPT, 1)
+    number = table.fall_asleep(qtokens, count)
+    watching = number and raw.load(table.head + layout.WATCHER) == 0
+    if watching:
+        raw.store(table.head + layout.WATCHER, number)
+    table.unlock()
+    n = 0
+    if watching:
+        n = raw.syscall(calls.SYS_epoll_pwait2, table.epoll(), room, 1, until, 0, 8)
+    elif number:
+        raw.syscall(calls.SYS_futex, table.waiter(number), calls.FUTEX_WAIT, layout.ASLEEP, until, 0, 0)
+    else:
+        raw.syscall(calls.SYS_sched_yield, 0, 0, 0, 0, 0, 0)
+    table.lock()
+    if watching:
+        ringing.rouse(table)
+    if number:
+        table.awake(number)
+    if n == 1:
+        if raw.load(room + 4) == 0:  # the bell
+            raw.syscall(calls.SYS_read, table.bell(), room + 32, 8, 0, 0, 0)
+        else:
+            tell(table, room)
+    table.unlock()
+    table.heap.free(room)
+
+
+def claimable(table, qtokens, count):
+    """Whether a wait would end now. Under the lock."""
+    if count == 0:
+        return raw.load(table.head + layout.FIRST_DONE) != 0
+    while count:
+        count -= 1
+        operation = table.find(raw.load(qtokens + count * 8))
+        if operation == 0 or raw.load32(operation + layout.STATE) == layout.DONE:
+            return True
+    return False
+
+
+def remaining(at, timeout, began):
+    """What is left of a time-out, as struct timespec at `at`; 0, no limit, when there is none."""
+    if timeout < 0:
+        return 0
+    left = began + timeout - raw.now()
+    if left < 0:
+        left = 0
+    raw.store(at, left // 1000000000)
+    raw.store(at + 8, left % 1000000000)
+    return at

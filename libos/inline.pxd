@@ -1,0 +1,18 @@
+cimport cython
+from libos.memory_queue cimport MemoryQueue
+from libos.operation cimport Guard, Result, Shared
+from libos.sgarray cimport SGArray
+
+cdef class Inline:
+    cdef public Shared shared
+    cdef public Guard lock
+    cdef public unsigned long long inlined
+    @cython.locals(queue=object)
+    cdef MemoryQueue at_once(self, object qd)
+    @cython.locals(queue=MemoryQueue, result=Result, array=SGArray, size="long long")
+    cpdef push(self, qd, sga)
+    @cython.locals(queue=MemoryQueue, result=Result)
+    cpdef pop(self, qd, size=*)
+    @cython.locals(result=Result)
+    cdef Result at_its_end(self, object opcode, long long qd, long long value)
+    cpdef wait(self, qtoken, timeout=*)

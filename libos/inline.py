@@ -1,0 +1,72 @@
+"""Push, pop and wait for what need not wait: queues in memory with room, or with an element, and nobody in line.
+
+Compiled code does these without a lock, since it has the GIL from beginning to end; everything else, and all of it in
+interpreted mode, goes by way of LibOS.start and LibOS.collect.
+"""
+
+from libos.memory_queue import MemoryQueue
+from libos.operation import Guard, Result, Shared
+from libos.sgarray import SGArray
+
+COMPILED = __file__.endswith(".so")
+
+
+class Inline:
+    """The base of LibOS, which has the ways for everything else."""
+
+    def __init__(self, shared):
+        self.shared: Shared = shared
+        self.lock: Guard = shared.lock
+        self.inlined = 0
+
+    def at_once(self, qd):
+        """The queue in memory of a qd, if an operation on it may be done here and now; None otherwise."""
+        if not COMPILED or self.lock.depth:
+            return None
+        queue = self.shared.queues.get(qd)
+        return queue if type(queue) is MemoryQueue else None
+
+    def push(self, qd: int, sga: SGArray) -> int:
+        """Submit a whole array. Returns a qtoken; completes when the device has taken all of it.
+
+        Raises BAD_QUEUE, and INVALID for an empty or freed array.
+        """
+        queue = self.at_once(qd) if type(qd) is int and type(sga) is SGArray else None
+        if queue is None or queue.waiting[0] or queue.waiting[1] or queue.count >= queue.capacity:
+            return self.push_in_turn(qd, sga)
+        size = sga.length()
+        if not sga.alive or size == 0:
+            return self.push_in_turn(qd, sga)
+        result = self.at_its_end("PUSH", queue.qd, size)
+        sga.retain()
+        queue.put(sga)
+        return result.qtoken
+
+    def pop(self, qd: int, size: int = 65536) -> int:
+        """Ask for the next element: at most `size` bytes of a stream, or one whole message. Returns a qtoken."""
+        queue = self.at_once(qd) if type(qd) is int and type(size) is int and size > 0 else None
+        if queue is None or queue.waiting[0] or queue.waiting[1] or not queue.count:
+            return self.pop_in_turn(qd, size)
+        result = self.at_its_end("POP", queue.qd, 0)
+        result.sga = queue.take().handed_over()
+        return result.qtoken
+
+    def at_its_end(self, opcode, qd, value):
+        """The result of a new operation, live among the others."""
+        result = Result.__new__(Result)
+        result.opcode, result.qd, result.value = opcode, qd, value
+        result.sga = result.address = result.error = None
+        result.qtoken = self.shared.next_qtoken(qd)
+        self.shared.operations[result.qtoken] = result
+        self.inlined += 1
+        return result
+
+    def wait(self, qtoken: int, timeout: float | None = None) -> Result:
+        """The result of one operation. Raises TIMED_OUT after `timeout` seconds, INVALID for a token not live."""
+        if COMPILED and not self.lock.depth and type(qtoken) is int:
+            found = self.shared.operations.pop(qtoken, None)
+            if type(found) is Result:
+                return found
+            if found is not None:
+                self.shared.operations[qtoken] = found
+        return self.wait_any([qtoken], timeout)[1]

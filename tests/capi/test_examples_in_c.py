@@ -1,0 +1,24 @@
+"""The C programs under examples/c, each by its one line, on every libOS."""
+
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).resolve().parents[2] / "examples" / "c" / "run"
+SAYS = {"echo": r"20000 echoes, \d+ ns each", "ping_pong": "1024 rounds", "push_pop": "sent 64 MiB"}
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+@pytest.mark.parametrize("libos", ["catnap", "catloop"])
+@pytest.mark.parametrize("name", sorted(SAYS))
+def test_one_line(name, libos):
+    done = subprocess.run([RUN, name, libos, str(free_port())], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert re.search(SAYS[name], done.stdout)
