@@ -1,7 +1,6 @@
 /* The contract between the preload (C) and the host (Python). cffi parses this very file from the marker on, so below it
  * there is plain C without preprocessor. Change a line here and CATFLAP_ABI goes up. */
-#ifndef CATFLAP_ABI_H
-#define CATFLAP_ABI_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -115,5 +114,3 @@ int catflap_host_thread(void);       /* give this thread a Python thread state f
 void catflap_host_thread_end(void);  /* and take it back */
 int64_t catflap_host_fork_before(void);  /* 1 when it took the GIL */
 void catflap_host_fork_after(int child);
-
-#endif

@@ -17,10 +17,7 @@ static uintptr_t unseen_address(void) { return (uintptr_t)&ops_table->unseen; }
 
 /* A program that is a Python may be anywhere when it calls us: followed by a debugger, deep in a recursion, in a subinterpreter
  * with the GIL. Ours begins in the main interpreter as if it were the first, and leaves everything as it was. */
-struct visit {
-    PyThreadState *theirs, *ours;
-    PyGILState_STATE gil;
-};
+struct visit { PyThreadState *theirs, *ours; PyGILState_STATE gil; };
 
 enum { ROOM = 1000 }; /* calls */
 static int shared, debugged; /* debugged: its tracer is to see us */

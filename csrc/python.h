@@ -1,7 +1,6 @@
 /* A private interpreter in a process that has none: isolated, without signal handlers, site and the program's own folders. The
  * places of this build's Python are CATFLAP_PYTHON_* (interpose/build.py). */
-#ifndef CATFLAP_PYTHON_H
-#define CATFLAP_PYTHON_H
+#pragma once
 
 #include <Python.h>
 
@@ -11,10 +10,8 @@ static const char *python_start(const char *root)
     static const wchar_t *const paths[] = {CATFLAP_PYTHON_PATHS};
     PyConfig config;
     PyConfig_InitIsolatedConfig(&config);
-    config.install_signal_handlers = 0;
     config.site_import = 0;
     config.write_bytecode = 0;
-    config.pathconfig_warnings = 0;
     config.module_search_paths_set = 1;
     wchar_t *wide = Py_DecodeLocale(root, NULL);
     PyStatus status = PyWideStringList_Append(&config.module_search_paths, wide ? wide : L"/");
@@ -37,5 +34,3 @@ static const char *python_start(const char *root)
     PyEval_SaveThread();
     return NULL;
 }
-
-#endif

@@ -9,8 +9,7 @@
  * 5. What Python answers is a value (count or -errno); errno is set in one place, `result()`.
  * 6. Only initial-exec TLS; the host library gets pointers.
  */
-#ifndef CATFLAP_TRAP_H
-#define CATFLAP_TRAP_H
+#pragma once
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -376,5 +375,3 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
     } while (0)
 
 #pragma GCC poison malloc calloc realloc free printf fprintf sprintf snprintf puts setlocale perror
-
-#endif

@@ -17,6 +17,7 @@ cdef class Catnip:
     cdef public Outbox out
     cdef public size_t frames
     cdef public long long refused_at, lost
+    cpdef long long tick(self) noexcept nogil
     @cython.locals(n="unsigned long long", i="unsigned long long", frame=size_t)
     cpdef bint turn(self, long long now) noexcept nogil
     @cython.locals(sent=bint)

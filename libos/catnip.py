@@ -35,6 +35,11 @@ class Catnip:
             high, low = words(address)
             self.host.add_address(high, low, prefix + 128 - 8 * len(address))
 
+    def tick(self):
+        """Tell the stack the time, as before each of its calls: monotonic nanoseconds."""
+        self.host.now = raw.now()
+        return self.host.now
+
     def turn(self, now):
         """What has come in, what is due, what goes out. True when there was any of it to do."""
         n = self.device.receive(self.frames, BURST)

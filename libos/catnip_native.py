@@ -8,7 +8,6 @@ import select
 import socket as kernel
 import threading
 
-from libos import raw
 from libos.catnip import Catnip
 from libos.devices.segment import Segment
 from libos.errors import Fail, Kind
@@ -40,8 +39,7 @@ class NetDevice:
         """One turn, and who waited for what it brought. True when there was anything."""
         with self.libos.lock:
             self.looks += 1
-            now = raw.now()
-            found = self.catnip.turn(now)
+            found = self.catnip.turn(self.catnip.tick())
             for events in (self.catnip.stack.tcp, self.catnip.stack.udp):
                 while at := events.next_event():
                     queue = self.libos.by_record.get(at)
@@ -53,9 +51,9 @@ class NetDevice:
 
     def poll(self, timeout):
         """Look for I/O for at most `timeout` nanoseconds, None for ever: spins for a moment, then sleeps."""
-        limit = raw.now() + (SPIN if timeout is None else min(timeout, SPIN))
+        limit = self.libos.clock.now() + (SPIN if timeout is None else min(timeout, SPIN))
         while not self.look():
-            if raw.now() >= limit:
+            if self.libos.clock.now() >= limit:
                 return self.sleep(timeout)
 
     def sleep(self, timeout):
@@ -76,7 +74,7 @@ class NetDevice:
         with self.libos.lock:
             if not self.catnip.device.arm():
                 return 0
-            now = raw.now()
+            now = self.catnip.tick()
             due = self.catnip.deadline(now)
             return max(due - now, 0) if due else None
 
@@ -161,12 +159,12 @@ class CatnipLibOS(LibOS):
         with self.lock:
             for qd in [qd for qd, queue in self.queues.items() if isinstance(queue, NetQueue)]:
                 self.close(qd)
-            self.catnip.turn(raw.now())
+            self.catnip.turn(self.catnip.tick())
             self.catnip.close()
 
     def now(self):
         """The stack is told the time before each of its calls."""
-        self.catnip.host.now = raw.now()
+        self.catnip.tick()
 
     def flush(self):
         """What a call has made goes out at once."""
