@@ -136,7 +136,8 @@ def sleep(table, qtokens, count, timeout, began):
     table.lock()
     limit = ringing.doze(table)
     if limit == 0 or claimable(table, qtokens, count):
-        ringing.rouse(table)
+        if raw.load(table.head + layout.WATCHER) == 0:  # who watches is to be rung for all the same
+            ringing.rouse(table)
         table.unlock()
         table.heap.free(room)
         return
