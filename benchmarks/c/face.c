@@ -153,6 +153,8 @@ static void server(struct sockaddr_in *address)
     demi_qtoken_t qt;
     MUST(demi_bind(listener, (struct sockaddr *)address, sizeof *address));
     MUST(demi_listen(listener, 4));
+    puts("listening");
+    fflush(stdout);
     MUST(demi_accept(&qt, listener));
     demi_qresult_t qr, sent;
     finish(&qr, qt);

@@ -82,6 +82,8 @@ cdef enum:
     WOKEN = 2
     WAITS_FOR_ANY = 8
     WAITS_WITH_OTHERS = 16
+    LIMIT = 24
+    EVENT = 40
     SEVERAL = 65536
     INLINE = 0
     BLOCKED = 1

@@ -87,6 +87,8 @@ WORD = 0  # futex(2), of these
 AWAKE, ASLEEP, WOKEN = 0, 1, 2
 WAITS_FOR_ANY = 8
 WAITS_WITH_OTHERS = 16
+LIMIT = 24  # of its sleep, struct timespec
+EVENT = 40  # what it has slept for, struct epoll_event
 SEVERAL = 65536
 
 # counters

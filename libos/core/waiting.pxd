@@ -18,9 +18,9 @@ cdef void leave(Table table) noexcept nogil
 cdef long long look(Table table) noexcept nogil
 @cython.locals(qd="unsigned long long")
 cdef void tell(Table table, size_t event) noexcept nogil
-@cython.locals(room=size_t, until=size_t, number="unsigned long long", watching=bint, limit="long long", n="long long")
+@cython.locals(number="unsigned long long", watching=bint, limit="long long", at=size_t, until=size_t, n="long long")
 cdef void sleep(Table table, size_t qtokens, unsigned long long count, long long timeout, long long began) noexcept nogil
 @cython.locals(operation=size_t)
 cdef bint claimable(Table table, size_t qtokens, unsigned long long count) noexcept nogil
 @cython.locals(left="long long")
-cdef size_t remaining(size_t at, long long timeout, long long began) noexcept nogil
+cdef size_t remaining(size_t at, long long timeout, long long began, long long limit) noexcept nogil

@@ -131,44 +131,37 @@ def sleep(table, qtokens, count, timeout, began):
     """Until something that is waited for may be complete. One thread sleeps on the epoll set, the others until it, or
     whoever completes their operation, wakes them (futex(2)).
     """
-    room = table.heap.alloc(64)
-    until = remaining(room + 16, timeout, began)
     table.lock()
     limit = ringing.doze(table)
-    if limit == 0 or claimable(table, qtokens, count):
-        ringing.rouse(table)
+    number = 0
+    if limit != 0 and not claimable(table, qtokens, count):
+        number = table.fall_asleep(qtokens, count)
+    if number == 0:
+        if raw.load(table.head + layout.WATCHER) == 0:  # who watches is to be rung for all the same
+            ringing.rouse(table)
         table.unlock()
-        table.heap.free(room)
+        raw.pause()
         return
-    if limit > 0 and (until == 0 or (raw.load(room + 16) == 0 and raw.load(room + 24) > limit)):
-        raw.store(room + 16, 0)
-        raw.store(room + 24, limit)
-        until = room + 16
     table.note(layout.SLEPT, 1)
-    number = table.fall_asleep(qtokens, count)
-    watching = number and raw.load(table.head + layout.WATCHER) == 0
+    watching = raw.load(table.head + layout.WATCHER) == 0
     if watching:
         raw.store(table.head + layout.WATCHER, number)
     table.unlock()
-    n = 0
+    at = table.waiter(number)
+    until = remaining(at + layout.LIMIT, timeout, began, limit)
     if watching:
-        n = raw.syscall(calls.SYS_epoll_pwait2, table.epoll(), room, 1, until, 0, 8)
-    elif number:
-        raw.syscall(calls.SYS_futex, table.waiter(number), calls.FUTEX_WAIT, layout.ASLEEP, until, 0, 0)
+        n = raw.syscall(calls.SYS_epoll_pwait2, table.epoll(), at + layout.EVENT, 1, until, 0, 8)
     else:
-        raw.syscall(calls.SYS_sched_yield, 0, 0, 0, 0, 0, 0)
+        n = raw.syscall(calls.SYS_futex, at + layout.WORD, calls.FUTEX_WAIT, layout.ASLEEP, until, 0, 0)
     table.lock()
+    table.awake(number)
     if watching:
         ringing.rouse(table)
-    if number:
-        table.awake(number)
-    if n == 1:
-        if raw.load(room + 4) == 0:  # the bell
-            raw.syscall(calls.SYS_read, table.bell(), room + 32, 8, 0, 0, 0)
-        else:
-            tell(table, room)
+        if n == 1 and raw.load(at + layout.EVENT + 4) == 0:  # the bell of `Table.wake`
+            raw.syscall(calls.SYS_read, table.bell(), at + layout.LIMIT, 8, 0, 0, 0)
+        elif n == 1:
+            tell(table, at + layout.EVENT)
     table.unlock()
-    table.heap.free(room)
 
 
 def claimable(table, qtokens, count):
@@ -183,13 +176,17 @@ def claimable(table, qtokens, count):
     return False
 
 
-def remaining(at, timeout, began):
-    """What is left of a time-out, as struct timespec at `at`; 0, no limit, when there is none."""
-    if timeout < 0:
-        return 0
-    left = began + timeout - raw.now()
+def remaining(at, timeout, began, limit):
+    """What is left of a time-out, at most `limit` (both negative: none), as struct timespec at `at`; 0 for no limit."""
+    left = limit
+    if timeout >= 0:
+        left = began + timeout - raw.now()
+        if left < 0:
+            left = 0
+        if 0 <= limit < left:
+            left = limit
     if left < 0:
-        left = 0
+        return 0
     raw.store(at, left // 1000000000)
     raw.store(at + 8, left % 1000000000)
     return at

@@ -2,6 +2,8 @@ cimport cython
 from libos cimport raw
 from libos.runtime cimport wakers
 
+cdef int SMALLEST, LARGEST
+
 @cython.final
 cdef class Heap:
     cdef public size_t base, classes_at, free_at, refs_at, current_at, counters_at

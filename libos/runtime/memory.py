@@ -55,8 +55,10 @@ class Heap:
                     raw.store(self.current_at + kind * 8, i)
                     return found
                 i += 1
-            if not self.open_block(kind):
-                return 0
+            if not self.open_block(kind):  # the region is used up, but may have larger objects
+                if kind >= LARGEST:
+                    return 0
+                kind += 1
 
     def alloc_in(self, block, kind):
         if block >= self.superblocks or raw.load(self.classes_at + block * 8) != kind:

@@ -140,9 +140,15 @@ static void arrays(void)
     IS((BAD(bad.sga_segs[0].sgaseg_buf = (void *)UINTPTR_MAX)), EINVAL);
     IS((BAD(bad.sga_segs[0].sgaseg_buf = (char *)sga.sga_segs[0].sgaseg_buf + 61)), EINVAL);
     IS((BAD(bad.sga_segs[1] = null.sga_segs[0])), 0); /* beyond its segments: nobody looks */
+    char anywhere[sizeof sga + 1]; /* the struct is packed: it may lie at an odd address */
+    demi_qtoken_t other;
+    memcpy(anywhere + 1, &sga, sizeof sga);
+    OK(demi_push(&other, qd, (demi_sgarray_t *)(anywhere + 1)));
+    IS(result_of(other).qr_opcode, DEMI_OPC_PUSH);
     OK(demi_sgafree(&sga));
     IS(result_of(qt).qr_opcode, DEMI_OPC_PUSH);
     IS(demi_push(&qt, qd, &sga), EINVAL); /* freed */
+    expect(qd, "good");
     expect(qd, "good");
 
     IS(demi_sgaalloc(0).sga_numsegs, 0);

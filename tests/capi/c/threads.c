@@ -84,10 +84,34 @@ static void sleepers(void)
     }
 }
 
+/* One completion wakes one thread, and perhaps a second one that watches the kernel from then on; the others sleep on. */
+static void one_wakes(void)
+{
+    enum { SLEEPERS = 8 };
+    int queues[SLEEPERS];
+    demi_qtoken_t qts[SLEEPERS];
+    pthread_t threads[SLEEPERS];
+    for (int i = 0; i < SLEEPERS; i++) {
+        OK(demi_queue(&queues[i], 1));
+        OK(demi_pop(&qts[i], queues[i]));
+        OK(pthread_create(&threads[i], NULL, sleeper, &qts[i]));
+    }
+    usleep(100000);
+    for (int i = 0; i < SLEEPERS; i++) {
+        uint64_t before = demi_count(DEMI_SLEPT);
+        push_all(queues[i], array("x"));
+        OK(pthread_join(threads[i], NULL));
+        usleep(20000);
+        IS(demi_count(DEMI_SLEPT) - before <= 2, 1);
+        OK(demi_close(queues[i]));
+    }
+}
+
 int main(int argc, char **argv)
 {
     begin(argc, argv);
     producers_and_consumers();
     sleepers();
+    one_wakes();
     return end();
 }

@@ -23,6 +23,15 @@ def test_what_does_not_fit_is_refused():
     assert heap.alloc(64) == 0
 
 
+def test_a_larger_object_serves_when_the_region_is_used_up():
+    heap = Heap(2)
+    large = [heap.alloc(1 << 20) for _ in range(2)]
+    heap.free(large[0])
+    assert heap.alloc(64) == large[0] and heap.size_of(large[0]) == 1 << 20
+    assert heap.alloc(64) == 0
+    assert heap.free(large[0]) == 0 and heap.free(large[1]) == 0 and heap.live() == 0
+
+
 def test_double_free_and_foreign_addresses_are_refused():
     heap = Heap(2)
     address = heap.alloc(100)
