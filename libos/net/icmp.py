@@ -10,7 +10,9 @@ MTU = 128  # the way takes smaller packets than we thought
 
 
 def arrives(host, p):
-    """An ICMP message for us. The answer is an error that concerns the packet quoted in `host.quoted_at`, 0 for none."""
+    """An ICMP message for us. The answer is an error that concerns the packet quoted in `host.quoted_at`, 0 for
+    none.
+    """
     if p.transport_length < 8:
         return 0
     at = p.transport

@@ -206,7 +206,9 @@ def discovery(host, p):
 
 
 def advertise(host, p, target_high, target_low):
-    """Answer a solicitation (RFC 4861, section 7.2.4); one without a source looks for a duplicate and is told to all."""
+    """Answer a solicitation (RFC 4861, section 7.2.4); one without a source looks for a duplicate and is told
+    to all.
+    """
     at = host.out.reserve()
     if at == 0:
         return
@@ -233,7 +235,9 @@ def wake(host, n, until):
 
 
 def poll(host):
-    """Look at timers. The answer is a frame that can't be delivered: it is the caller's to give back, then poll again."""
+    """Look at timers. The answer is a frame that can't be delivered: it is the caller's to give back, then poll
+    again.
+    """
     if host.neighbors_due == 0 or host.now < host.neighbors_due:
         return 0
     soonest = seq.number(0)

@@ -67,7 +67,7 @@ def begin(host, c):
     if c.generation != host.generation and not prepare(host, c):
         return 0
     at = host.out.reserve()
-    if at == 0:
+    if at == 0 or host.loop.count == host.loop.capacity:
         return 0
     octets.copy(at, structs.header_of(c), 64)
     return at + c.header_length

@@ -51,7 +51,7 @@ def predicted(t, c, p):
         if not p.has_timestamp or seq.lt(p.ts_value, c.ts_recent):
             return False
         take_timestamp(t, c, p)
-    if p.ack != c.snd_una or p.payload_length == 0:
+    if p.ack != c.snd_una or p.payload_length == 0 or flight.unsent(c) > 0:
         acking.acknowledgment(t, c, p)
     else:
         window.update(t, c, p.seq, p.ack, seq.shift(seq.number(p.window), c.snd_scale))
@@ -85,7 +85,9 @@ def acceptable(c, p):
 
 
 def too_old(t, c, p):
-    """PAWS: a timestamp from before what was seen, of a peer that was not silent for weeks (RFC 7323, section 5.3, R1)."""
+    """PAWS: a timestamp from before what was seen, of a peer that was not silent for weeks (RFC 7323, section
+    5.3, R1).
+    """
     return (
         c.flags & structs.TIMESTAMPS
         and p.has_timestamp

@@ -145,7 +145,9 @@ class Engine:
         d.bound = c.bound
 
     def listener(self, p):
-        """Who listens for a segment: the most exact address; among several with REUSE_PORT the peer's address decides."""
+        """Who listens for a segment: the most exact address; among several with REUSE_PORT the peer's address
+        decides.
+        """
         best = 0
         chosen = 0
         order = self.host.mix(p.source_high, p.source_low, p.source_port)

@@ -7,7 +7,9 @@ from libos.net.tcp.congestion import control
 
 
 def initial_sequence(t, c):
-    """The initial sequence number (RFC 6528): a clock of 4 microseconds and a secret function of the pair of sockets."""
+    """The initial sequence number (RFC 6528): a clock of 4 microseconds and a secret function of the pair of
+    sockets.
+    """
     pair = octets.hash(
         t.host.key0,
         t.host.key1,
@@ -37,7 +39,7 @@ def send_syn(t, c):
     """The first SYN or SYN,ACK: it is kept in the scoreboard as other segments are; false where there is no memory."""
     if not flight.room(t, c):
         return False
-    if not sender.emit_syn(t, c):
+    if not sender.emit_syn(t, c) and t.host.full():
         t.pend(c)
         c.flags |= structs.ACK_NOW
     flight.append(t, c, c.iss, 1, structs.HAS_SYN)
@@ -97,7 +99,9 @@ def established(t, c, p):
 
 
 def child(t, listener, p):
-    """A record for a connection that somebody begins with us, like the listener's; a null one where there is no memory."""
+    """A record for a connection that somebody begins with us, like the listener's; a null one where there is no
+    memory.
+    """
     c = t.create()
     if not c:
         return c

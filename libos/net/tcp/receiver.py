@@ -172,7 +172,9 @@ def duplicate(c, left, right):
 
 
 def urgent(t, c, p):
-    """The urgent pointer of a segment: RFC 9293, section 3.10.7.4, sixth; it points behind the urgent octet (RFC 6093)."""
+    """The urgent pointer of a segment: RFC 9293, section 3.10.7.4, sixth; it points behind the urgent octet
+    (RFC 6093).
+    """
     if p.urgent == 0:
         return
     up = seq.add(p.seq, seq.number(p.urgent) - 1)

@@ -75,7 +75,9 @@ def sack_blocks(c, length):
 
 
 def write_sacks(c, to, blocks):
-    """The option: a duplicate first (RFC 2883), then the block that came last, then the others (RFC 2018, section 4)."""
+    """The option: a duplicate first (RFC 2883), then the block that came last, then the others (RFC 2018,
+    section 4).
+    """
     octets.put32(to, 0x01010000 | structs.OPTION_SACK << 8 | (2 + blocks * 8))
     to += 4
     if c.flags & structs.DSACK:
@@ -143,11 +145,14 @@ def acknowledge(t, c):
     """An acknowledgment with no data, now or as soon as a frame can go out."""
     if not emit(t, c, c.snd_nxt, 0, structs.ACK):
         c.flags |= structs.ACK_NOW
-        t.pend(c)
+        if t.host.full():
+            t.pend(c)
 
 
 def retransmit(t, c, index):
-    """Send an entry of the scoreboard again, in pieces when segments have become smaller; false when it can't go out."""
+    """Send an entry of the scoreboard again, in pieces when segments have become smaller; false when it can't
+    go out.
+    """
     s = flight.at(c, index)
     if s.marks & structs.HAS_SYN:
         if not emit_syn(t, c):
@@ -277,6 +282,6 @@ def transmit(t, c):
         timing.set_retransmission(t, c, sent)
     if c.flags & structs.ACK_NOW:
         acknowledge(t, c)
-    if t.host.out.count == t.host.out.capacity:
+    if t.host.full():
         t.pend(c)
     t.arm(c)

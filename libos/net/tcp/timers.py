@@ -28,7 +28,7 @@ def poll(t):
 def flush(t):
     """Send what is waiting, as long as the outbox has room."""
     last = t.pending_last
-    while t.pending_first and t.host.out.count < t.host.out.capacity:
+    while t.pending_first and not t.host.full():
         at = t.pending_first
         sender.transmit(t, t.next_pending())
         if at == last:

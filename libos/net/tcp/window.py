@@ -59,7 +59,9 @@ def offered(c):
 
 
 def update(t, c, start, ack, size):
-    """The peer's window, unless the segment is older than the one it was taken from last: RFC 9293, section 3.10.7.4."""
+    """The peer's window, unless the segment is older than the one it was taken from last: RFC 9293, section
+    3.10.7.4.
+    """
     if seq.lt(c.snd_wl1, start) or (c.snd_wl1 == start and seq.le(c.snd_wl2, ack)):
         c.snd_wnd = size
         c.snd_wl1 = start
