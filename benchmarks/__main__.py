@@ -7,7 +7,7 @@ from rich.console import Console
 
 from benchmarks import plots, report
 
-NAMES = ("calls", "runtime", "startup", "echo", "redis", "latency", "services", "connections")
+NAMES = ("calls", "runtime", "startup", "echo", "redis", "latency", "services", "connections", "segments")
 
 
 @click.command()
