@@ -20,13 +20,13 @@ def initial_sequence(t, c):
         seq.words(c.local_port, c.remote_port),
         1,
     )
-    c.ts_offset = seq.low32(pair >> 32)
     return seq.add(seq.low32(pair), t.host.now // 4000)
 
 
 def start(t, c):
     """Sequence numbers and buffers of a connection whose two sockets are known."""
     c.iss = initial_sequence(t, c)
+    timing.begin(t, c)
     c.snd_una = c.snd_nxt = c.snd_up = c.fack = c.recover = c.small_end = c.rack_round = c.iss
     c.tx_seq = seq.add(c.iss, 1)
     c.peer_mss = 536 if c.family == 4 else 1220  # what is right when the peer says nothing: RFC 9293, section 3.7.1

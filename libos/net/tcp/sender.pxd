@@ -11,7 +11,7 @@ cdef long long payload_room(Tcb *c) noexcept nogil
 cdef bint emit(Engine t, Tcb *c, unsigned int start, long long length, unsigned int flags) noexcept nogil
 cdef unsigned int sack_blocks(Tcb *c, long long length) noexcept nogil
 cdef size_t write_sacks(Tcb *c, size_t to, unsigned int blocks) noexcept nogil
-@cython.locals(first=bint, n="unsigned int", skip="unsigned int", i="unsigned int")
+@cython.locals(first="unsigned int", n="unsigned int", i="unsigned int")
 cdef size_t write_holes(Tcb *c, size_t to, unsigned int blocks) noexcept nogil
 @cython.locals(passive=bint, flags="unsigned int", offered="long long", ack="unsigned int")
 cdef bint emit_syn(Engine t, Tcb *c) noexcept nogil

@@ -89,21 +89,21 @@ def write_sacks(c, to, blocks):
 
 
 def write_holes(c, to, blocks):
-    skip = c.hole_count
+    first = seq.low32(0)
     for i in range(c.hole_count):
         if seq.ge(c.sack_recent, c.hole_left[i]) and seq.lt(c.sack_recent, c.hole_right[i]):
-            skip = i
-    n = 0
-    i = skip
-    while n < blocks and n < c.hole_count:
+            first = i
+    i = first
+    n = seq.low32(0)
+    while n < blocks and i < c.hole_count:
         octets.put32(to, c.hole_left[i])
         octets.put32(to + 4, c.hole_right[i])
         to += 8
-        n += 1
         # after the newest one all others from the lowest on
-        i = 0 if i == skip else i + 1
-        if i == skip:
+        i = 0 if n == 0 else i + 1
+        if i == first:
             i += 1
+        n += 1
     return to
 
 

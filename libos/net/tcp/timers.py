@@ -43,6 +43,7 @@ def due(t, c):
         closing.closed(t, c, 0)
         return False
     if c.ack_at and c.ack_at <= now:
+        c.ack_at = 0
         sender.acknowledge(t, c)
     if c.reorder_at and c.reorder_at <= now:
         # What the reordering window waited for has not come: RFC 8985, section 6.3.
