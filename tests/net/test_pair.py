@@ -1,15 +1,22 @@
 """Two stacks and a wire between them: streams arrive whole, in order and once, whatever the wire does."""
 
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
+import frames
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pair import MS, Pair, Wire
+from pair import ADDRESSES, MS, Pair, Wire
 
 from libos.net import structs
 
 SIZE = 200_000
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 def stream(seed, size=SIZE):
@@ -129,6 +136,41 @@ def test_the_same_seed_gives_the_same_frames():
         return frames
 
     assert trace() == trace()
+
+
+def test_both_modes_send_the_same_frames():
+    """Compiled code and interpreted code agree on every octet and every nanosecond."""
+    traces = set()
+    for pure in ("", "1"):
+        if not pure and not any(path.suffix == ".so" for path in (ROOT / "libos").iterdir()):
+            pytest.skip("nothing is compiled here")
+        env = os.environ | {"CATFLAP_PURE": pure, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([sys.executable, HERE / "trace.py"], env=env, capture_output=True, text=True, check=True)
+        mode, _, digest = done.stdout.partition(" ")
+        assert mode == ("interpreted" if pure else "compiled")
+        traces.add(digest)
+    assert len(traces) == 1
+
+
+def test_a_smaller_way_for_ipv6():
+    """Packet too big (RFC 8201): what was too large goes out again in smaller segments, and all arrives."""
+    pair = Pair(Wire(4), 6)
+    send = pair.wire.send
+
+    def narrow(to, frame, now):
+        if len(frame) <= 1314:
+            send(to, frame, now)
+        elif to == 1:
+            them, us = ADDRESSES[6][1], ADDRESSES[6][0]
+            too_big = frames.icmp(them, us, 2, 0, (1300).to_bytes(4, "big"), frame[14:1000])
+            send(0, frames.ethernet(0x020000000001, 0x020000000002, too_big), now)
+
+    pair.wire.send = narrow
+    client, server = pair.connected()
+    data = stream("narrow", 30_000)
+    assert transfer(pair, client, server, data, 20) == data
+    assert client.record.mss == 1240
+    pair.close()
 
 
 def test_small_window_and_slow_reader():

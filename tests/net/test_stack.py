@@ -179,6 +179,28 @@ def test_ipv6_datagrams_wait_for_an_advertisement(stranger):
     assert sent[:6] == PEER.to_bytes(6, "big") and sent.endswith(b"hello")
 
 
+def test_announcements(stranger):
+    """Whoever knew another owner of our addresses learns of us; who knew none keeps nothing of it."""
+    neighbors.announce(stranger.host)
+    arp_frame, advertisement = stranger.out()
+    assert arp_frame[:6] == b"\xff" * 6 and arp_frame[28:32] == arp_frame[38:42] == frames.packed("10.0.0.1")
+    protocol, source, target, body, *_ = frames.read(advertisement)
+    assert (source, target, body[0], body[4]) == ("fd00::1", "ff02::1", 136, 0x20)
+    assert advertisement[:6] == bytes.fromhex("333300000001")
+    other = Bench(known=False)
+    at = other.socket(5000)
+    other.send(at, b"x", "10.0.0.9")
+    other.out()
+    other.feed(arp(2, "10.0.0.9", "10.0.0.1", 0x020000000009, MAC), target=None)
+    other.feed(arp(1, "10.0.0.9", "10.0.0.9", 0x02000000000A), target=None)
+    other.send(at, b"y", "10.0.0.9")
+    assert other.out()[0][:6] == (0x02000000000A).to_bytes(6, "big")
+    other.feed(arp(1, "10.0.0.8", "10.0.0.8", 0x020000000008), target=None)
+    other.send(at, b"z", "10.0.0.8")
+    assert other.out()[0][12:14] == b"\x08\x06", "it is asked for"
+    other.host.close()
+
+
 # ICMP
 
 

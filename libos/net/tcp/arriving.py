@@ -43,7 +43,7 @@ def predicted(t, c, p):
         or seq.lt(p.ack, c.snd_una)
         or seq.gt(p.ack, c.snd_nxt)
         or c.recovery != structs.OPEN
-        or c.flags & (structs.FIN_AHEAD | structs.URGENT_IN | structs.NO_MORE_READS | structs.ECN)
+        or c.flags & (structs.FIN_AHEAD | structs.URGENT_IN | structs.ECN)
         or p.payload_length > window.current(c)
     ):
         return False

@@ -90,6 +90,7 @@ def closed(t, c, error):
 def fin_received(t, c):
     """The peer's FIN is in order: RFC 9293, section 3.10.7.4, eighth."""
     c.rcv_nxt = seq.add(c.rcv_nxt, 1)
+    c.hole_count = 0  # what a strange peer has sent from behind its end
     c.flags |= structs.FIN_RECEIVED | structs.ACK_NOW
     if c.state == structs.ESTABLISHED or c.state == structs.SYN_RECEIVED:
         c.state = structs.CLOSE_WAIT
