@@ -173,6 +173,25 @@ def test_a_smaller_way_for_ipv6():
     pair.close()
 
 
+def test_a_neighbor_moves():
+    """Segments go to where a neighbor says that it is by now."""
+    pair = Pair(Wire(1), known=False)
+    client, server = pair.connected()
+    client.send(b"x")
+    pair.flush()
+    pair.run(1)
+    there, here = (0x0200000000AA).to_bytes(6, "big"), frames.packed(ADDRESSES[4][1])
+    moved = b"\xff" * 6 + there + b"\x08\x06" + bytes.fromhex("0001080006040001") + there + here + b"\0" * 6 + here
+    pair.wire.send(0, moved, pair.now)
+    pair.run(0.01)
+    targets = []
+    pair.wire.send = lambda to, frame, now: targets.append(frame[:6])
+    client.send(b"y")
+    pair.flush()
+    assert targets == [there]
+    pair.close()
+
+
 def test_small_window_and_slow_reader():
     pair = Pair(Wire(5, loss=0.02))
     pair.stacks[1].tcp.rx_limit = 5000

@@ -159,6 +159,39 @@ def test_segments_in_any_order_make_the_stream(seed, pieces):
     runner.close()
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=30, unique=True), st.randoms(use_true_random=False))
+def test_timers_fire_in_their_order(idle, choice):
+    """The heap of deadlines: each connection's keep-alive comes when it is due, whoever else has gone meanwhile."""
+    pair = Pair(Wire(1))
+    listener = pair.listen(backlog=64)
+    clients = [pair.connect() for _ in idle]
+    pair.run(1)
+    servers = [listener.accept() for _ in idle]
+    start, seen = pair.now, {}
+    for client, seconds in zip(clients, idle, strict=True):
+        client.record.keep_idle = seconds
+        client.option(structs.KEEPALIVE)
+    gone = [i for i in range(len(idle)) if choice.random() < 0.4]
+    expected = {c.record.local_port: idle[i] for i, c in enumerate(clients) if i not in gone}
+    for i in gone:
+        user.abort(clients[i].tcp, clients[i].address)
+    pair.run(0.1)
+    send = pair.wire.send
+
+    def noted(to, frame, now):
+        if to == 1:
+            seen.setdefault(int.from_bytes(frame[34:36], "big"), (now - start) / SECOND)
+        send(to, frame, now)
+
+    pair.wire.send = noted
+    pair.run(301, lambda: len(seen) == len(expected))
+    assert seen == expected
+    for end in servers:
+        end.close()
+    pair.close()
+
+
 def test_cubic_comes_back_to_where_it_lost():
     """After a loss the window grows fast, is flat near the last maximum, and then grows again: RFC 9438, figure 2."""
     pair = Pair(Wire(1, delay=100 * MS, gap=100_000, queue=10**6))
