@@ -92,7 +92,6 @@ def end(host, c, at, length, ecn):
         octets.put16(frame + 18, seq.low32(length))
         if ecn:
             octets.put8(frame + 15, octets.get8(frame + 15) | ecn << 4)
-    octets.put16(at + 16, 0)
     if not host.leave_checksums:
         total = c.partial + seq.low32(length)
         total = (total & 0xFFFF) + (total >> 16)

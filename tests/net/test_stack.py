@@ -379,6 +379,22 @@ def test_a_wrong_sum_is_dropped(bench):
     assert bench.receive(at) == b"hell!", "no sum at all is allowed"
 
 
+def test_an_ipv6_datagram_needs_a_sum(bench):
+    at = bench.socket(5000, 6)
+    packet = frames.udp("fd00::2", "fd00::1", (9, 5000), b"hello")
+    bench.feed(packet[:46] + b"\0\0" + packet[48:])
+    assert bench.receive(at) == -structs.WOULD_BLOCK and bench.stack.udp.bad == 1
+
+
+def test_packets_for_others_are_not_ours(bench):
+    """A switch that floods, or a bridge, brings them: neither taken nor answered."""
+    at = bench.socket(5000)
+    segment = frames.Segment("S", 1, 0, 1000, ports=(9, 80)).packet("10.0.0.2", "10.0.0.77")
+    assert bench.feed(frames.udp("10.0.0.2", "10.0.0.77", (9, 5000), b"x"), segment) == []
+    assert bench.feed(frames.udp("10.0.0.2", "10.0.0.1", (9, 5000), b"x"), target=0x020000000077) == []
+    assert bench.receive(at) == -structs.WOULD_BLOCK
+
+
 # fragments
 
 

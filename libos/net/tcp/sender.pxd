@@ -24,6 +24,6 @@ cdef long long next_length(Engine t, Tcb *c) noexcept nogil
 cdef bint held_back(Engine t, Tcb *c, long long n, long long left) noexcept nogil
 @cython.locals(n="long long", marks="unsigned int", flags="unsigned int", fin=bint, index="long long")
 cdef bint send_new(Engine t, Tcb *c, long long n) noexcept nogil
-@cython.locals(n="long long", index="long long", sent=bint, first=bint)
+@cython.locals(n="long long", index="long long", sent=bint, first=bint, oldest=bint)
 cdef void transmit(Engine t, Tcb *c) noexcept nogil
 cdef bint may_send(Tcb *c) noexcept nogil

@@ -257,6 +257,7 @@ def transmit(t, c):
             retransmit(t, c, 0)
         return
     sent = False
+    oldest = False
     first = c.sent_count == 0
     if may_send(c):
         if first and c.srtt and flight.unsent(c) > 0 and t.host.now - c.progress > c.rto:
@@ -267,9 +268,10 @@ def transmit(t, c):
             index = flight.index_of_lost(c)
             if index < 0 or not retransmit(t, c, index):
                 break
+            if index == 0:
+                oldest = True
             if c.recovery == structs.RECOVERY:
                 c.prr_out += flight.at(c, index).length
-            sent = True
         if c.lost == 0:
             n = next_length(t, c)
             while n >= 0:
@@ -279,7 +281,7 @@ def transmit(t, c):
                 n = next_length(t, c)
         if first and sent:
             c.progress = t.host.now
-        timing.set_retransmission(t, c, sent)
+        timing.set_retransmission(t, c, oldest)
     if c.flags & structs.ACK_NOW:
         acknowledge(t, c)
     if t.host.full():

@@ -42,7 +42,7 @@ def probe_time(c):
 def set_retransmission(t, c, restart):
     """Have the right timer run: retransmission or probe while segments are out, persist while the window is shut.
 
-    `restart`: something was sent or newly acknowledged (RFC 6298, section 5.3).
+    `restart`: something was newly acknowledged (RFC 6298, section 5.3), or the oldest segment was sent again.
     """
     now = t.host.now
     if c.sent_count == 0:
@@ -57,10 +57,14 @@ def set_retransmission(t, c, restart):
         c.probes = 0
         c.timer_kind = structs.TIMER_RTO
         return
-    if c.retransmit_at and not restart and c.timer_kind != structs.TIMER_PERSIST:
+    if c.retransmit_at and not restart and c.timer_kind == structs.TIMER_RTO:
         return
+    due = now + rto.backed_off(c)
+    if c.retransmit_at and not restart and c.timer_kind == structs.TIMER_PROBE:
+        # A probe is put off by what is sent after it was set, the time-out is not.
+        due = flight.at(c, 0).time + rto.backed_off(c)
     c.timer_kind = structs.TIMER_RTO
-    c.retransmit_at = now + rto.backed_off(c)
+    c.retransmit_at = due
     # A tail loss probe instead, while nothing is known to be lost: RFC 8985, section 7.2.
     if (
         c.flags & structs.SACK
