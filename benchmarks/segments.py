@@ -7,7 +7,7 @@ import time
 import libos.mode
 from benchmarks.programs import on_one_core
 from benchmarks.report import row
-from libos.net import neighbors, structs
+from libos.net import neighbors, structs, udp_user
 from libos.net.stack import Stack
 from libos.net.tcp import user
 
@@ -34,6 +34,8 @@ def measured(quick, progress):
         ):
             bar = {} if pure or limit is None else {"bar": f"≤ {limit}", "met": statistics.median(values) <= limit}
             rows.append(row(name, "ns", values, **bar))
+    for name, values in zip(("in, read", "out"), datagrams(64, blocks), strict=True):
+        rows.append(row(f"UDP: 64 B {name}", "ns", values))
     return rows
 
 
@@ -117,6 +119,34 @@ def timed(size, blocks):
     for side in (a, b):
         side.stack.host.close()
     return received, echoed, acked
+
+
+def datagrams(size, blocks):
+    """Nanoseconds a datagram, a number for each block: received and read; sent."""
+    a, b, now = Side(1, 2), Side(2, 1), SECOND
+    here, there = udp_user.open(a.stack.udp, 4), udp_user.open(b.stack.udp, 4)
+    udp_user.bind(b.stack.udp, there, 0, 0, 9)
+    udp_user.connect(a.stack.udp, here, 0, 0xFFFF0A000002, 9)
+    read, sent = [], []
+    for _ in range(blocks):
+        took = [0, 0]
+        for i, (length, count) in enumerate(((65508, BURST), (size, BURST))):  # the former is refused
+            start = time.perf_counter_ns()
+            for _ in range(count):
+                udp_user.send(a.stack.udp, here, a.at, length, 0, 0, 0)
+            took[i] = time.perf_counter_ns() - start
+        sent.append((took[1] - took[0]) / BURST)
+        buffers, frames = kept(a.stack.host.out.contents())
+        for i, (list_of, limit) in enumerate(((frames, size), ([(at, 10) for at, _ in frames], 0))):
+            start = time.perf_counter_ns()
+            for address, length in list_of:
+                b.stack.receive(address, length, now)
+                udp_user.receive_into(b.stack.udp, there, b.at, limit)
+            took[i] = time.perf_counter_ns() - start
+        read.append((took[0] - took[1]) / BURST)
+    for side in (a, b):
+        side.stack.host.close()
+    return read, sent
 
 
 def clocked(side, frames, now):
