@@ -10,9 +10,10 @@ import frames
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pair import ADDRESSES, MS, Pair, Wire
+from pair import ADDRESSES, MS, End, Pair, Wire
 
 from libos.net import structs
+from libos.net.tcp import user
 
 SIZE = 200_000
 HERE = Path(__file__).parent
@@ -269,4 +270,43 @@ def test_a_full_path_is_used():
     assert transfer(pair, client, server, data) == data
     rate = len(data) * 8 / ((pair.now - start) / 1e9)
     assert rate > 8e6
+    pair.close()
+
+
+@pytest.mark.parametrize("name", ["10.0.0.1", "127.0.0.1", "fd00::1", "::1"])
+def test_a_stream_to_ourselves(name):
+    """Over the loopback: nothing goes out, nothing is lost, though the window is larger than what it holds."""
+    pair = Pair(Wire(1), 6 if ":" in name else 4)
+    pair.wire.send = None  # nothing may
+    pair.address = lambda i: frames.words(name)
+    listener, client = pair.listen(0), pair.connect(0)
+    assert pair.run(1, lambda: client.state >= structs.ESTABLISHED and listener.ready)
+    server = listener.accept()
+    data = stream(name, 900_000)
+    assert transfer(pair, client, server, data, 5, 900_000) == data
+    assert pair.stacks[0].tcp.retransmitted == 0
+    client.close(), server.close(), listener.close()
+    pair.run(61)
+    assert pair.stacks[0].tcp.connections == 0
+    pair.close()
+
+
+def test_a_connection_with_itself():
+    """One socket that is its own peer: a simultaneous open (RFC 9293, figure 8) on one record."""
+    pair = Pair(Wire(1))
+    tcp = pair.stacks[0].tcp
+    c = user.open(tcp, 4)
+    assert user.bind(tcp, c, *pair.address(0), 4000) == 0
+    assert user.connect(tcp, c, *pair.address(0), 4000) == -structs.IN_PROGRESS
+    end = End(pair, 0, c)
+    assert pair.run(1, lambda: end.state == structs.ESTABLISHED)
+    assert end.send(b"to myself") == 9
+    pair.run(0.1)
+    assert end.receive() == b"to myself"
+    end.shutdown()
+    pair.run(0.1)
+    assert end.receive() == b"" and end.state == structs.TIME_WAIT
+    end.close()
+    pair.run(61)
+    assert tcp.connections == 0
     pair.close()

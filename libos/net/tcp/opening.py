@@ -30,6 +30,7 @@ def start(t, c):
     c.snd_una = c.snd_nxt = c.snd_up = c.fack = c.recover = c.small_end = c.rack_round = c.iss
     c.tx_seq = seq.add(c.iss, 1)
     c.peer_mss = 536 if c.family == 4 else 1220  # what is right when the peer says nothing: RFC 9293, section 3.7.1
+    c.full_seen = 536  # of segments that we receive: the least that counts as full
     c.ident = seq.low32(t.host.random())
     c.progress = t.host.now
     t.enter(c)

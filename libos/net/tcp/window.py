@@ -38,7 +38,7 @@ def current(c):
 def worthwhile(c):
     """The least growth that is told: RFC 1122, section 4.2.3.3."""
     half = c.rx_limit // 2
-    full = seq.number(c.full_seen if c.full_seen else c.mss)
+    full = seq.number(c.full_seen)
     return half if half < full else full
 
 
