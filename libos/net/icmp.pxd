@@ -1,5 +1,5 @@
 cimport cython
-from libos.net cimport host as hosts, neighbors, octets, output, routes, seq, structs
+from libos.net cimport host as hosts, neighbors, octets, output, seq, structs
 from libos.net.host cimport Host
 from libos.net.structs cimport Packet
 from libos.net.wire cimport icmp_message

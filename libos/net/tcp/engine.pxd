@@ -1,6 +1,6 @@
 cimport cython
 from libos cimport raw
-from libos.net cimport host as hosts, octets, ring, seq, structs
+from libos.net cimport ring, seq, structs
 from libos.net.host cimport Host
 from libos.net.structs cimport Packet, Tcb
 from libos.net.tcp.deadlines cimport Deadlines

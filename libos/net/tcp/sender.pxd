@@ -1,7 +1,7 @@
 cimport cython
-from libos.net cimport octets, output, ring, routes, seq, structs
-from libos.net.structs cimport Sent, Tcb
-from libos.net.tcp cimport flight, rto, timing, window
+from libos.net cimport octets, output, ring, seq, structs
+from libos.net.structs cimport Tcb
+from libos.net.tcp cimport flight, timing, window
 from libos.net.tcp.congestion cimport control
 from libos.net.tcp.engine cimport Engine
 from libos.net.wire cimport tcp_header
