@@ -7,7 +7,19 @@ from rich.console import Console
 
 from benchmarks import plots, report
 
-NAMES = ("calls", "runtime", "pdpix", "startup", "echo", "redis", "latency", "services", "connections", "segment")
+NAMES = (
+    "calls",
+    "runtime",
+    "pdpix",
+    "startup",
+    "echo",
+    "redis",
+    "latency",
+    "services",
+    "connections",
+    "segment",
+    "stack",
+)
 
 
 @click.command()

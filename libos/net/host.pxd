@@ -19,6 +19,7 @@ cdef class Host:
     cdef public long long frames_in, frames_out, refused, unreachable
     cpdef unsigned long long random(self) noexcept nogil
     cdef unsigned long long mix(self, unsigned long long a, unsigned long long b, unsigned long long c) noexcept nogil
+    cdef bint full(self) noexcept nogil
     cpdef bint mine(self, unsigned long long high, unsigned long long low) noexcept nogil
     @cython.locals(local=bint, rank=int, best=int, found=bint)
     cpdef bint source_for(self, unsigned long long high, unsigned long long low) noexcept nogil

@@ -35,7 +35,9 @@ def within(high, low, net_high, net_low, prefix):
 
 
 class Host:
-    """A host with one device. `mac` is an integer of 48 bits, `seed` 16 secret bytes; `frames` is the outbox' capacity."""
+    """A host with one device. `mac` is an integer of 48 bits, `seed` 16 secret bytes; `frames` is the outbox'
+    capacity.
+    """
 
     def __init__(self, mac, mtu, seed, room=1 << 30, frames=256):
         self.pool = Pool(room)
@@ -71,6 +73,10 @@ class Host:
         """64 bits that nobody can foretell; the same ones again from the same seed."""
         self.drawn += 1
         return octets.hash(self.key0, self.key1, self.drawn, 0, 0, 0, 0, 0)
+
+    def full(self):
+        """Whether frames have to wait for the caller to take some out, or for the next turn of the loopback."""
+        return self.out.count == self.out.capacity or self.loop.count == self.loop.capacity
 
     def mix(self, a, b, c):
         """For tables of this host."""

@@ -1,5 +1,5 @@
 cimport cython
-from libos.net cimport host as hosts, neighbors, octets, output, routes, seq, structs
+from libos.net cimport host as hosts, neighbors, octets, output, seq, structs
 from libos.net.host cimport Host
 from libos.net.structs cimport Packet
 from libos.net.wire cimport icmp_message
@@ -14,5 +14,4 @@ cdef int error(Host host, Packet *p) noexcept nogil
 cdef void send_error(Host host, Packet *p, unsigned int kind, unsigned int code, unsigned int extra) noexcept nogil
 cdef void port_unreachable(Host host, Packet *p) noexcept nogil
 cdef void protocol_unreachable(Host host, Packet *p) noexcept nogil
-cdef bint is_error(Packet *p) noexcept nogil
 cdef int HARD, MTU

@@ -10,7 +10,9 @@ MTU = 128  # the way takes smaller packets than we thought
 
 
 def arrives(host, p):
-    """An ICMP message for us. The answer is an error that concerns the packet quoted in `host.quoted_at`, 0 for none."""
+    """An ICMP message for us. The answer is an error that concerns the packet quoted in `host.quoted_at`, 0 for
+    none.
+    """
     if p.transport_length < 8:
         return 0
     at = p.transport
@@ -115,17 +117,11 @@ def error(host, p):
     return what
 
 
-def is_error(p):
-    """Whether a packet is itself an error message, about which there are no others (RFC 1122, section 3.2.2)."""
-    if p.protocol == structs.PROTOCOL_ICMP:
-        kind = octets.get8(p.transport)
-        return kind == 3 or kind == 4 or kind == 5 or kind == 11 or kind == 12
-    return p.protocol == structs.PROTOCOL_ICMPV6 and octets.get8(p.transport) < 128
-
-
 def send_error(host, p, kind, code, extra):
-    """Tell the sender of a packet what is wrong with it, quoting as much as goes into the least MTU."""
-    if p.broadcast or p.fragment_offset or is_error(p) or not host.allowed():
+    """Tell the sender of a packet that is no ICMP message what is wrong with it, quoting as much as goes into the least
+    MTU.
+    """
+    if p.broadcast or p.fragment_offset or not host.allowed():
         return
     if hosts.is_multicast(p.source_high, p.source_low) or (p.source_high == 0 and seq.low32(p.source_low) == 0):
         return

@@ -16,7 +16,8 @@ cdef void forget(Host host, Neighbor *n) noexcept nogil
 @cython.locals(for_us=bint)
 cdef void arp(Host host, Packet *p) noexcept nogil
 cdef bint discovery(Host host, Packet *p) noexcept nogil
-@cython.locals(flags="unsigned int", mac="unsigned long long")
+cpdef void announce(Host host) noexcept nogil
+cdef void advertised(Host host, size_t at, unsigned long long high, unsigned long long low, unsigned int flags, unsigned long long target_high, unsigned long long target_low) noexcept nogil
 cdef void advertise(Host host, Packet *p, unsigned long long target_high, unsigned long long target_low) noexcept nogil
 cdef void wake(Host host, Neighbor *n, long long until) noexcept nogil
 cdef size_t poll(Host host) noexcept nogil

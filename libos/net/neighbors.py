@@ -206,24 +206,44 @@ def discovery(host, p):
 
 
 def advertise(host, p, target_high, target_low):
-    """Answer a solicitation (RFC 4861, section 7.2.4); one without a source looks for a duplicate and is told to all."""
+    """Answer a solicitation (RFC 4861, section 7.2.4); one without a source looks for a duplicate and is told
+    to all.
+    """
     at = host.out.reserve()
     if at == 0:
         return
-    high = p.source_high
-    low = p.source_low
-    mac = p.source_mac
-    flags = 0x60
-    if high == 0 and low == 0:
-        high = icmp_message.link_scope()
-        low = 1
-        mac = ethernet.group(high, low)
-        flags = 0x20
-    ethernet.write(at, mac, host.mac, structs.TYPE_IPV6)
+    if p.source_high == 0 and p.source_low == 0:
+        advertised(host, at, icmp_message.link_scope(), 1, 0x20, target_high, target_low)
+    else:
+        ethernet.write(at, p.source_mac, host.mac, structs.TYPE_IPV6)
+        advertised(host, at, p.source_high, p.source_low, 0x60, target_high, target_low)
+
+
+def advertised(host, at, high, low, flags, target_high, target_low):
+    """Write an advertisement and send it: with the Ethernet header that is there, or to the group that it is for."""
+    if high == icmp_message.link_scope():
+        ethernet.write(at, ethernet.group(high, low), host.mac, structs.TYPE_IPV6)
     ip_header.write6(at + 14, 32, 0, 0, 255, structs.PROTOCOL_ICMPV6, target_high, target_low, high, low)
     icmp_message.write_neighbor(at + 54, 136, flags, target_high, target_low, 2, host.mac)
     icmp_message.seal(at + 54, 32, target_high, target_low, high, low, structs.PROTOCOL_ICMPV6)
     host.out.commit(86)
+
+
+def announce(host):
+    """Tell the link who we are, so that nobody goes on with what it knows of an earlier owner of our addresses
+    (RFC 5227, section 2.3; RFC 4861, section 7.2.6).
+    """
+    for i in range(host.address_count):
+        a = structs.address(host.addresses_at + i * structs.address_size())
+        at = host.out.reserve()
+        if at == 0:
+            return
+        if a.family == 4:
+            ethernet.write(at, ethernet.EVERYBODY, host.mac, structs.TYPE_ARP)
+            arp_packet.write(at + 14, 1, host.mac, seq.low32(a.low), 0, seq.low32(a.low))
+            host.out.commit(42)
+        else:
+            advertised(host, at, icmp_message.link_scope(), 1, 0x20, a.high, a.low)
 
 
 def wake(host, n, until):
@@ -233,7 +253,9 @@ def wake(host, n, until):
 
 
 def poll(host):
-    """Look at timers. The answer is a frame that can't be delivered: it is the caller's to give back, then poll again."""
+    """Look at timers. The answer is a frame that can't be delivered: it is the caller's to give back, then poll
+    again.
+    """
     if host.neighbors_due == 0 or host.now < host.neighbors_due:
         return 0
     soonest = seq.number(0)

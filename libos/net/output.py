@@ -67,7 +67,7 @@ def begin(host, c):
     if c.generation != host.generation and not prepare(host, c):
         return 0
     at = host.out.reserve()
-    if at == 0:
+    if at == 0 or host.loop.count == host.loop.capacity:
         return 0
     octets.copy(at, structs.header_of(c), 64)
     return at + c.header_length
@@ -92,7 +92,6 @@ def end(host, c, at, length, ecn):
         octets.put16(frame + 18, seq.low32(length))
         if ecn:
             octets.put8(frame + 15, octets.get8(frame + 15) | ecn << 4)
-    octets.put16(at + 16, 0)
     if not host.leave_checksums:
         total = c.partial + seq.low32(length)
         total = (total & 0xFFFF) + (total >> 16)

@@ -10,3 +10,4 @@ cdef class Pool:
     cpdef void give(self, size_t address, long long size) noexcept nogil
     cdef long long rounded(self, int kind) noexcept nogil
     cdef int kind_of(self, long long size) noexcept nogil
+cdef long SYS_mmap, SYS_munmap, SYS_madvise

@@ -29,7 +29,9 @@ class Pool:
         if address:
             raw.store(head, raw.load(address))
             octets.zero(address, 8 if rounded >= 65536 else rounded)
-        elif self.bumped + rounded <= self.room:
+        elif self.bumped + rounded + 4096 <= self.room:
+            if rounded >= 65536:
+                self.bumped = (self.bumped + 4095) // 4096 * 4096  # whole pages, so that they can be given back
             address = self.base + self.bumped
             self.bumped += rounded
         else:
@@ -42,7 +44,7 @@ class Pool:
         kind = self.kind_of(size)
         rounded = self.rounded(kind)
         if rounded >= 65536:  # the system's again, and zero
-            raw.syscall(28, address, rounded, 4, 0, 0, 0)  # madvise, MADV_DONTNEED
+            raw.syscall(SYS_madvise, address, rounded, 4, 0, 0, 0)  # madvise, MADV_DONTNEED
         raw.store(address, raw.load(self.lists_at + kind * 8))
         raw.store(self.lists_at + kind * 8, address)
         self.used -= rounded

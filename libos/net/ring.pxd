@@ -1,5 +1,4 @@
-cimport cython
-from libos.net cimport octets, structs
+from libos.net cimport octets
 from libos.net.host cimport Host
 from libos.net.structs cimport Ring
 

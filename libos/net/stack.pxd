@@ -1,7 +1,7 @@
 cimport cython
 from libos.net cimport fragments, host as hosts, icmp, neighbors, octets, routes, seq, structs
 from libos.net.host cimport Host
-from libos.net.structs cimport Packet, Tcb
+from libos.net.structs cimport Packet
 from libos.net.tcp cimport arriving, reported, timers
 from libos.net.tcp.engine cimport Engine
 from libos.net.udp cimport Sockets

@@ -58,7 +58,7 @@ ctypedef struct Tcb:  # transmission control block (RFC 9293, section 3.3.1)
     # who
     unsigned long long local_high, local_low, remote_high, remote_low
     unsigned int local_port, remote_port
-    size_t chain, bound, parent, accept_next, pending_next, event_next  # next in lists
+    size_t chain, bound, bound_before, parent, accept_next, pending_next, event_next  # next in lists
     unsigned long long user
     unsigned int state, family, flags, options
     unsigned int error, soft_error, events, told

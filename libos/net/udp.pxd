@@ -2,7 +2,7 @@ cimport cython
 from libos cimport raw
 from libos.net cimport host as hosts, icmp, octets, structs
 from libos.net.host cimport Host
-from libos.net.structs cimport Datagram, Packet, Udp
+from libos.net.structs cimport Packet, Udp
 from libos.net.wire cimport ip_header
 
 @cython.final

@@ -1,7 +1,7 @@
 cimport cython
 from libos cimport raw
 from libos.net cimport host as hosts, octets, output, routes, seq, structs, udp
-from libos.net.structs cimport Packet, Udp
+from libos.net.structs cimport Udp
 from libos.net.udp cimport Sockets
 from libos.net.wire cimport ip_header
 

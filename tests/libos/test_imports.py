@@ -1,6 +1,7 @@
 """Imports go one way (docs/architecture.md), and the platform's error numbers stay in one layer."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_protocols_know_nothing_but_memory(path):
     assert all(within(name, "libos.net") or name in ("libos", "libos.raw") for name in ours), ours
     for name in imports(path):
         assert not any(within(name, module) for module in ("socket", "time", "random", "os", "threading", "select"))
+
+
+def test_protocols_have_no_circles():
+    """Each room of libos.net can be read after those that it imports."""
+    graph = {}
+    for path in sorted((ROOT / "libos/net").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        graph[module] = {
+            name for name in imports(path, top_level=True) if (ROOT / f"{name.replace('.', '/')}.py").exists()
+        }
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))

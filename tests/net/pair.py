@@ -16,7 +16,9 @@ ADDRESSES = {4: ("10.0.0.1", "10.0.0.2"), 6: ("fd00::1", "fd00::2")}
 
 
 class Wire:
-    """`delay` nanoseconds each way; `loss`, `twice`, `jitter` are chances; `gap` nanoseconds a frame occupies the wire."""
+    """`delay` nanoseconds each way; `loss`, `twice`, `jitter` are chances; `gap` nanoseconds a frame occupies
+    the wire.
+    """
 
     def __init__(self, seed, delay=1 * MS, loss=0.0, twice=0.0, jitter=0.0, gap=0, queue=10**9):
         self.random = random.Random(seed)

@@ -152,7 +152,7 @@ class Runner:
     def check(self, expression):
         c = structs.Tcb.from_address(self.last) if self.last else None
         names = {name: getattr(structs, name) for name in STATES}
-        if not eval(expression, {"c": c, "t": self.tcp, "host": self.stack.host, "ms": 10**6, **names}):
+        if not eval(expression, {"c": c, "t": self.tcp, "host": self.stack.host, "run": self, "ms": 10**6, **names}):
             parts = re.findall(r"\bc\.(\w+)", expression)
             raise Failed("is not so: " + ", ".join(f"{part} {getattr(c, part)}" for part in parts))
 

@@ -1,15 +1,23 @@
 """Two stacks and a wire between them: streams arrive whole, in order and once, whatever the wire does."""
 
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
+import frames
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pair import MS, Pair, Wire
+from pair import ADDRESSES, MS, End, Pair, Wire
 
 from libos.net import structs
+from libos.net.tcp import user
 
 SIZE = 200_000
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 
 
 def stream(seed, size=SIZE):
@@ -131,6 +139,60 @@ def test_the_same_seed_gives_the_same_frames():
     assert trace() == trace()
 
 
+def test_both_modes_send_the_same_frames():
+    """Compiled code and interpreted code agree on every octet and every nanosecond."""
+    traces = set()
+    for pure in ("", "1"):
+        if not pure and not any(path.suffix == ".so" for path in (ROOT / "libos").iterdir()):
+            pytest.skip("nothing is compiled here")
+        env = os.environ | {"CATFLAP_PURE": pure, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([sys.executable, HERE / "trace.py"], env=env, capture_output=True, text=True, check=True)
+        mode, _, digest = done.stdout.partition(" ")
+        assert mode == ("interpreted" if pure else "compiled")
+        traces.add(digest)
+    assert len(traces) == 1
+
+
+def test_a_smaller_way_for_ipv6():
+    """Packet too big (RFC 8201): what was too large goes out again in smaller segments, and all arrives."""
+    pair = Pair(Wire(4), 6)
+    send = pair.wire.send
+
+    def narrow(to, frame, now):
+        if len(frame) <= 1314:
+            send(to, frame, now)
+        elif to == 1:
+            them, us = ADDRESSES[6][1], ADDRESSES[6][0]
+            too_big = frames.icmp(them, us, 2, 0, (1300).to_bytes(4, "big"), frame[14:1000])
+            send(0, frames.ethernet(0x020000000001, 0x020000000002, too_big), now)
+
+    pair.wire.send = narrow
+    client, server = pair.connected()
+    data = stream("narrow", 30_000)
+    assert transfer(pair, client, server, data, 20) == data
+    assert client.record.mss == 1240
+    pair.close()
+
+
+def test_a_neighbor_moves():
+    """Segments go to where a neighbor says that it is by now."""
+    pair = Pair(Wire(1), known=False)
+    client, server = pair.connected()
+    client.send(b"x")
+    pair.flush()
+    pair.run(1)
+    there, here = (0x0200000000AA).to_bytes(6, "big"), frames.packed(ADDRESSES[4][1])
+    moved = b"\xff" * 6 + there + b"\x08\x06" + bytes.fromhex("0001080006040001") + there + here + b"\0" * 6 + here
+    pair.wire.send(0, moved, pair.now)
+    pair.run(0.01)
+    targets = []
+    pair.wire.send = lambda to, frame, now: targets.append(frame[:6])
+    client.send(b"y")
+    pair.flush()
+    assert targets == [there]
+    pair.close()
+
+
 def test_small_window_and_slow_reader():
     pair = Pair(Wire(5, loss=0.02))
     pair.stacks[1].tcp.rx_limit = 5000
@@ -208,4 +270,43 @@ def test_a_full_path_is_used():
     assert transfer(pair, client, server, data) == data
     rate = len(data) * 8 / ((pair.now - start) / 1e9)
     assert rate > 8e6
+    pair.close()
+
+
+@pytest.mark.parametrize("name", ["10.0.0.1", "127.0.0.1", "fd00::1", "::1"])
+def test_a_stream_to_ourselves(name):
+    """Over the loopback: nothing goes out, nothing is lost, though the window is larger than what it holds."""
+    pair = Pair(Wire(1), 6 if ":" in name else 4)
+    pair.wire.send = None  # nothing may
+    pair.address = lambda i: frames.words(name)
+    listener, client = pair.listen(0), pair.connect(0)
+    assert pair.run(1, lambda: client.state >= structs.ESTABLISHED and listener.ready)
+    server = listener.accept()
+    data = stream(name, 900_000)
+    assert transfer(pair, client, server, data, 5, 900_000) == data
+    assert pair.stacks[0].tcp.retransmitted == 0
+    client.close(), server.close(), listener.close()
+    pair.run(61)
+    assert pair.stacks[0].tcp.connections == 0
+    pair.close()
+
+
+def test_a_connection_with_itself():
+    """One socket that is its own peer: a simultaneous open (RFC 9293, figure 8) on one record."""
+    pair = Pair(Wire(1))
+    tcp = pair.stacks[0].tcp
+    c = user.open(tcp, 4)
+    assert user.bind(tcp, c, *pair.address(0), 4000) == 0
+    assert user.connect(tcp, c, *pair.address(0), 4000) == -structs.IN_PROGRESS
+    end = End(pair, 0, c)
+    assert pair.run(1, lambda: end.state == structs.ESTABLISHED)
+    assert end.send(b"to myself") == 9
+    pair.run(0.1)
+    assert end.receive() == b"to myself"
+    end.shutdown()
+    pair.run(0.1)
+    assert end.receive() == b"" and end.state == structs.TIME_WAIT
+    end.close()
+    pair.run(61)
+    assert tcp.connections == 0
     pair.close()

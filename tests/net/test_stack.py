@@ -179,6 +179,28 @@ def test_ipv6_datagrams_wait_for_an_advertisement(stranger):
     assert sent[:6] == PEER.to_bytes(6, "big") and sent.endswith(b"hello")
 
 
+def test_announcements(stranger):
+    """Whoever knew another owner of our addresses learns of us; who knew none keeps nothing of it."""
+    neighbors.announce(stranger.host)
+    arp_frame, advertisement = stranger.out()
+    assert arp_frame[:6] == b"\xff" * 6 and arp_frame[28:32] == arp_frame[38:42] == frames.packed("10.0.0.1")
+    protocol, source, target, body, *_ = frames.read(advertisement)
+    assert (source, target, body[0], body[4]) == ("fd00::1", "ff02::1", 136, 0x20)
+    assert advertisement[:6] == bytes.fromhex("333300000001")
+    other = Bench(known=False)
+    at = other.socket(5000)
+    other.send(at, b"x", "10.0.0.9")
+    other.out()
+    other.feed(arp(2, "10.0.0.9", "10.0.0.1", 0x020000000009, MAC), target=None)
+    other.feed(arp(1, "10.0.0.9", "10.0.0.9", 0x02000000000A), target=None)
+    other.send(at, b"y", "10.0.0.9")
+    assert other.out()[0][:6] == (0x02000000000A).to_bytes(6, "big")
+    other.feed(arp(1, "10.0.0.8", "10.0.0.8", 0x020000000008), target=None)
+    other.send(at, b"z", "10.0.0.8")
+    assert other.out()[0][12:14] == b"\x08\x06", "it is asked for"
+    other.host.close()
+
+
 # ICMP
 
 
@@ -218,9 +240,11 @@ def test_errors_are_limited(bench):
     assert sum(len(bench.feed(packet)) for _ in range(50)) == 10
 
 
-def test_no_error_about_an_error_or_a_broadcast(bench):
-    error = frames.icmp("10.0.0.2", "10.0.0.1", 3, 3, b"\0\0\0\0", b"E" * 28)
-    assert bench.feed(error) == []
+def test_no_error_about_a_broadcast_or_a_later_fragment(bench):
+    later = frames.ip("10.0.0.2", "10.0.0.1", 99, b"x" * 16, ident=9, fragment=1)
+    first = frames.ip("10.0.0.2", "10.0.0.1", 99, b"y" * 8, ident=9, fragment=0x2000)
+    assert bench.feed(later) == []
+    assert len(bench.feed(first)) == 1, "about the whole one there is"
     assert bench.feed(frames.udp("10.0.0.2", "10.0.0.255", (9, 4000), b"x"), target=(1 << 48) - 1) == []
 
 
@@ -353,6 +377,22 @@ def test_a_wrong_sum_is_dropped(bench):
     assert bench.receive(at) == -structs.WOULD_BLOCK and bench.stack.udp.bad == 1
     bench.feed(packet[:26] + b"\0\0" + packet[28:-1] + b"!")
     assert bench.receive(at) == b"hell!", "no sum at all is allowed"
+
+
+def test_an_ipv6_datagram_needs_a_sum(bench):
+    at = bench.socket(5000, 6)
+    packet = frames.udp("fd00::2", "fd00::1", (9, 5000), b"hello")
+    bench.feed(packet[:46] + b"\0\0" + packet[48:])
+    assert bench.receive(at) == -structs.WOULD_BLOCK and bench.stack.udp.bad == 1
+
+
+def test_packets_for_others_are_not_ours(bench):
+    """A switch that floods, or a bridge, brings them: neither taken nor answered."""
+    at = bench.socket(5000)
+    segment = frames.Segment("S", 1, 0, 1000, ports=(9, 80)).packet("10.0.0.2", "10.0.0.77")
+    assert bench.feed(frames.udp("10.0.0.2", "10.0.0.77", (9, 5000), b"x"), segment) == []
+    assert bench.feed(frames.udp("10.0.0.2", "10.0.0.1", (9, 5000), b"x"), target=0x020000000077) == []
+    assert bench.receive(at) == -structs.WOULD_BLOCK
 
 
 # fragments

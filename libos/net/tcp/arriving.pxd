@@ -1,9 +1,8 @@
 cimport cython
-from libos.net cimport ring, seq, structs
+from libos.net cimport seq, structs
 from libos.net.structs cimport Packet, Tcb
 from libos.net.tcp cimport acking, closing, flight, opening, receiver, sender, timing, window
 from libos.net.tcp.engine cimport Engine
-from libos.net.wire cimport tcp_header
 
 cdef void segment(Engine t, Packet *p) noexcept nogil
 cdef bint predicted(Engine t, Tcb *c, Packet *p) noexcept nogil

@@ -43,7 +43,7 @@ def predicted(t, c, p):
         or seq.lt(p.ack, c.snd_una)
         or seq.gt(p.ack, c.snd_nxt)
         or c.recovery != structs.OPEN
-        or c.flags & (structs.FIN_AHEAD | structs.URGENT_IN | structs.NO_MORE_READS | structs.ECN)
+        or c.flags & (structs.FIN_AHEAD | structs.URGENT_IN | structs.ECN)
         or p.payload_length > window.current(c)
     ):
         return False
@@ -51,7 +51,7 @@ def predicted(t, c, p):
         if not p.has_timestamp or seq.lt(p.ts_value, c.ts_recent):
             return False
         take_timestamp(t, c, p)
-    if p.ack != c.snd_una or p.payload_length == 0:
+    if p.ack != c.snd_una or p.payload_length == 0 or flight.unsent(c) > 0:
         acking.acknowledgment(t, c, p)
     else:
         window.update(t, c, p.seq, p.ack, seq.shift(seq.number(p.window), c.snd_scale))
@@ -85,7 +85,9 @@ def acceptable(c, p):
 
 
 def too_old(t, c, p):
-    """PAWS: a timestamp from before what was seen, of a peer that was not silent for weeks (RFC 7323, section 5.3, R1)."""
+    """PAWS: a timestamp from before what was seen, of a peer that was not silent for weeks (RFC 7323, section
+    5.3, R1).
+    """
     return (
         c.flags & structs.TIMESTAMPS
         and p.has_timestamp

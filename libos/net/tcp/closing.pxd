@@ -1,5 +1,5 @@
 cimport cython
-from libos.net cimport octets, output, seq, structs
+from libos.net cimport output, seq, structs
 from libos.net.structs cimport Packet, Tcb
 from libos.net.tcp cimport engine, flight, sender
 from libos.net.tcp.engine cimport Engine

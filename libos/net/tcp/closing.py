@@ -71,6 +71,8 @@ def closed(t, c, error):
     half_open = c.state == structs.SYN_RECEIVED and c.parent != 0
     if half_open:
         structs.tcb(c.parent).half_open -= 1
+    if c.state == structs.LISTEN:
+        t.leave_listeners(c)
     c.state = structs.CLOSED
     t.leave(c)
     t.leave_port(c)
@@ -80,6 +82,7 @@ def closed(t, c, error):
     if c.flags & structs.ORPHAN or half_open:
         t.destroy(c)
         return
+    engine.sending_back(t, c)
     t.tell(c)
     t.arm(c)
 
@@ -87,6 +90,7 @@ def closed(t, c, error):
 def fin_received(t, c):
     """The peer's FIN is in order: RFC 9293, section 3.10.7.4, eighth."""
     c.rcv_nxt = seq.add(c.rcv_nxt, 1)
+    c.hole_count = 0  # what a strange peer has sent from behind its end
     c.flags |= structs.FIN_RECEIVED | structs.ACK_NOW
     if c.state == structs.ESTABLISHED or c.state == structs.SYN_RECEIVED:
         c.state = structs.CLOSE_WAIT
@@ -164,7 +168,6 @@ def close(t, c):
     """The user lets go of the record: RFC 9293, section 3.10.4, and what RFC 2525, section 2.17 adds."""
     c.flags |= structs.ORPHAN
     if c.state == structs.LISTEN:
-        t.listeners -= 1
         drop_children(t, c)
         closed(t, c, 0)
         return

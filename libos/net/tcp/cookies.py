@@ -71,7 +71,11 @@ def answer(t, listener, p):
             scale = p.scale if p.has_scale else 15
             if scale > 14 and p.has_scale:
                 scale = 14
+            timing.begin(t, c)
             stamp = (timing.stamp(t, c) & ~63) | scale << 1 | p.sack_permitted
+            if seq.gt(stamp, timing.stamp(t, c)):
+                # never ahead of the clock: what follows must not seem older (RFC 7323, section 5)
+                stamp = seq.add(stamp, -64)
             to = tcp_header.write_timestamp(to, stamp, p.ts_value)
             if p.sack_permitted:
                 to = tcp_header.write_sack_permitted(to)

@@ -1,6 +1,6 @@
 cimport cython
 from libos cimport raw
-from libos.net cimport host as hosts, octets, ring, seq, structs
+from libos.net cimport ring, seq, structs
 from libos.net.host cimport Host
 from libos.net.structs cimport Packet, Tcb
 from libos.net.tcp.deadlines cimport Deadlines
@@ -9,7 +9,7 @@ from libos.net.tcp.deadlines cimport Deadlines
 cdef class Engine:
     cdef public Host host
     cdef public Deadlines deadlines
-    cdef public size_t buckets, ports
+    cdef public size_t buckets, ports, listening
     cdef public long long bucket_count, connections, listeners
     cdef public size_t pending_first, pending_last, events_first, events_last
     cdef public long long challenges, challenges_at
@@ -27,6 +27,9 @@ cdef class Engine:
     cdef size_t listener(self, Packet *p) noexcept nogil
     cdef void enter_port(self, Tcb *c) noexcept nogil
     cdef void leave_port(self, Tcb *c) noexcept nogil
+    cdef size_t listener_list(self, unsigned int port) noexcept nogil
+    cdef void enter_listeners(self, Tcb *c) noexcept nogil
+    cdef void leave_listeners(self, Tcb *c) noexcept nogil
     cdef size_t port_list(self, unsigned int port) noexcept nogil
     cdef void pend(self, Tcb *c) noexcept nogil
     cdef Tcb *next_pending(self) noexcept nogil
@@ -36,5 +39,6 @@ cdef class Engine:
     @cython.locals(soonest="long long")
     cdef void arm(self, Tcb *c) noexcept nogil
     cdef bint challenged(self) noexcept nogil
+cdef void sending_back(Engine t, Tcb *c) noexcept nogil
 cdef void buffers_back(Engine t, Tcb *c) noexcept nogil
 cdef long long SECOND

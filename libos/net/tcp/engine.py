@@ -19,6 +19,7 @@ class Engine:
         self.bucket_count = 256
         self.buckets = host.pool.take(self.bucket_count * 8)
         self.ports = host.pool.take(1024 * 8)
+        self.listening = host.pool.take(256 * 8)
         self.connections = self.listeners = 0
         self.pending_first = self.pending_last = self.events_first = self.events_last = 0
         self.challenges = self.challenges_at = 0
@@ -127,6 +128,9 @@ class Engine:
         """The record holds its local port."""
         at = self.port_list(c.local_port)
         c.bound = raw.load(at)
+        c.bound_before = 0
+        if c.bound:
+            structs.tcb(c.bound).bound_before = structs.self_of(c)
         raw.store(at, structs.self_of(c))
         c.flags |= structs.BOUND
 
@@ -134,27 +138,48 @@ class Engine:
         if not c.flags & structs.BOUND:
             return
         c.flags ^= structs.BOUND
+        if c.bound:
+            structs.tcb(c.bound).bound_before = c.bound_before
+        if c.bound_before:
+            structs.tcb(c.bound_before).bound = c.bound
+        else:
+            raw.store(self.port_list(c.local_port), c.bound)
+
+    def listener_list(self, port):
+        return self.listening + (port & 255) * 8
+
+    def enter_listeners(self, c):
+        """The record listens. It is in no table of connections, so that its link there is free."""
+        at = self.listener_list(c.local_port)
+        c.chain = raw.load(at)
+        raw.store(at, structs.self_of(c))
+        self.listeners += 1
+
+    def leave_listeners(self, c):
+        self.listeners -= 1
         mine = structs.self_of(c)
-        at = self.port_list(c.local_port)
+        at = self.listener_list(c.local_port)
         if raw.load(at) == mine:
-            raw.store(at, c.bound)
+            raw.store(at, c.chain)
             return
         d = structs.tcb(raw.load(at))
-        while d.bound != mine:
-            d = structs.tcb(d.bound)
-        d.bound = c.bound
+        while d.chain != mine:
+            d = structs.tcb(d.chain)
+        d.chain = c.chain
 
     def listener(self, p):
-        """Who listens for a segment: the most exact address; among several with REUSE_PORT the peer's address decides."""
+        """Who listens for a segment: the most exact address; among several with REUSE_PORT the peer's address
+        decides.
+        """
         best = 0
         chosen = 0
         order = self.host.mix(p.source_high, p.source_low, p.source_port)
         lot = 0
-        at = raw.load(self.port_list(p.target_port))
+        at = raw.load(self.listener_list(p.target_port))
         while at:
             c = structs.tcb(at)
-            at = c.bound
-            if c.state != structs.LISTEN or c.local_port != p.target_port:
+            at = c.chain
+            if c.local_port != p.target_port:
                 continue
             rank = 0
             if c.local_low == p.target_low and c.local_high == p.target_high:
@@ -281,8 +306,13 @@ class Engine:
 
 def buffers_back(t, c):
     """A connection that carries nothing any more needs no buffers."""
-    ring.release(t.host, structs.tx_of(c))
     ring.release(t.host, structs.rx_of(c))
+    sending_back(t, c)
+
+
+def sending_back(t, c):
+    """Nor for sending one that sends nothing any more."""
+    ring.release(t.host, structs.tx_of(c))
     if c.sent_size:
         t.host.pool.give(c.sent_at, c.sent_size * structs.sent_size())
     c.sent_at = 0

@@ -1,4 +1,3 @@
-cimport cython
 from libos.net cimport octets, seq, structs
 from libos.net.structs cimport Sent, Tcb
 from libos.net.tcp.engine cimport Engine

@@ -7,7 +7,9 @@ from libos.net.tcp.congestion import control
 
 
 def initial_sequence(t, c):
-    """The initial sequence number (RFC 6528): a clock of 4 microseconds and a secret function of the pair of sockets."""
+    """The initial sequence number (RFC 6528): a clock of 4 microseconds and a secret function of the pair of
+    sockets.
+    """
     pair = octets.hash(
         t.host.key0,
         t.host.key1,
@@ -18,16 +20,17 @@ def initial_sequence(t, c):
         seq.words(c.local_port, c.remote_port),
         1,
     )
-    c.ts_offset = seq.low32(pair >> 32)
     return seq.add(seq.low32(pair), t.host.now // 4000)
 
 
 def start(t, c):
     """Sequence numbers and buffers of a connection whose two sockets are known."""
     c.iss = initial_sequence(t, c)
+    timing.begin(t, c)
     c.snd_una = c.snd_nxt = c.snd_up = c.fack = c.recover = c.small_end = c.rack_round = c.iss
     c.tx_seq = seq.add(c.iss, 1)
     c.peer_mss = 536 if c.family == 4 else 1220  # what is right when the peer says nothing: RFC 9293, section 3.7.1
+    c.full_seen = 536  # of segments that we receive: the least that counts as full
     c.ident = seq.low32(t.host.random())
     c.progress = t.host.now
     t.enter(c)
@@ -37,7 +40,7 @@ def send_syn(t, c):
     """The first SYN or SYN,ACK: it is kept in the scoreboard as other segments are; false where there is no memory."""
     if not flight.room(t, c):
         return False
-    if not sender.emit_syn(t, c):
+    if not sender.emit_syn(t, c) and t.host.full():
         t.pend(c)
         c.flags |= structs.ACK_NOW
     flight.append(t, c, c.iss, 1, structs.HAS_SYN)
@@ -97,7 +100,9 @@ def established(t, c, p):
 
 
 def child(t, listener, p):
-    """A record for a connection that somebody begins with us, like the listener's; a null one where there is no memory."""
+    """A record for a connection that somebody begins with us, like the listener's; a null one where there is no
+    memory.
+    """
     c = t.create()
     if not c:
         return c

@@ -3,6 +3,7 @@
 
 from libos import raw
 from libos.net import octets, seq, structs
+from libos.net.tcp import closing
 
 
 def overlap(c, d):
@@ -56,8 +57,34 @@ def ephemeral(t, c, connecting):
             if not conflict(t, c, port):
                 return port
             continue
-        # A connection needs the pair of sockets to be new, not the port; but no port that was asked for by name.
-        if t.find(c.local_high, c.local_low, port, c.remote_high, c.remote_low, c.remote_port) == 0:
-            if not conflict(t, c, port):
-                return port
+        # A connection needs a pair of sockets of its own, not a port; but none that somebody asked for.
+        if not asked_for(t, c, port) and clear_way(t, c, port):
+            return port
     return 0
+
+
+def asked_for(t, c, port):
+    """Whether a port was chosen by a user, or has no peer yet."""
+    at = raw.load(t.port_list(port))
+    while at:
+        d = structs.tcb(at)
+        at = d.bound
+        if d.local_port == port and (d.flags & structs.EXPLICIT or d.state <= structs.LISTEN) and overlap(c, d):
+            return True
+    return False
+
+
+def clear_way(t, c, port):
+    """Whether a local port makes a pair of sockets that is not in use. A TIME-WAIT makes way when its peer can tell old
+    from new by timestamps, and a second has passed (RFC 6191).
+    """
+    at = t.find(c.local_high, c.local_low, port, c.remote_high, c.remote_low, c.remote_port)
+    if at == 0:
+        return True
+    d = structs.tcb(at)
+    if d.state != structs.TIME_WAIT or not d.flags & structs.TIMESTAMPS:
+        return False
+    if t.host.now - d.ts_recent_at < seq.milliseconds(1000):
+        return False
+    closing.closed(t, d, 0)
+    return True

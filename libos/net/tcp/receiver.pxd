@@ -1,5 +1,5 @@
 cimport cython
-from libos.net cimport octets, ring, seq, structs
+from libos.net cimport ring, seq, structs
 from libos.net.structs cimport Packet, Tcb
 from libos.net.tcp cimport closing, sender, timing, window
 from libos.net.tcp.engine cimport Engine

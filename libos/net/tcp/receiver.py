@@ -52,12 +52,7 @@ def take(t, c, p):
         c.fin_seq = seq.add(start, length)
         c.flags |= structs.FIN_AHEAD
     if length > 0:
-        if c.flags & structs.NO_MORE_READS:
-            # Nobody will read it; it counts as read (shutdown(2) of the reading side, as Linux does it).
-            if start == c.rcv_nxt:
-                c.rcv_nxt = seq.add(c.rcv_nxt, length)
-                c.flags |= structs.ACK_NOW
-        elif start == c.rcv_nxt:
+        if start == c.rcv_nxt:
             in_order(t, c, payload, length)
         else:
             ahead(t, c, start, payload, length)
@@ -172,7 +167,9 @@ def duplicate(c, left, right):
 
 
 def urgent(t, c, p):
-    """The urgent pointer of a segment: RFC 9293, section 3.10.7.4, sixth; it points behind the urgent octet (RFC 6093)."""
+    """The urgent pointer of a segment: RFC 9293, section 3.10.7.4, sixth; it points behind the urgent octet
+    (RFC 6093).
+    """
     if p.urgent == 0:
         return
     up = seq.add(p.seq, seq.number(p.urgent) - 1)

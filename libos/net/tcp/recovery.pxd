@@ -1,7 +1,7 @@
 cimport cython
 from libos.net cimport seq, structs
 from libos.net.structs cimport Packet, Tcb
-from libos.net.tcp cimport flight, rack, timing
+from libos.net.tcp cimport flight, rack
 from libos.net.tcp.congestion cimport control
 from libos.net.tcp.engine cimport Engine
 

@@ -85,6 +85,8 @@ def proportional(c, delivered, moved):
     if c.prr_out == 0 and count < c.mss:
         count = seq.number(c.mss)
     c.cwnd = pipe + (count if count > 0 else 0)
+    if c.cwnd < c.mss:
+        c.cwnd = seq.number(c.mss)
 
 
 def timed_out(t, c):

@@ -1,5 +1,5 @@
 from libos.net cimport output, routes, seq, structs
-from libos.net.structs cimport Packet, Sent, Tcb
+from libos.net.structs cimport Packet
 from libos.net.tcp cimport closing, flight, sender
 from libos.net.tcp.engine cimport Engine
 

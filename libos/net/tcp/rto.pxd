@@ -1,4 +1,3 @@
-from libos.net cimport seq, structs
 from libos.net.structs cimport Tcb
 from libos.net.tcp.congestion cimport control
 

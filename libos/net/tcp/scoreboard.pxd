@@ -1,6 +1,6 @@
 cimport cython
 from libos.net cimport seq, structs
-from libos.net.structs cimport Sent, Tcb
+from libos.net.structs cimport Tcb
 from libos.net.tcp cimport flight, rack
 from libos.net.tcp.engine cimport Engine
 

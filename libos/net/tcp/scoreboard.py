@@ -42,7 +42,9 @@ def acknowledged(t, c, ack):
 
 
 def selected(t, c, left, right):
-    """A SACK block (RFC 2018): octets that it newly reports. Of a segment that lies in it in part nothing is believed."""
+    """A SACK block (RFC 2018): octets that it newly reports. Of a segment that lies in it in part nothing is
+    believed.
+    """
     delivered = 0
     rtt = seq.number(-1)
     for i in range(c.sent_count):

@@ -1,7 +1,7 @@
 cimport cython
-from libos.net cimport octets, output, ring, routes, seq, structs
-from libos.net.structs cimport Sent, Tcb
-from libos.net.tcp cimport flight, rto, timing, window
+from libos.net cimport octets, output, ring, seq, structs
+from libos.net.structs cimport Tcb
+from libos.net.tcp cimport flight, timing, window
 from libos.net.tcp.congestion cimport control
 from libos.net.tcp.engine cimport Engine
 from libos.net.wire cimport tcp_header
@@ -11,7 +11,7 @@ cdef long long payload_room(Tcb *c) noexcept nogil
 cdef bint emit(Engine t, Tcb *c, unsigned int start, long long length, unsigned int flags) noexcept nogil
 cdef unsigned int sack_blocks(Tcb *c, long long length) noexcept nogil
 cdef size_t write_sacks(Tcb *c, size_t to, unsigned int blocks) noexcept nogil
-@cython.locals(first=bint, n="unsigned int", skip="unsigned int", i="unsigned int")
+@cython.locals(first="unsigned int", n="unsigned int", i="unsigned int")
 cdef size_t write_holes(Tcb *c, size_t to, unsigned int blocks) noexcept nogil
 @cython.locals(passive=bint, flags="unsigned int", offered="long long", ack="unsigned int")
 cdef bint emit_syn(Engine t, Tcb *c) noexcept nogil
@@ -24,6 +24,6 @@ cdef long long next_length(Engine t, Tcb *c) noexcept nogil
 cdef bint held_back(Engine t, Tcb *c, long long n, long long left) noexcept nogil
 @cython.locals(n="long long", marks="unsigned int", flags="unsigned int", fin=bint, index="long long")
 cdef bint send_new(Engine t, Tcb *c, long long n) noexcept nogil
-@cython.locals(n="long long", index="long long", sent=bint, first=bint)
+@cython.locals(n="long long", index="long long", sent=bint, first=bint, oldest=bint)
 cdef void transmit(Engine t, Tcb *c) noexcept nogil
 cdef bint may_send(Tcb *c) noexcept nogil

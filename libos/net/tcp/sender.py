@@ -75,7 +75,9 @@ def sack_blocks(c, length):
 
 
 def write_sacks(c, to, blocks):
-    """The option: a duplicate first (RFC 2883), then the block that came last, then the others (RFC 2018, section 4)."""
+    """The option: a duplicate first (RFC 2883), then the block that came last, then the others (RFC 2018,
+    section 4).
+    """
     octets.put32(to, 0x01010000 | structs.OPTION_SACK << 8 | (2 + blocks * 8))
     to += 4
     if c.flags & structs.DSACK:
@@ -87,21 +89,21 @@ def write_sacks(c, to, blocks):
 
 
 def write_holes(c, to, blocks):
-    skip = c.hole_count
+    first = seq.low32(0)
     for i in range(c.hole_count):
         if seq.ge(c.sack_recent, c.hole_left[i]) and seq.lt(c.sack_recent, c.hole_right[i]):
-            skip = i
-    n = 0
-    i = skip
-    while n < blocks and n < c.hole_count:
+            first = i
+    i = first
+    n = seq.low32(0)
+    while n < blocks and i < c.hole_count:
         octets.put32(to, c.hole_left[i])
         octets.put32(to + 4, c.hole_right[i])
         to += 8
-        n += 1
         # after the newest one all others from the lowest on
-        i = 0 if i == skip else i + 1
-        if i == skip:
+        i = 0 if n == 0 else i + 1
+        if i == first:
             i += 1
+        n += 1
     return to
 
 
@@ -143,11 +145,14 @@ def acknowledge(t, c):
     """An acknowledgment with no data, now or as soon as a frame can go out."""
     if not emit(t, c, c.snd_nxt, 0, structs.ACK):
         c.flags |= structs.ACK_NOW
-        t.pend(c)
+        if t.host.full():
+            t.pend(c)
 
 
 def retransmit(t, c, index):
-    """Send an entry of the scoreboard again, in pieces when segments have become smaller; false when it can't go out."""
+    """Send an entry of the scoreboard again, in pieces when segments have become smaller; false when it can't
+    go out.
+    """
     s = flight.at(c, index)
     if s.marks & structs.HAS_SYN:
         if not emit_syn(t, c):
@@ -252,6 +257,7 @@ def transmit(t, c):
             retransmit(t, c, 0)
         return
     sent = False
+    oldest = False
     first = c.sent_count == 0
     if may_send(c):
         if first and c.srtt and flight.unsent(c) > 0 and t.host.now - c.progress > c.rto:
@@ -262,9 +268,10 @@ def transmit(t, c):
             index = flight.index_of_lost(c)
             if index < 0 or not retransmit(t, c, index):
                 break
+            if index == 0:
+                oldest = True
             if c.recovery == structs.RECOVERY:
                 c.prr_out += flight.at(c, index).length
-            sent = True
         if c.lost == 0:
             n = next_length(t, c)
             while n >= 0:
@@ -274,9 +281,9 @@ def transmit(t, c):
                 n = next_length(t, c)
         if first and sent:
             c.progress = t.host.now
-        timing.set_retransmission(t, c, sent)
+        timing.set_retransmission(t, c, oldest)
     if c.flags & structs.ACK_NOW:
         acknowledge(t, c)
-    if t.host.out.count == t.host.out.capacity:
+    if t.host.full():
         t.pend(c)
     t.arm(c)

@@ -1,8 +1,6 @@
-cimport cython
-from libos.net cimport output, ring, seq, structs
+from libos.net cimport ring, seq, structs
 from libos.net.structs cimport Tcb
-from libos.net.tcp cimport closing, flight, rack, recovery, rto, sender, timing, window
-from libos.net.tcp.congestion cimport control
+from libos.net.tcp cimport closing, flight, rack, recovery, rto, sender, timing
 from libos.net.tcp.engine cimport Engine
 
 cdef void poll(Engine t) noexcept nogil

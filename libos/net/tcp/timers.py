@@ -28,7 +28,7 @@ def poll(t):
 def flush(t):
     """Send what is waiting, as long as the outbox has room."""
     last = t.pending_last
-    while t.pending_first and t.host.out.count < t.host.out.capacity:
+    while t.pending_first and not t.host.full():
         at = t.pending_first
         sender.transmit(t, t.next_pending())
         if at == last:
@@ -43,6 +43,7 @@ def due(t, c):
         closing.closed(t, c, 0)
         return False
     if c.ack_at and c.ack_at <= now:
+        c.ack_at = 0
         sender.acknowledge(t, c)
     if c.reorder_at and c.reorder_at <= now:
         # What the reordering window waited for has not come: RFC 8985, section 6.3.

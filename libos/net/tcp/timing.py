@@ -1,10 +1,27 @@
 # cython: infer_types=True
 """When the timers of a connection run, and the clock of its timestamps."""
 
-from libos.net import seq, structs
+from libos.net import octets, seq, structs
 from libos.net.tcp import flight, rto
 
 DELAYED_ACK = 40 * 10**6  # RFC 1122, section 4.2.3.2 says less than 500 ms; Linux' least
+
+
+def begin(t, c):
+    """Where the timestamp clock of a pair of sockets begins: a secret function of them, always the same (RFC
+    7323, 7.1).
+    """
+    pair = octets.hash(
+        t.host.key0,
+        t.host.key1,
+        c.local_high,
+        c.local_low,
+        c.remote_high,
+        c.remote_low,
+        seq.words(c.local_port, c.remote_port),
+        3,
+    )
+    c.ts_offset = seq.low32(pair)
 
 
 def stamp(t, c):
@@ -25,7 +42,7 @@ def probe_time(c):
 def set_retransmission(t, c, restart):
     """Have the right timer run: retransmission or probe while segments are out, persist while the window is shut.
 
-    `restart`: something was sent or newly acknowledged (RFC 6298, section 5.3).
+    `restart`: something was newly acknowledged (RFC 6298, section 5.3), or the oldest segment was sent again.
     """
     now = t.host.now
     if c.sent_count == 0:
@@ -40,10 +57,14 @@ def set_retransmission(t, c, restart):
         c.probes = 0
         c.timer_kind = structs.TIMER_RTO
         return
-    if c.retransmit_at and not restart and c.timer_kind != structs.TIMER_PERSIST:
+    if c.retransmit_at and not restart and c.timer_kind == structs.TIMER_RTO:
         return
+    due = now + rto.backed_off(c)
+    if c.retransmit_at and not restart and c.timer_kind == structs.TIMER_PROBE:
+        # A probe is put off by what is sent after it was set, the time-out is not.
+        due = flight.at(c, 0).time + rto.backed_off(c)
     c.timer_kind = structs.TIMER_RTO
-    c.retransmit_at = now + rto.backed_off(c)
+    c.retransmit_at = due
     # A tail loss probe instead, while nothing is known to be lost: RFC 8985, section 7.2.
     if (
         c.flags & structs.SACK

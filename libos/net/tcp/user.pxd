@@ -8,7 +8,6 @@ cpdef size_t open(Engine t, unsigned int family) noexcept nogil
 cpdef int bind(Engine t, size_t at, unsigned long long high, unsigned long long low, unsigned int port) noexcept nogil
 cpdef int listen(Engine t, size_t at, unsigned int backlog) noexcept nogil
 cpdef int connect(Engine t, size_t at, unsigned long long high, unsigned long long low, unsigned int port) noexcept nogil
-cdef bint clear_way(Engine t, Tcb *c, unsigned int port) noexcept nogil
 cpdef long long accept(Engine t, size_t at) noexcept nogil
 @cython.locals(n="long long", room="long long")
 cpdef long long send(Engine t, size_t at, size_t address, long long size, bint more) noexcept nogil
@@ -24,6 +23,7 @@ cpdef void abort(Engine t, size_t at) noexcept nogil
 cpdef unsigned int ready(Engine t, size_t at) noexcept nogil
 cpdef unsigned int take_error(Engine t, size_t at) noexcept nogil
 cpdef int set_option(Engine t, size_t at, unsigned int option, bint on) noexcept nogil
+cpdef void renew(Engine t, size_t at) noexcept nogil
 cpdef long long readable(Engine t, size_t at) noexcept nogil
 cpdef long long unacknowledged(Engine t, size_t at) noexcept nogil
 cdef int pending_error(Tcb *c) noexcept nogil

@@ -59,22 +59,8 @@ def listen(t, at, backlog):
         return -structs.IN_USE
     c.state = structs.LISTEN
     c.backlog = backlog
-    t.listeners += 1
+    t.enter_listeners(c)
     return 0
-
-
-def clear_way(t, c, port):
-    """A TIME-WAIT of the same two sockets makes way when its peer can tell old from new by timestamps (RFC 6191)."""
-    at = t.find(c.local_high, c.local_low, c.local_port, c.remote_high, c.remote_low, port)
-    if at == 0:
-        return True
-    d = structs.tcb(at)
-    if d.state != structs.TIME_WAIT or not d.flags & structs.TIMESTAMPS:
-        return False
-    if t.host.now - d.ts_recent_at < seq.milliseconds(1000):
-        return False
-    closing.closed(t, d, 0)
-    return True
 
 
 def connect(t, at, high, low, port):
@@ -104,7 +90,7 @@ def connect(t, at, high, low, port):
         if c.local_port == 0:
             return -structs.ADDRESS_UNAVAILABLE
         t.enter_port(c)
-    elif not clear_way(t, c, port):
+    elif not ports.clear_way(t, c, c.local_port):
         return -structs.ADDRESS_UNAVAILABLE
     c.flags |= structs.ACTIVE
     opening.start(t, c)
@@ -235,8 +221,8 @@ def shutdown(t, at, reading, writing):
     c = structs.tcb(at)
     if c.state == structs.LISTEN and reading:
         # On Linux a listener that is shut is closed, and keeps its port.
-        t.listeners -= 1
         closing.drop_children(t, c)
+        t.leave_listeners(c)
         c.state = structs.CLOSED
         t.tell(c)
         return 0
@@ -316,6 +302,11 @@ def set_option(t, at, option, on):
     if c.state >= structs.SYN_SENT:
         t.arm(c)
     return 0
+
+
+def renew(t, at):
+    """Something was changed in the record that lies in the headers: time to live, traffic class, MSS."""
+    structs.tcb(at).generation = 0
 
 
 def readable(t, at):

@@ -1,4 +1,4 @@
-from libos.net cimport host as hosts, routes, seq, structs
+from libos.net cimport seq
 from libos.net.structs cimport Tcb
 from libos.net.tcp.engine cimport Engine
 

@@ -38,7 +38,7 @@ def current(c):
 def worthwhile(c):
     """The least growth that is told: RFC 1122, section 4.2.3.3."""
     half = c.rx_limit // 2
-    full = seq.number(c.full_seen if c.full_seen else c.mss)
+    full = seq.number(c.full_seen)
     return half if half < full else full
 
 
@@ -59,7 +59,9 @@ def offered(c):
 
 
 def update(t, c, start, ack, size):
-    """The peer's window, unless the segment is older than the one it was taken from last: RFC 9293, section 3.10.7.4."""
+    """The peer's window, unless the segment is older than the one it was taken from last: RFC 9293, section
+    3.10.7.4.
+    """
     if seq.lt(c.snd_wl1, start) or (c.snd_wl1 == start and seq.le(c.snd_wl2, ack)):
         c.snd_wnd = size
         c.snd_wl1 = start

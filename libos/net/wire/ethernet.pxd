@@ -1,4 +1,4 @@
-from libos.net cimport octets, seq, structs
+from libos.net cimport octets, seq
 from libos.net.structs cimport Packet
 
 cdef bint read(Packet *p, size_t frame, long long length) noexcept nogil

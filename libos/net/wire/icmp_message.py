@@ -55,7 +55,9 @@ def sound(at, length, source_high, source_low, target_high, target_low, protocol
 
 
 def read_quoted(q, at, length):
-    """Decode the beginning of a packet of ours that an error message quotes, down to its ports; false when it is none."""
+    """Decode the beginning of a packet of ours that an error message quotes, down to its ports; false when it
+    is none.
+    """
     if length < 28:
         return False
     if octets.get8(at) >> 4 == 4:

@@ -1,4 +1,4 @@
-from libos.net cimport seq, structs
+from libos.net cimport structs
 from libos.net.structs cimport Tcb
 from libos.net.tcp.congestion cimport cubic, newreno, vegas
 

@@ -27,3 +27,5 @@ def acked(c, octets, now):
         c.cwnd += c.mss
     elif waiting > 4 * c.mss and c.cwnd > 2 * c.mss:
         c.cwnd -= c.mss
+        if c.ssthresh > c.cwnd:
+            c.ssthresh = c.cwnd

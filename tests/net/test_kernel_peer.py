@@ -1,0 +1,62 @@
+"""The kernel's TCP is the oracle of what others understand: whole streams, both families, both roles, with losses."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HELPER = Path(__file__).parent / "kernel_peer.py"
+ROOT = HELPER.parents[2]
+
+
+def possible():
+    """Why no TAP device can be made in a namespace here; "" where one can."""
+    if not (shutil.which("unshare") and shutil.which("ip") and os.path.exists("/dev/net/tun")):
+        return "no unshare, ip or /dev/net/tun"
+    done = subprocess.run(
+        ["unshare", "-n", "ip", "tuntap", "add", "tap0", "mode", "tap"], capture_output=True, text=True
+    )
+    return done.stderr.strip()
+
+
+REASON = possible()
+
+
+SETTINGS = ["tcp_sack=0", "tcp_timestamps=0", "tcp_window_scaling=0", "tcp_ecn=1", "tcp_syncookies=2"]
+
+
+def exchange(*arguments, setting=""):
+    """What kernel_peer.py says in a namespace of its own, in which the kernel has a setting."""
+    name, _, value = setting.partition("=")
+    prepare = f"echo {value} > /proc/sys/net/ipv4/{name} && " if setting else ""
+    return subprocess.run(
+        ["unshare", "-n", "sh", "-c", f'{prepare} exec "$@"', "sh", sys.executable, HELPER, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+@pytest.mark.skipif(bool(REASON), reason=REASON)
+@pytest.mark.parametrize("role", ["server", "client"])
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_streams_with_a_kernel_that_does_without(setting, role):
+    done = exchange("4", role, "200000", "0.02", setting=setting)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("whole")
+
+
+@pytest.mark.skipif(bool(REASON), reason=REASON)
+@pytest.mark.parametrize("family", ["4", "6"])
+@pytest.mark.parametrize("role", ["server", "client"])
+@pytest.mark.parametrize("size, loss", [("1000000", "0"), ("150000", "0.03")])
+def test_streams_with_the_kernel(family, role, size, loss):
+    done = exchange(family, role, size, loss)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("whole")
+    if loss != "0":
+        assert int(done.stdout.split()[1]) > 0

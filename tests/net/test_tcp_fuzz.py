@@ -1,0 +1,132 @@
+"""Any segments at any time, and any calls: the record stays sound, and all memory comes back."""
+
+import random
+
+import script
+from frames import Segment
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from libos.net import structs
+from libos.net.tcp import user
+
+M32 = 2**32
+
+
+def gap(a, b):
+    return (a - b + 2**31) % M32 - 2**31
+
+
+def sound(c):
+    """What always holds of a record."""
+    entries = []
+    for i in range(c.sent_count):
+        at = c.sent_at + ((c.sent_head + i) & (c.sent_size - 1)) * structs.sent_size()
+        entries.append(structs.Sent.from_address(at))
+    assert c.flight == sum(s.length for s in entries)
+    assert c.sacked == sum(s.length for s in entries if s.marks & structs.SACKED)
+    assert c.lost == sum(s.length for s in entries if s.marks & structs.LOST)
+    assert not any(s.marks & structs.SACKED and s.marks & structs.LOST for s in entries)
+    follows = c.snd_una
+    for s in entries:
+        assert s.seq == follows and s.length > 0
+        follows = (s.seq + s.length) % M32
+    if c.state >= structs.SYN_SENT and c.state != structs.TIME_WAIT:
+        assert follows == c.snd_nxt
+    if c.sent_count and c.state >= structs.SYN_SENT:
+        assert c.retransmit_at, "something is out and no timer runs"
+    edges = [gap(edge, c.rcv_nxt) for i in range(c.hole_count) for edge in (c.hole_left[i], c.hole_right[i])]
+    assert edges == sorted(set(edges)) and (not edges or edges[0] > 0)
+    assert 0 <= c.rx.used <= c.rx_limit + 65535 and c.rx.used <= c.rx.size or c.rx.used == 0
+    assert 0 <= c.tx.used <= c.tx_limit
+    assert c.cwnd > 0 or c.state < structs.ESTABLISHED
+    assert c.ssthresh >= 0 and c.mss >= 0
+    if c.heap_index:
+        assert c.heap_deadline <= c.deadline or c.deadline == 0
+
+
+class Storm:
+    def __init__(self, seed, options):
+        self.random = random.Random(seed)
+        self.runner = script.Runner()
+        self.before = self.runner.stack.host.pool.used
+        self.runner.call_accepted(*options)
+        self.stamps = "TS" in options
+        self.fd = 4
+        self.closed = False
+
+    @property
+    def c(self):
+        return structs.Tcb.from_address(self.runner.sockets[self.fd])
+
+    def near(self, value, spread):
+        return (value + self.random.choice([0, 0, 0, 1, -1, self.random.randint(-spread, spread)])) % M32
+
+    def segment(self):
+        c, r = self.c, self.random
+        flags = r.choice([".", ".", ".", ".", ".", "P.", "P.", "U.", "E.", "C."])
+        if r.random() < 0.03:
+            flags = r.choice(["R", "R.", "S", "S.", "F.", "", "FSRP.UEC"])
+        options = []
+        if self.stamps and r.random() < 0.95:
+            options.append(("TS", (self.near(c.ts_recent, 10), self.near(c.ts_offset, 1000))))
+        if r.random() < 0.4:
+            span = max(gap(c.snd_nxt, c.snd_una), 1)
+            edges = sorted((c.snd_una + r.randint(-5, span + 5)) % M32 for _ in range(2 * r.randint(1, 3)))
+            options.append(("sack", list(zip(edges[::2], edges[1::2], strict=True))))
+        ahead = r.choice([0, 0, 0, r.randint(0, max(gap(c.snd_nxt, c.snd_una), 0))])
+        if r.random() < 0.05:
+            ahead = r.randint(-3000, 3000)
+        ack = (c.snd_una + ahead) % M32
+        window = r.choice([0, 1, 500, 5000, 65535, 65535])
+        length = r.choice([0, 0, 1, 100, 1000])
+        packet = Segment(
+            flags, self.near(c.rcv_nxt, 70_000 if r.random() < 0.1 else 4000), ack, window, r.randrange(50),
+            b"x" * length, options, r.choice([0, 2, 3]), self.runner.ports,
+        )  # fmt: skip
+        self.runner.inject(packet.packet(script.PEER, script.US))
+
+    def call(self):
+        r, tcp, at = self.random, self.runner.tcp, self.runner.sockets[self.fd]
+        what = r.randrange(8)
+        if what < 3:
+            user.send(tcp, at, self.runner.at, r.choice([1, 100, 1000, 30_000]), r.random() < 0.2)
+        elif what < 6:
+            user.receive_into(tcp, at, self.runner.at, r.choice([1, 100, 100_000]), r.random() < 0.2)
+        elif what == 6:
+            user.set_option(tcp, at, r.choice(list(script.OPTIONS.values())), r.random() < 0.5)
+        elif r.random() < 0.1:
+            user.shutdown(tcp, at, r.random() < 0.5, r.random() < 0.7)
+        elif r.random() < 0.2:
+            user.send_urgent(tcp, at, self.runner.at, 10)
+
+    def step(self):
+        roll = self.random.random()
+        if roll < 0.6:
+            self.segment()
+        elif roll < 0.85:
+            self.call()
+            self.runner.collect()
+        else:
+            self.runner.advance(self.runner.now + self.random.choice([10**6, 5 * 10**7, 3 * 10**8, 10**10]))
+        self.runner.out.clear()
+        sound(self.c)
+
+    def end(self):
+        user.abort(self.runner.tcp, self.runner.sockets.pop(4))
+        user.close(self.runner.tcp, self.runner.sockets.pop(3))
+        self.runner.advance(self.runner.now + 200 * script.SECOND)
+        assert self.runner.tcp.connections == 0
+        heap = self.runner.tcp.deadlines
+        assert heap.count == 0 and self.runner.stack.host.pool.used - self.before == max(heap.size * 8, 0)
+        self.runner.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.booleans(), st.booleans(), st.booleans())
+def test_a_storm(seed, sack, stamps, scale):
+    options = ["mss 1000"] + ["sackOK"] * sack + ["TS"] * stamps + ["wscale 2"] * scale
+    storm = Storm(seed, options)
+    for _ in range(150):
+        storm.step()
+    storm.end()
