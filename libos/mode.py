@@ -10,8 +10,8 @@ from _imp import extension_suffixes
 from posix import environ, stat
 
 PACKAGES = ("libos", "interpose", "shim")
-# the one list of what is compiled (setup.py), everything else stays interpreted; by the library that it is in: what runs in
-# unmodified programs, and what else programs may ask for
+# the one list of what is compiled (setup.py), everything else stays interpreted; by the library that it is in: what
+# runs in unmodified programs, and what else programs may ask for
 LIBRARIES = {
     "native": (
         "libos.runtime.wakers",

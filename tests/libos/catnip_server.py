@@ -1,5 +1,5 @@
-"""A host of a segment, for tests: `catnip_server.py SEGMENT COUNT` sends back what COUNT connections bring, and prints its
-addresses first.
+"""A host of a segment, for tests: `catnip_server.py SEGMENT COUNT` sends back what COUNT connections bring, and prints
+its addresses first.
 """
 
 import ipaddress
