@@ -40,6 +40,7 @@ HOT_MODULES = (
     "libos.net.output",
     "libos.net.fragments",
     "libos.net.icmp",
+    "libos.net.groups",
     "libos.net.udp",
     "libos.net.udp_user",
     "libos.net.stack",
