@@ -84,6 +84,7 @@ LIBRARIES = {
         "libos.net.output",
         "libos.net.fragments",
         "libos.net.icmp",
+        "libos.net.groups",
         "libos.net.udp",
         "libos.net.udp_user",
         "libos.net.stack",

@@ -16,6 +16,7 @@ cdef class Stack:
     cpdef void receive(self, size_t frame, long long length, long long now) noexcept nogil
     @cython.locals(ours=bint)
     cdef void internet(self, Packet *p) noexcept nogil
+    cdef void controlled(self, Packet *p) noexcept nogil
     cdef bint heard(self, Packet *p) noexcept nogil
     @cython.locals(hard=bint)
     cdef void reported(self, int what) noexcept nogil

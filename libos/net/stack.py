@@ -77,9 +77,20 @@ class Stack:
         elif (p.protocol == structs.PROTOCOL_ICMP and p.family == 4) or (
             p.protocol == structs.PROTOCOL_ICMPV6 and p.family == 6
         ):
-            self.reported(icmp.arrives(self.host, p))
+            self.controlled(p)
+        elif p.protocol == structs.PROTOCOL_IGMP and p.family == 4:
+            # A query: RFC 3376, section 4.1.
+            if p.transport_length >= 8 and octets.get8(p.transport) == 0x11:
+                self.udp.report_groups(4)
         elif p.protocol != structs.NO_NEXT_HEADER:
             icmp.protocol_unreachable(self.host, p)
+
+    def controlled(self, p):
+        """A message of ICMP; a query of MLD (RFC 3810, section 5.1) is one too."""
+        if p.family == 6 and p.transport_length >= 24 and p.hop_limit == 1 and octets.get8(p.transport) == 130:
+            self.udp.report_groups(6)
+        else:
+            self.reported(icmp.arrives(self.host, p))
 
     def heard(self, p):
         """Whether a packet that is not for an address of ours is for a group or broadcast that we listen to."""

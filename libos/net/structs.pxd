@@ -286,6 +286,11 @@ cdef enum:  # neighbors
     PROBE = 5
     PERMANENT = 6
 
+cdef enum:  # records of group reports (RFC 3376, section 4.2.12; RFC 3810, section 5.2.12)
+    GROUP_HEARD = 2
+    GROUP_LEFT = 3
+    GROUP_JOINED = 4
+
 cdef enum:  # limits
     ADDRESSES = 16
     ROUTES = 32

@@ -1,6 +1,6 @@
 cimport cython
 from libos cimport raw
-from libos.net cimport host as hosts, icmp, octets, structs
+from libos.net cimport groups, host as hosts, icmp, octets, structs
 from libos.net.host cimport Host
 from libos.net.structs cimport Packet, Udp
 from libos.net.wire cimport ip_header
@@ -24,6 +24,7 @@ cdef class Sockets:
     cdef void tell(self, Udp *u) noexcept nogil
     cpdef size_t next_event(self) noexcept nogil
     cdef void unlist(self, Udp *u) noexcept nogil
+    cdef void report_groups(self, unsigned int family) noexcept nogil
     cpdef bint member(self, unsigned long long high, unsigned long long low) noexcept nogil
 cdef bint joined(Udp *u, unsigned long long high, unsigned long long low) noexcept nogil
 cdef int group_index(Udp *u, unsigned long long high, unsigned long long low) noexcept nogil

@@ -4,8 +4,8 @@ that arrive.
 """
 
 from libos import raw
+from libos.net import groups, icmp, octets, structs
 from libos.net import host as hosts
-from libos.net import icmp, octets, structs
 from libos.net.wire import ip_header
 
 
@@ -216,6 +216,17 @@ class Sockets:
                 u.flags ^= structs.LISTED
             before = v
             at = v.event_next
+
+    def report_groups(self, family):
+        """A router asks which groups are heard here."""
+        for i in range(1024):
+            at = raw.load(self.ports + i * 8)
+            while at:
+                u = structs.udp(at)
+                for j in range(u.groups):
+                    if hosts.is4(u.group_high[j], u.group_low[j]) == (family == 4):
+                        groups.report(self.host, u.group_high[j], u.group_low[j], structs.GROUP_HEARD)
+                at = u.chain
 
     def member(self, high, low):
         """Whether any socket has joined a group."""

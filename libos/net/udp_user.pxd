@@ -1,6 +1,6 @@
 cimport cython
 from libos cimport raw
-from libos.net cimport host as hosts, octets, output, routes, seq, structs, udp
+from libos.net cimport groups, host as hosts, octets, output, routes, seq, structs, udp
 from libos.net.structs cimport Udp
 from libos.net.udp cimport Sockets
 from libos.net.wire cimport ip_header

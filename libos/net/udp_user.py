@@ -5,8 +5,8 @@ Answers are counts of octets or 0, or one of the errors of structs.pxd, negative
 """
 
 from libos import raw
+from libos.net import groups, octets, output, routes, seq, structs, udp
 from libos.net import host as hosts
-from libos.net import octets, output, routes, seq, structs, udp
 from libos.net.wire import ip_header
 
 
@@ -256,6 +256,8 @@ def join(s, at, high, low):
         return -structs.IN_USE
     if u.groups == structs.GROUPS:
         return -structs.NO_MEMORY
+    if not s.member(high, low):
+        groups.report(s.host, high, low, structs.GROUP_JOINED)
     u.group_high[u.groups] = high
     u.group_low[u.groups] = low
     u.groups += 1
@@ -271,6 +273,8 @@ def leave(s, at, high, low):
     u.groups -= 1
     u.group_high[i] = u.group_high[u.groups]
     u.group_low[i] = u.group_low[u.groups]
+    if not s.member(high, low):
+        groups.report(s.host, high, low, structs.GROUP_LEFT)
     return 0
 
 
@@ -291,6 +295,8 @@ def close(s, at):
     u = structs.udp(at)
     while u.first:
         pop(s, at)
+    while u.groups:
+        leave(s, at, u.group_high[0], u.group_low[0])
     s.unlist(u)
     if u.local_port:
         out_of_ports(s, u)

@@ -346,6 +346,7 @@ def test_groups(bench):
     bench.feed(packet, target=0x01005E010203)
     assert bench.receive(member) == -structs.WOULD_BLOCK
     assert udp_user.join(udp, member, *words("239.1.2.3")) == 0
+    assert len(bench.out()) == 1, "a report"
     assert udp_user.join(udp, member, *words("239.1.2.3")) == -structs.IN_USE
     assert udp_user.join(udp, member, *words("10.0.0.2")) == -structs.INVALID
     assert bench.feed(packet, target=0x01005E010203) == []
@@ -356,8 +357,47 @@ def test_groups(bench):
     assert sent[:6] == bytes.fromhex("01005e010203") and sent[22] == 1
     assert bench.receive(member) == b"mine"
     assert udp_user.leave(udp, member, *words("239.1.2.3")) == 0
+    bench.out()
     bench.feed(packet, target=0x01005E010203)
     assert bench.receive(member) == -structs.WOULD_BLOCK
+
+
+def reports(out):
+    """(kind, group) of IGMPv3 and MLDv2 reports, whose sums are right."""
+    found = []
+    for frame in out:
+        if frame[12:14] == b"\x86\xdd":
+            body = frame[62:]
+            assert frames.checksum(frames.pseudo("::", "ff02::16", 58, len(body)) + body) == 0
+            assert (
+                frame[:6] == bytes.fromhex("333300000016")
+                and frame[21] == 1
+                and body[:8] == b"\x8f\0" + body[2:4] + b"\0\0\0\1"
+            )
+            found.append((body[8], frames.socket.inet_ntop(frames.socket.AF_INET6, body[12:])))
+        else:
+            body = frame[38:]
+            assert frames.checksum(frame[14:38]) == frames.checksum(body) == 0
+            assert frame[:6] == bytes.fromhex("01005e000016") and frame[22:24] == b"\1\2" and body[0] == 0x22
+            found.append((body[8], frames.socket.inet_ntoa(body[12:])))
+    return found
+
+
+def test_groups_are_reported(bench):
+    udp, join = bench.stack.udp, udp_user.join
+    here, also = bench.socket(5000), bench.socket(5001, 6)
+    assert join(udp, here, *words("239.1.2.3")) == 0 and join(udp, also, *words("ff05::7")) == 0
+    assert reports(bench.out()) == [(4, "239.1.2.3"), (4, "ff05::7")]
+    assert join(udp, also, *words("239.1.2.3")) == 0 and bench.out() == [], "it was heard before"
+    query = frames.ip("10.0.0.9", "224.0.0.1", 2, b"\x11\0\xee\xff\0\0\0\0", ttl=1)
+    assert reports(bench.feed(query, target=0x01005E000001)) == [(2, "239.1.2.3")] * 2
+    query = frames.icmp("fe80::9", "ff02::1", 130, 0, b"\0\0\0\0", bytes(16))
+    query = query[:7] + b"\1" + query[8:]
+    assert reports(bench.feed(query, target=0x333300000001)) == [(2, "ff05::7")]
+    udp_user.close(udp, here)
+    assert bench.out() == [], "the other still hears it"
+    udp_user.close(udp, also)
+    assert sorted(reports(bench.out())) == [(3, "239.1.2.3"), (3, "ff05::7")]
 
 
 def test_broadcast_has_to_be_allowed(bench):
@@ -481,6 +521,58 @@ def test_a_long_datagram_goes_out_in_fragments(bench, peer, family, overhead):
 
 def test_too_long_for_udp(bench):
     assert bench.send(bench.socket(5000), b"x" * 65508) == -structs.TOO_LONG
+
+
+# headers that say more
+
+
+def with_options(packet, options):
+    """An IPv4 packet with options in its header."""
+    head = bytearray(packet[:20] + options)
+    head[0] = 0x40 | len(head) // 4
+    head[2:4] = struct.pack(">H", len(head) + len(packet) - 20)
+    head[10:12] = b"\0\0"
+    head[10:12] = struct.pack(">H", frames.checksum(bytes(head)))
+    return bytes(head) + packet[20:]
+
+
+@pytest.mark.parametrize(
+    "options, taken",
+    [
+        (b"\1\1\1\0", True),  # padding
+        (b"\x94\4\0\0", True),  # router alert
+        (b"\x07\7\4\0\0\0\0\0", True),  # record route
+        (b"\x83\7\4\x0a\0\0\x09\0", False),  # loose source route
+        (b"\x89\7\4\x0a\0\0\x09\0", False),  # strict source route
+        (b"\x07\x09\4\0\0\0\0\0", False),  # longer than the header
+        (b"\x07\1\0\0", False),  # no length
+    ],
+)
+def test_options_of_ipv4(bench, options, taken):
+    at = bench.socket(5000)
+    bench.feed(with_options(frames.udp("10.0.0.2", "10.0.0.1", (9, 5000), b"hello"), options))
+    assert bench.receive(at) == (b"hello" if taken else -structs.WOULD_BLOCK)
+    assert bench.host.refused == (0 if taken else 1)
+
+
+@pytest.mark.parametrize(
+    "kind, header, taken",
+    [
+        (0, b"\1\4\0\0\0\0", True),  # hop by hop: padding
+        (0, b"\5\2\0\0\1\0", True),  # router alert
+        (60, b"\x1e\4\0\0\0\0", True),  # an option for the destination that may be passed over
+        (60, b"\x9e\4\0\0\0\0", False),  # one that may not
+        (60, b"\1\5\0\0\0\0", False),  # longer than the header
+        (43, b"\0\0\0\0\0\0", True),  # a route that is at its end
+        (43, b"\0\1\0\0\0\0", False),  # one that goes on
+    ],
+)
+def test_extension_headers_of_ipv6(bench, kind, header, taken):
+    at = bench.socket(5000, 6)
+    packet = frames.udp("fd00::2", "fd00::1", (9, 5000), b"hello")
+    body = b"\x11\0" + header + packet[40:]
+    bench.feed(frames.ip("fd00::2", "fd00::1", kind, body))
+    assert bench.receive(at) == (b"hello" if taken else -structs.WOULD_BLOCK)
 
 
 # routes

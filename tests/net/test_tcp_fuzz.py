@@ -130,3 +130,61 @@ def test_a_storm(seed, sack, stamps, scale):
     for _ in range(150):
         storm.step()
     storm.end()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([0, 2, 100]))
+def test_a_storm_of_beginnings(seed, half_open):
+    """Several peers, a listener, connections of our own: whatever comes when, nothing is left of it in the end."""
+    r = random.Random(seed)
+    runner = script.Runner()
+    tcp, host = runner.tcp, runner.stack.host
+    before = host.pool.used
+    tcp.half_open_limit = half_open
+    listener = user.open(tcp, 4)
+    assert user.bind(tcp, listener, 0, 0, 8080) == 0 and user.listen(tcp, listener, 3) == 0
+    held, seen = [], {}
+    for _ in range(200):
+        roll = r.random()
+        if roll < 0.75:
+            ours = [8080, 8080, 8080, 9999] + [structs.Tcb.from_address(c).local_port for c in held]
+            ports = (r.choice([1001, 1002, 1003]), r.choice(ours))
+            seq, ack = seen.get(ports, (0, 0))
+            flags = r.choice(["S", "S", ".", ".", ".", "S.", "R", "R.", "F.", "SEC", "FS", ""])
+            options = (
+                [("mss", 1000)] + [("sackOK", None)] * r.randrange(2) + [("TS", (r.randrange(5), 0))] * r.randrange(2)
+            )
+            number = r.choice([0, 1, ack, ack, r.randrange(M32)])
+            acked = r.choice([seq + 1, seq + 1, seq, r.randrange(M32)]) % M32
+            packet = Segment(flags, number, acked, 1000, 0, b"x" * r.choice([0, 0, 9]), options, ports=ports)
+            runner.inject(packet.packet(script.PEER, script.US))
+        elif roll < 0.85:
+            c = user.open(tcp, 4)
+            if user.connect(tcp, c, *script.words(script.PEER), r.choice([1001, 1002])) == -structs.IN_PROGRESS:
+                held.append(c)
+            else:
+                user.close(tcp, c)
+        elif roll < 0.92:
+            c = user.accept(tcp, listener)
+            if c > 0:
+                held.append(c)
+        elif held:
+            c = held.pop(r.randrange(len(held)))
+            r.choice([user.close, user.abort])(tcp, c)
+        else:
+            runner.advance(runner.now + r.choice([10**7, 10**9, 10**10]))
+        runner.collect()
+        for _, frame in runner.out:
+            segment = script.read_segment(frame)
+            if "S" in segment.flags:
+                seen[segment.ports[::-1]] = (segment.seq, segment.ack)
+        runner.out.clear()
+        for c in held:
+            sound(structs.Tcb.from_address(c))
+    for c in [*held, listener]:
+        user.abort(tcp, c)
+    runner.advance(runner.now + 3000 * script.SECOND)  # a FIN is repeated eight times, two minutes apart in the end
+    assert tcp.connections == tcp.listeners == tcp.deadlines.count == 0
+    tables = tcp.deadlines.size * 8
+    assert host.pool.used - before == tables
+    runner.close()

@@ -228,7 +228,6 @@ def in_time_wait(t, c, p):
         if c.flags & structs.TIMESTAMPS and p.has_timestamp:
             newer = seq.gt(p.ts_value, c.ts_recent) or (p.ts_value == c.ts_recent and newer)
         if found and newer:
-            t.leave(c)
             closing.closed(t, c, 0)
             opening.to_listener(t, structs.tcb(found), p)
             return
