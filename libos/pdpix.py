@@ -323,13 +323,19 @@ class LibOS(Inline):
                 if found:
                     return found
                 progressed = self.turn()
+                if not progressed:
+                    self.shared.sleepers += 1  # whoever completes something from here on rings
             if progressed:
                 continue
-            now = self.clock.now()
-            if looked and deadline is not None and now >= deadline:
-                raise Fail(Kind.TIMED_OUT)
-            looked = True
-            self.idle(now, deadline)
+            try:
+                now = self.clock.now()
+                if looked and deadline is not None and now >= deadline:
+                    raise Fail(Kind.TIMED_OUT)
+                looked = True
+                self.idle(now, deadline)
+            finally:
+                with self.lock:
+                    self.shared.sleepers -= 1
 
     def completed(self, qtokens):
         """Indexes of the complete ones, starting at a place that moves on with every wait. Raises INVALID."""
@@ -353,13 +359,7 @@ class LibOS(Inline):
         due = self.timers.next_deadline()
         until = min((d for d in (due, deadline) if d is not None), default=None)
         left = None if until is None else max(0, until - now)
-        with self.lock:
-            self.shared.sleepers += 1
-        try:
-            if len(self.shared.devices) > 1:
-                poll_all(self.shared.devices, left)
-            else:
-                self.device.poll(left)
-        finally:
-            with self.lock:
-                self.shared.sleepers -= 1
+        if len(self.shared.devices) > 1:
+            poll_all(self.shared.devices, left)
+        else:
+            self.device.poll(left)
