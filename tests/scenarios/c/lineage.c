@@ -2,6 +2,7 @@
  * between processes, children of vfork that talk, rights that are given up, programs that end by a signal while busy. */
 #include "scenario.h"
 
+#include <pty.h>
 #include <sys/prctl.h>
 
 /* One connection at a time: whoever waits gets it; both wait for the next. */
@@ -41,6 +42,26 @@ SCENARIO(parent_and_child_accept)
     int c = (int)SAY(socket(AF_INET, SOCK_STREAM, 0));
     struct name a = loopback(AF_INET, port);
     SAY(connect(c, &a.any, a.len)); /* the last that had it is gone */
+}
+
+/* A child with a terminal of its own. */
+SCENARIO(connection_of_a_child_with_a_terminal)
+{
+    int p[2], terminal;
+    char c;
+    tcp_pair(p);
+    int pid = (int)MUST(forkpty(&terminal, NULL, NULL, NULL));
+    if (pid == 0) {
+        close(p[0]);
+        echo_until_end(p[1]);
+        _exit(isatty(0) ? 7 : 8);
+    }
+    SAY(close(p[1]));
+    SAY(echoes(p[0], "to the child"));
+    SAY(shutdown(p[0], SHUT_WR));
+    SAY(recv(p[0], &c, 1, 0));
+    reap(pid);
+    SAY(close(terminal));
 }
 
 /* Forked twice, the one between is gone; each generation has used the connection. */
