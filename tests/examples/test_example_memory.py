@@ -23,8 +23,8 @@ SERVERS = {
 
 @pytest.fixture(params=SERVERS)
 def served(request):
-    """A libOS on which a server runs in a thread of its own, the server's qd, whether it has connections, and the queues
-    that there have been.
+    """A libOS on which a server runs in a thread of its own, the server's qd, whether it has connections, and the
+    queues that there have been.
     """
     libos = native("catnap")
     queues, add = [], libos.add
