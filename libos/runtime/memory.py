@@ -27,7 +27,7 @@ class Heap:
         self.free_at = wakers.reserve(superblocks * 2048)  # 16,384 bits each
         self.refs_at = wakers.reserve(superblocks * 131072)  # 16,384 words each
         self.current_at = wakers.reserve(4096)  # by class: number of the superblock to try first
-        self.counters_at = wakers.reserve(4096)  # superblocks opened
+        self.counters_at = wakers.reserve(4096)  # superblocks opened, allocs
         if not (self.base and self.classes_at and self.free_at and self.refs_at and self.counters_at):
             raise MemoryError(f"no address space for a heap of {superblocks} MiB")
         self.base = (self.base + SUPERBLOCK - 1) // SUPERBLOCK * SUPERBLOCK
@@ -73,6 +73,8 @@ class Heap:
                 if raw.compare_exchange(at, word, word & (word - 1)):
                     index = i * 64 + n
                     raw.store(self.refs_at + block * 131072 + index * 8, self.app)
+                    # for who looks from outside: not worth an atomic step, so of several threads some are missed
+                    raw.store(self.counters_at + 8, raw.load(self.counters_at + 8) + 1)
                     return self.base + block * 1048576 + (index << kind)
                 word = raw.load(at)
             i += 1
@@ -182,7 +184,7 @@ class Heap:
         return raw.bit(raw.load(self.classes_at + ((address - self.base) >> 20) * 8))
 
     def count(self, counter):
-        """0: superblocks opened."""
+        """0: superblocks opened, 1: allocs, of several threads about."""
         return raw.load(self.counters_at + counter * 8)
 
     def live(self):
