@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* --- parsed by cffi from here --- */
-enum { CATFLAP_ABI = 5 };
+enum { CATFLAP_ABI = 6 };
 
 /* What an operation may answer besides a count (>= 0) or a kernel error (-errno). */
 enum {
@@ -76,7 +76,7 @@ struct catflap_ops {
     int64_t (*forking)(int done);
     int64_t (*probe)(void *d, int64_t x);
     /* from here on the GIL is taken */
-    int64_t (*adopt)(int fd, int domain, int type, uint64_t uses);
+    int64_t (*adopt)(int fd, int domain, int type, uint64_t uses, uintptr_t name);
     int64_t (*attend)(void *d);
     int64_t (*new_bell)(uintptr_t fd);
     int64_t (*free_bell)(int bell);
@@ -105,6 +105,7 @@ struct catflap_services {
     int (*grace_passed)(void);  /* 1 when each of them has left */
     void (*die)(void);          /* from now on traps are C only */
     void (*log)(const char *line);
+    void (*own_thread)(void); /* the calling thread is the host's: its calls are the kernel's from now on */
 };
 /* --- to here --- */
 

@@ -74,7 +74,8 @@ static void die(void)
     atomic_compare_exchange_strong(&host_state, &up, STATE_DEAD);
 }
 
-static const struct catflap_services services = {CATFLAP_ABI, descriptor_bind, grace_begin, grace_passed, die, log_text};
+static void own_thread(void) { (self ? self : thread_join())->guard++; }
+static const struct catflap_services services = {CATFLAP_ABI, descriptor_bind, grace_begin, grace_passed, die, log_text, own_thread};
 
 static bool is_set(const char *name)
 {

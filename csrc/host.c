@@ -10,6 +10,7 @@ static void services_grace_begin(void) { services->grace_begin(); }
 static int services_grace_passed(void) { return services->grace_passed(); }
 static void services_die(void) { services->die(); }
 static void services_log(const char *line) { services->log(line); }
+static void services_own_thread(void) { services->own_thread(); }
 
 static struct catflap_ops *ops_table;
 static uintptr_t forks_address(void) { return (uintptr_t)&ops_table->forks; }

@@ -11,8 +11,8 @@ static int left(int fd, int reason)
     return fd;
 }
 
-/* Offer a new kernel socket to the host. Whatever it answers, the program has its socket. */
-static int offer(int fd, int domain, int type)
+/* Offer a new kernel socket to the host. Whatever it answers, the program has its socket. `name`: the peer's, of one accepted. */
+static int offer(int fd, int domain, int type, struct iovec *name)
 {
     if (fd < 0)
         return fd;
@@ -33,7 +33,7 @@ static int offer(int fd, int domain, int type)
         return fd;
     int error = errno;
     struct thread *t = enter();
-    int64_t reason = SLOW(t, adopt, fd, domain, type, 0, 0);
+    int64_t reason = SLOW(t, adopt, fd, domain, type, 0, name);
     leave(t);
     errno = error;
     return reason ? left(fd, (int)reason) : fd;
@@ -49,7 +49,7 @@ EXPORT int socket(int domain, int type, int protocol)
         reason = CATFLAP_KERNEL_AUTO;
     if (reason)
         return left(fd, reason);
-    return offer(fd, domain, type);
+    return offer(fd, domain, type, NULL);
 }
 
 EXPORT int listen(int fd, int backlog)
@@ -68,10 +68,11 @@ static int accepted(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     if (descriptor_reason(fd) == CATFLAP_LISTENING)
-        return offer(next.accept4(fd, addr, len, flags), 0, SOCK_STREAM | flags);
+        return offer(next.accept4(fd, addr, len, flags), 0, SOCK_STREAM | flags, NULL);
     if (likely(!lookup(fd)) || bypass())
         return next.accept4(fd, addr, len, flags);
-    return offer(accepted(fd, addr, len, flags), 0, SOCK_STREAM | flags);
+    struct iovec name = {addr, addr && len ? *len : 0};
+    return offer(accepted(fd, addr, len, flags), 0, SOCK_STREAM | flags, addr && len ? &name : NULL);
 }
 
 EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)

@@ -104,7 +104,7 @@ static void take(struct thread *t, int fd, entry_t *at, uintptr_t e)
         atomic_store(at, e);
     else if (!host_ready())
         descriptor_bind(fd, NULL, atomic_load(&kernel_reason) ? atomic_load(&kernel_reason) : CATFLAP_KERNEL_LEFT);
-    else if ((reason = SLOW(t, adopt, fd, e & ACCEPTED ? 0 : AF_INET, type, (e & USES) / USE, 0)))
+    else if ((reason = SLOW(t, adopt, fd, e & ACCEPTED ? 0 : AF_INET, type, (e & USES) / USE, NULL)))
         descriptor_bind(fd, NULL, (int)reason);
     if (fd < MEMBERS && members[fd].set && lookup(fd) && ops.sets) {
         int ep = members[fd].set - 1, op = EPOLL_CTL_MOD | epoll_set_mark(ep);

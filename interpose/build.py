@@ -18,6 +18,7 @@ void services_grace_begin(void);
 int services_grace_passed(void);
 void services_die(void);
 void services_log(const char *line);
+void services_own_thread(void);
 uintptr_t forks_address(void);
 uintptr_t unseen_address(void);
 void set_native(const char *name, uintptr_t address);

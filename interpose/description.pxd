@@ -1,6 +1,6 @@
 cimport cython
 from interpose cimport abi, linux
-from libos cimport raw
+from libos cimport driver, raw
 from libos.queue cimport Queue
 from libos.runtime cimport instrument
 from libos.runtime.qtokens cimport Qtokens
@@ -12,7 +12,7 @@ cdef class Process:
     cdef public unsigned long long stage
     cdef public Qtokens qtokens
     cdef public Heap heap
-    cdef public object stream, libos, default, log, choose, graveyard, waiting, attention, handed
+    cdef public object stream, libos, default, log, choose, graveyard, waiting, attention, handed, network, abroad
     cdef public object bind_number, grace_begin, grace_passed
 
 cdef Process PROCESS

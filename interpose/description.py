@@ -6,7 +6,7 @@ keeps signals, SA_RESTART, cancellation, timeouts and closing races the kernel's
 """
 
 from interpose import abi, linux, sockaddr
-from libos import raw
+from libos import driver, raw
 from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
@@ -30,6 +30,8 @@ class Process:
         self.watched = False  # some queues have data that the kernel can't see
         self.stream = None  # then the class of their descriptions
         self.attention = None  # the room of that name, where the libOS has such queues
+        self.network = None  # of our own, where programs have one (libos/network.py)
+        self.abroad = None  # then the room of that name
         self.handed = None  # the room of that name, where the interpreter is the program's own
         self.graveyard = []
         self.waiting = []
@@ -104,6 +106,8 @@ class Description:
     def block(self, kind, qt):
         """Make this operation a blocked qtoken, written to the caller's word at `qt`."""
         raw.store(qt, PROCESS.qtokens.block(kind, self.queue.qd))
+        if driver.HERE.on:
+            driver.HERE.driver.rest()
         return abi.CATFLAP_SLEEP
 
     # What a kind of description can't do, the kernel refuses better than we could: STALE sends the call there.

@@ -9,6 +9,7 @@ from time import sleep
 from interpose import abi, description, errors, interest, linux, options, readiness, sets, watching
 from interpose.datagram import Datagram
 from interpose.listener import Listener
+from interpose.loop_stream import LoopStream
 from interpose.stream import Stream
 from libos import raw
 from libos.loop_queue import LoopQueue
@@ -16,6 +17,7 @@ from libos.loop_queue import LoopQueue
 COMPILED = __file__.endswith(".so")
 PATIENCE = 500  # milliseconds
 TCP_ZEROCOPY_RECEIVE = (6, 35)  # a getsockopt that receives
+SO_ERROR = (1, 4)
 
 
 def recv(d, address, size, flags, qt):
@@ -89,9 +91,9 @@ def failed(what, error):
     return -errors.errno_of(error)
 
 
-def adopt(fd, domain, kind, uses):
+def adopt(fd, domain, kind, uses, name):
     """Take a kernel socket that has had so many uses, or answer the CATFLAP_KERNEL_* reason why it is left to the
-    kernel.
+    kernel. `name`: where accept(2) has written the peer's name, a struct iovec of it, or 0.
     """
     try:
         libos = description.PROCESS.libos
@@ -109,7 +111,11 @@ def adopt(fd, domain, kind, uses):
                 taken.leave()
         else:
             taken = (Stream if kind & 0xF == linux.SOCK_STREAM else Datagram)(queue, fd, nonblock)
-        return 0 if description.register(taken) else abi.CATFLAP_KERNEL_TABLE
+        if not description.register(taken):
+            return abi.CATFLAP_KERNEL_TABLE
+        if domain == 0 and description.PROCESS.network is not None:
+            description.PROCESS.abroad.accepted(taken, name)
+        return 0
     except BaseException as error:
         failed("adopt", error)
         return abi.CATFLAP_KERNEL_BOOT_FAILED
@@ -185,6 +191,10 @@ def bind(d, address, length):
     try:
         if description.PROCESS.ruled and description.left_by_rule(d, address, length):
             return abi.CATFLAP_STALE
+        if description.PROCESS.network is not None and isinstance(d, LoopStream):
+            r = description.PROCESS.abroad.bind(d, address, length)
+            if r <= 0:
+                return r
         return description.stale(raw.syscall(linux.SYS_bind, d.queue.fd, address, length, 0, 0, 0))
     except BaseException as error:
         return failed("bind", error)
@@ -193,6 +203,8 @@ def bind(d, address, length):
 def listen(d, backlog):
     try:
         r = raw.syscall(linux.SYS_listen, d.queue.fd, backlog, 0, 0, 0, 0)
+        if r == 0 and description.PROCESS.network is not None and isinstance(d, LoopStream):
+            r = description.PROCESS.abroad.listening(d, backlog)
         if r == 0 and not isinstance(d, Listener):
             d.become(Listener(d.queue, d.queue.fd, d.nonblock))
         return description.stale(r)
@@ -206,6 +218,10 @@ def shutdown(d, how):
 
 def name(d, peer, address, length):
     """getsockname(2), or getpeername(2) when `peer`."""
+    if isinstance(d.queue, LoopQueue) and d.queue.crossing is not None:
+        r = description.PROCESS.abroad.known(d, peer, address, length)
+        if r <= 0:
+            return r
     call = linux.SYS_getpeername if peer else linux.SYS_getsockname
     return description.stale(raw.syscall(call, d.queue.fd, address, length, 0, 0, 0))
 
@@ -213,7 +229,10 @@ def name(d, peer, address, length):
 def getsockopt(d, level, option, value, length):
     if (level, option) == TCP_ZEROCOPY_RECEIVE:
         go_back(d)
-    return description.stale(raw.syscall(linux.SYS_getsockopt, d.queue.fd, level, option, value, length, 0))
+    r = raw.syscall(linux.SYS_getsockopt, d.queue.fd, level, option, value, length, 0)
+    if r == 0 and (level, option) == SO_ERROR and isinstance(d.queue, LoopQueue) and d.queue.crossing is not None:
+        description.PROCESS.abroad.fault(d, value, length)
+    return description.stale(r)
 
 
 def setsockopt(d, level, option, value, length):

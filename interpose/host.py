@@ -119,7 +119,7 @@ def start(shared):
 
     process = description.process()
     # a connection that a rule gives to Catnap is one of Catloop's that never leaves the kernel
-    upgrades = bool(wanted & {"auto", "catloop"})
+    upgrades = bool(wanted & {"auto", "catloop", "catnip"})
     process.libos = factory.make("catloop", worth=choice.worth) if upgrades else factory.make("catnap")
     process.default = choice.libos
     process.watched = upgrades
@@ -140,6 +140,14 @@ def start(shared):
 
         process.attention = attention
         process.stream = LoopStream
+        if "catnip" in wanted:
+            from interpose import abroad
+            from interpose.net_stream import NetStream
+
+            values = choice.values
+            texts = [values[name] for name in ("device", "addresses", "gateway")]
+            process.network = factory.network(process.libos, *texts, lib.services_own_thread, log)
+            process.abroad, process.stream = abroad, NetStream
         lib.set_sets(1)
         sets.begin(process.libos, lib.unseen_address())
         spinning.begin(choice.spin * 1000)

@@ -1,7 +1,7 @@
 cimport cython
 from interpose cimport abi, arming, description, interest, linux, sets, spinning, watching
 from interpose.stream cimport Stream
-from libos cimport calls, endpoint, layout, leaving, raw, records, rings, spine
+from libos cimport calls, driver, endpoint, layout, leaving, raw, records, rings, spine
 from libos.loop_queue cimport LoopQueue
 from libos.runtime cimport instrument
 

@@ -8,7 +8,7 @@ from os import close, dup
 
 from interpose import abi, arming, attention, description, interest, linux, spinning, watching
 from interpose.stream import Stream
-from libos import calls, endpoint, layout, leaving, raw, records, rings, spine
+from libos import calls, driver, endpoint, layout, leaving, raw, records, rings, spine
 from libos.memory_file import high
 from libos.runtime import instrument
 
@@ -171,6 +171,8 @@ class LoopStream(Stream):
         raw.store(self.end + layout.SPINS, raw.load(self.end + layout.SPINS) + 1)
         turns = 0
         while not raw.load32(raw.load(qt + layout.W_PENDING)):
+            if driver.HERE.on:
+                driver.HERE.driver.look()
             if endpoint.ready(self.end, mask):
                 self.misses = 0
                 return True
@@ -389,10 +391,8 @@ class LoopStream(Stream):
                     raw.syscall(linux.SYS_lseek, in_fd, at + r, 0, 0, 0, 0)
             elif r != -linux.EAGAIN or not self.blocks():
                 break
-            elif not self.spun(2, qt):
-                r = self.doze(2, qt, self.send_timeout)
-                if r:
-                    break
+            elif not self.spun(2, qt) and (r := self.doze(2, qt, self.send_timeout)):
+                break
         description.PROCESS.heap.free(staged)
         if r == abi.CATFLAP_WAIT:
             return r

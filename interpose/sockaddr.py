@@ -4,6 +4,7 @@ from libos import raw
 
 AF_INET = 2
 AF_INET6 = 10
+MAPPED = bytes(10) + b"\xff\xff"
 
 
 def bytes_at(address, size):
@@ -25,3 +26,22 @@ def read(address, length):
     if family == AF_INET6 and length >= 24:
         return bytes_at(address + 8, 16), port
     return None
+
+
+def unmapped(packed):
+    """An IPv4 address out of the IPv6 one that stands for it (RFC 4291, section 2.5.5.2); others as they are."""
+    return packed[12:] if len(packed) == 16 and packed.startswith(MAPPED) else packed
+
+
+def write(family, name, address, room):
+    """Write (packed address, port) to `address` as sockaddr of a family, cut off at `room` bytes: its whole size."""
+    packed, port = name
+    if family == AF_INET6 and len(packed) == 4:
+        packed = MAPPED + packed
+    flow = bytes(4) if family == AF_INET6 else b""
+    text = family.to_bytes(2, "little") + port.to_bytes(2, "big") + flow + packed
+    text = text.ljust(28 if family == AF_INET6 else 16, b"\0")
+    whole = min(room, len(text))
+    for offset in range(0, whole - 3, 4):
+        raw.store32(address + offset, int.from_bytes(text[offset : offset + 4], "little"))
+    return len(text)

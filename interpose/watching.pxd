@@ -1,6 +1,6 @@
 cimport cython
 from interpose cimport abi, arming, blocks, description, interest, linux, scanning, sets, spinning
-from libos cimport endpoint, layout, leaving, raw, rings
+from libos cimport driver, endpoint, layout, leaving, raw, rings
 
 cdef long long MILLISECOND, QUIET
 

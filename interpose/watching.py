@@ -5,7 +5,7 @@ are not, spins while that pays, and sleeps on the kernel's set together with its
 """
 
 from interpose import abi, arming, blocks, description, interest, linux, scanning, sets, spinning
-from libos import endpoint, layout, leaving, raw, rings
+from libos import driver, endpoint, layout, leaving, raw, rings
 
 COMPILED = __file__.endswith(".so")
 MILLISECOND = 1000000
@@ -15,6 +15,8 @@ QUIET = 64  # looks at the kernel that found nothing, until it is asked only now
 def plain(what, w):
     """Leave this wait to the kernel's own call; it is counted, so that nothing moves to a ring behind its back."""
     raw.store(w, description.PROCESS.qtokens.block(abi.CATFLAP_READY, what))
+    if driver.HERE.on:
+        driver.HERE.driver.rest()
     return abi.CATFLAP_SLEEP
 
 
@@ -46,6 +48,8 @@ def rest(w, left, deadline):
     if raw.load(w) == 0:
         raw.store(w, description.PROCESS.qtokens.block(abi.CATFLAP_READY, 0))
     raw.store(w + layout.W_TIMEOUT, left)
+    if driver.HERE.on:
+        driver.HERE.driver.rest()
     return abi.CATFLAP_WAIT
 
 
@@ -65,6 +69,8 @@ def wait(ep, events, n, w):
             return plain(block + blocks.PLAIN, w)
         raw.fetch_add(block + blocks.PLAIN, raw.invert(0))  # a connection has begun to meet its peer just now
     awake(w)
+    if driver.HERE.on:
+        driver.HERE.driver.look()
     raw.store(block + blocks.ENDING, 0)
     raw.store(block + blocks.REPLAYS, 0)
     found = scanning.scan(block, events, n)
@@ -110,6 +116,8 @@ def spin(block, events, n, w, now, deadline):
         limit = deadline
     turns = 0
     while not raw.load32(raw.load(w + layout.W_PENDING)):
+        if driver.HERE.on:
+            driver.HERE.driver.look()
         found = scanning.scan(block, events, n)
         if found:
             raw.store(block + blocks.MISSES, 0)
@@ -157,6 +165,8 @@ def poll(fds, handles, copy, n, w):
             return plain(sets.HERE.plain_at, w)
         raw.fetch_add(sets.HERE.plain_at, raw.invert(0))
     awake(w)
+    if driver.HERE.on:
+        driver.HERE.driver.look()
     found = poll_once(fds, handles, copy, n)
     if found:
         return found
@@ -189,6 +199,8 @@ def spin_polled(fds, handles, n, w, now, deadline):
         limit = deadline
     turns = 0
     while not raw.load32(raw.load(w + layout.W_PENDING)):
+        if driver.HERE.on:
+            driver.HERE.driver.look()
         if rings_ready(fds, handles, n):
             return True
         turns += 1

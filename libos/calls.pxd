@@ -1,11 +1,11 @@
 cdef extern from "<sys/syscall.h>" nogil:
     long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap, SYS_sched_yield, SYS_poll, SYS_ioctl, SYS_setsockopt, SYS_getsockopt
-    long SYS_read, SYS_write, SYS_close, SYS_munmap, SYS_socket, SYS_bind, SYS_listen, SYS_getsockname, SYS_getpeername, SYS_epoll_wait, SYS_epoll_ctl, SYS_eventfd2, SYS_epoll_create1
+    long SYS_read, SYS_write, SYS_close, SYS_munmap, SYS_socket, SYS_bind, SYS_shutdown, SYS_listen, SYS_getsockname, SYS_getpeername, SYS_epoll_wait, SYS_epoll_ctl, SYS_eventfd2, SYS_epoll_create1
     long SYS_futex
     long SYS_epoll_pwait2 "441"
 
 cdef extern from "<sys/socket.h>" nogil:
-    int SOL_SOCKET, SO_SNDBUF, SO_ERROR, SO_REUSEADDR, SO_KEEPALIVE, SO_LINGER, AF_INET, AF_UNIX, SOCK_STREAM, SOCK_DGRAM
+    int SOL_SOCKET, SO_SNDBUF, SO_ERROR, SO_REUSEADDR, SO_KEEPALIVE, SO_LINGER, SHUT_WR, AF_INET, AF_UNIX, SOCK_STREAM, SOCK_DGRAM
     int OWN_SOCKET "(SOCK_CLOEXEC|SOCK_NONBLOCK)"
     int CLOEXEC "SOCK_CLOEXEC"
     int BELL "(SOCK_DGRAM|SOCK_CLOEXEC|SOCK_NONBLOCK)"
@@ -29,7 +29,7 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef extern from "<errno.h>" nogil:
     int UNSUPPORTED "EOPNOTSUPP"
-    int EADDRINUSE, EAGAIN, EALREADY, EBADF, ECANCELED, ECONNREFUSED, EDESTADDRREQ, EFAULT, EINPROGRESS, EINTR, EINVAL, EISCONN, EMFILE, ENOMEM, ENOPROTOOPT, ENOTCONN, ETIMEDOUT
+    int EACCES, EADDRINUSE, EADDRNOTAVAIL, EAGAIN, EALREADY, EBADF, ECANCELED, ECONNREFUSED, ECONNRESET, EDESTADDRREQ, EFAULT, EHOSTUNREACH, EINPROGRESS, EINTR, EINVAL, EISCONN, EMFILE, ENETUNREACH, ENOMEM, ENOPROTOOPT, ENOTCONN, ETIMEDOUT
 
 cdef extern from "<sys/mman.h>" nogil:
     int READ_WRITE "(PROT_READ|PROT_WRITE)"

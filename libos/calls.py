@@ -1,19 +1,24 @@
 """The kernel calls of the inline paths, by name. Compiled code takes them from the C headers (calls.pxd)."""
 
 from errno import (  # noqa: F401
+    EACCES,
     EADDRINUSE,
+    EADDRNOTAVAIL,
     EAGAIN,
     EALREADY,
     EBADF,
     ECANCELED,
     ECONNREFUSED,
+    ECONNRESET,
     EDESTADDRREQ,
     EFAULT,
+    EHOSTUNREACH,
     EINPROGRESS,
     EINTR,
     EINVAL,
     EISCONN,
     EMFILE,
+    ENETUNREACH,
     ENOMEM,
     ENOPROTOOPT,
     ENOTCONN,
@@ -55,6 +60,7 @@ SYS_recvfrom = 45
 SYS_sendmsg = 46
 SYS_recvmsg = 47
 SYS_bind = 49
+SYS_shutdown = 48
 SYS_listen = 50
 SYS_getsockname = 51
 SYS_getpeername = 52
@@ -82,6 +88,7 @@ SO_REUSEADDR = 2
 SO_ERROR = 4
 SO_KEEPALIVE = 9
 SO_LINGER = 13
+SHUT_WR = 1
 TCP_NODELAY = 1
 FUTEX_WAIT, FUTEX_WAKE = 128, 129  # private
 EPOLL_ADD = 1

@@ -81,6 +81,8 @@ class Catloop:
             self.queues.discard(queue)
             if queue.meeting is not None:
                 queue.meeting.close()
+        if queue.crossing is not None:
+            queue.crossing.released()
         end = queue.end
         if raw.load(end + layout.IN) and self.records.alone(end):
             if queue.meeting is None or not queue.meeting.holds(queue.fd):

@@ -4,7 +4,7 @@ A knob's value comes from its default, then the file named by CATFLAP_CONFIG, th
 launcher; the later wins. Read inside programs at their first socket, so heavy imports wait until something needs them.
 """
 
-LIBOSES = ("auto", "catnap", "catloop", "kernel")
+LIBOSES = ("auto", "catnap", "catloop", "catnip", "kernel")
 MAPPED = bytes(10) + b"\xff\xff"  # an IPv6 address that starts so holds an IPv4 address (RFC 4291, 2.5.5.2)
 
 
@@ -13,7 +13,9 @@ class ConfigError(ValueError):
 
 
 class Knob:
-    """One setting. `allowed` is a tuple of words, a range of whole numbers, or None for the path of a file."""
+    """One setting. `allowed` is a tuple of words, a range of whole numbers, None for the path of a file, or what a text
+    of its own says.
+    """
 
     __slots__ = ("name", "default", "allowed", "environment", "flag", "text")
 
@@ -31,6 +33,8 @@ class Knob:
             return "path of a file"
         if isinstance(self.allowed, range):
             return f"{self.allowed.start} to {self.allowed.stop - 1}"
+        if isinstance(self.allowed, str):
+            return self.allowed
         return ", ".join(self.allowed)
 
     def check(self, value, where):
@@ -38,7 +42,7 @@ class Knob:
         kind = int if isinstance(self.allowed, range) else str
         if type(value) is not kind or value == "" or "\0" in str(value):
             raise ConfigError(f"{where}: {value!r} is not possible; use {self.range()}")
-        if self.allowed is not None and value not in self.allowed:
+        if isinstance(self.allowed, (tuple, range)) and value not in self.allowed:
             raise ConfigError(f"{where}: unknown value {value!r}; use {self.range()}")
         return value
 
@@ -70,6 +74,30 @@ KNOBS = (
         "CATFLAP_WORTH",
         "--worth",
         "reads and writes that earn a connection shared memory",
+    ),
+    Knob(
+        "device",
+        "segment:default",
+        "segment:NAME or tap:NAME",
+        "CATFLAP_DEVICE",
+        "--device",
+        "Catnip's device: a shared-memory segment, or a TAP interface",
+    ),
+    Knob(
+        "addresses",
+        "",
+        "ADDRESS/PREFIX, more of them after commas",
+        "CATFLAP_ADDRESSES",
+        "--addresses",
+        "Catnip's addresses; a segment allots its own",
+    ),
+    Knob(
+        "gateway",
+        "",
+        "an address, or one of each family after a comma",
+        "CATFLAP_GATEWAY",
+        "--gateway",
+        "where Catnip sends what is not on its link; without one that is the kernel's",
     ),
     Knob("hook", None, None, "CATFLAP_HOOK", "--hook", "Python file whose install(instrument) runs inside the program"),
 )
@@ -216,7 +244,7 @@ class Config:
             if key not in known:
                 raise ConfigError(f"{where}: unknown key {key!r}; known: {', '.join(sorted([*known, 'rule']))}")
             value = known[key].check(value, f"{where}: {key}")
-            if known[key].allowed is None:
+            if known[key].allowed is None:  # the path of a file
                 import os
 
                 value = os.path.join(os.path.dirname(os.path.abspath(path)), value)

@@ -157,6 +157,8 @@ def push_locked(end, address, size, flags):
     if raw.load(end + layout.OUT_STATE) == layout.PLAIN:
         if raw.load(header + layout.H_AGREED) == 1 and raw.load(end + layout.STRANGERS_OUT) == 0:
             publish_mark(end)
+    if raw.load(end + layout.OUT_STATE) == layout.OPENING and not spine.lost(end):
+        return -calls.EAGAIN
     if raw.load(end + layout.OUT_STATE) != layout.RING or flags & calls.SPINE_ONLY:
         return push_beside(end, address, size, flags)
     free = rings.capacity(end)

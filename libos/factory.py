@@ -16,6 +16,17 @@ def make(name, **options):
     raise ValueError(f"no libOS named {name!r}; there are: {', '.join(NAMES)}")
 
 
+def network(catloop, device, addresses, gateway, own_thread, log):
+    """The network under a program whose sockets are of `catloop`, opened at first use. `device`, `addresses`,
+    `gateway`: texts of the knobs of these names; `own_thread` is called by a thread of ours, `log(what, error)` when
+    something goes wrong in it.
+    """
+    from libos.net_config import make
+    from libos.network import Network
+
+    return Network(catloop, lambda: make(device, addresses, gateway), own_thread, log)
+
+
 def native(name: str, **options):
     """The PDPIX calls of a libOS, for programs written for them. Raises ValueError for a name that isn't one."""
     if name == "catnap":

@@ -85,6 +85,20 @@ cdef extern from * nogil:
         CATFLAP_L_RING = 2,
         CATFLAP_L_KERNEL = 3,
         CATFLAP_L_REPLAYING = 4,
+        CATFLAP_L_FAULT = 260,
+        CATFLAP_L_OPENING = 5,
+        CATFLAP_L_RELAY = 248,
+        CATFLAP_L_R_AT = 0,
+        CATFLAP_L_R_FAR = 8,
+        CATFLAP_L_R_OWN = 16,
+        CATFLAP_L_R_FLAGS = 24,
+        CATFLAP_L_R_NEXT = 32,
+        CATFLAP_L_R_SIZE = 64,
+        CATFLAP_L_R_OPENING = 1,
+        CATFLAP_L_R_SAID = 2,
+        CATFLAP_L_R_HEARD = 4,
+        CATFLAP_L_R_RELEASED = 8,
+        CATFLAP_L_R_OVER = 16,
         CATFLAP_L_W_DONE = 8,
         CATFLAP_L_W_DEADLINE = 16,
         CATFLAP_L_W_PENDING = 24,
@@ -179,6 +193,20 @@ cdef extern from * nogil:
     int RING "CATFLAP_L_RING"
     int KERNEL "CATFLAP_L_KERNEL"
     int REPLAYING "CATFLAP_L_REPLAYING"
+    int FAULT "CATFLAP_L_FAULT"
+    int OPENING "CATFLAP_L_OPENING"
+    int RELAY "CATFLAP_L_RELAY"
+    int R_AT "CATFLAP_L_R_AT"
+    int R_FAR "CATFLAP_L_R_FAR"
+    int R_OWN "CATFLAP_L_R_OWN"
+    int R_FLAGS "CATFLAP_L_R_FLAGS"
+    int R_NEXT "CATFLAP_L_R_NEXT"
+    int R_SIZE "CATFLAP_L_R_SIZE"
+    int R_OPENING "CATFLAP_L_R_OPENING"
+    int R_SAID "CATFLAP_L_R_SAID"
+    int R_HEARD "CATFLAP_L_R_HEARD"
+    int R_RELEASED "CATFLAP_L_R_RELEASED"
+    int R_OVER "CATFLAP_L_R_OVER"
     int W_DONE "CATFLAP_L_W_DONE"
     int W_DEADLINE "CATFLAP_L_W_DEADLINE"
     int W_PENDING "CATFLAP_L_W_PENDING"

@@ -39,6 +39,7 @@ STRANGERS_OUT = 224
 SCRATCH = 232
 FULL_AT = 240
 SET_SCRATCH = 248
+FAULT = 260  # 32 bits: the errno that ended a connection, where the spine can only be reset
 IN_LEVEL = 264
 OUT_LEVEL = 272
 REGION_IN = 280
@@ -100,6 +101,21 @@ AGREED = 1
 RING = 2
 KERNEL = 3
 REPLAYING = 4
+OPENING = 5  # to the ring as soon as the far end's own connection is there (libos/relay.py)
+
+# the far end of a connection that a stack of ours carries on: its relay, in the place of SET_SCRATCH
+RELAY = 248
+
+# the relay between a stack's record and a far end (libos/relay.py)
+R_AT = 0
+R_FAR = 8
+R_OWN = 16
+R_FLAGS = 24
+R_NEXT = 32
+R_SIZE = 64
+# R_FLAGS: the connection is not there yet; the program's end of stream was told to the network; the network's to the
+# program; the program has closed its socket; the far end can be closed
+R_OPENING, R_SAID, R_HEARD, R_RELEASED, R_OVER = 1, 2, 4, 8, 16
 
 # struct catflap_wait
 W_DONE = 8

@@ -21,4 +21,5 @@ cpdef void close_inward(size_t end) noexcept nogil
 cdef bint unread(size_t end) noexcept nogil
 @cython.locals(closed="unsigned long long")
 cpdef bint leave(size_t end) noexcept nogil
+@cython.locals(state="unsigned long long")
 cdef bint sending(size_t end) noexcept nogil

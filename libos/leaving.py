@@ -103,7 +103,7 @@ def settle(end):
     if not raw.load(end + layout.OUT) or not sending(end):
         return True
     closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
-    if not closed and raw.load(end + layout.OUT_STATE) == layout.RING:
+    if not closed and raw.load(end + layout.OUT_STATE) != layout.REPLAYING:
         return True
     spine.lock_out(end)
     r = replay(end) if sending(end) else 0
@@ -166,5 +166,6 @@ def leave(end):
 
 
 def sending(end):
-    """Whether what we send goes to the ring, or still has to follow what did."""
-    return raw.load(end + layout.OUT_STATE) == layout.RING or raw.load(end + layout.OUT_STATE) == layout.REPLAYING
+    """Whether what we send goes to the ring, will go there, or still has to follow what did."""
+    state = raw.load(end + layout.OUT_STATE)
+    return state == layout.RING or state == layout.REPLAYING or state == layout.OPENING

@@ -7,7 +7,7 @@ cdef class LoopQueue(KernelQueue):
     cdef public size_t end
     cdef public unsigned long long uses, next_step
     cdef public bint accepting, attended
-    cdef public object meeting, owner
+    cdef public object meeting, crossing, owner
     @cython.locals(segment=size_t, last=size_t, count="unsigned long long", total="unsigned long long")
     cdef long long length(self, size_t message) noexcept nogil
     cpdef unsigned long long beside(self, bint outward) noexcept nogil

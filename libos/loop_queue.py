@@ -18,6 +18,7 @@ class LoopQueue(KernelQueue):
         self.next_step = worth
         self.accepting = False
         self.meeting = None
+        self.crossing = None  # what it is on a network of our own (libos/network.py)
         self.owner = None
         self.attended = False
         spine.set_fd(end, fd)

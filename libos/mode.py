@@ -20,6 +20,7 @@ LIBRARIES = {
         "libos.runtime.scheduler",
         "libos.runtime.suspend",
         "libos.runtime.instrument",
+        "libos.driver",
         "libos.queue",
         "libos.kernel_queue",
         "libos.rings",
@@ -36,6 +37,7 @@ LIBRARIES = {
         "interpose.description",
         "interpose.stream",
         "interpose.loop_stream",
+        "interpose.net_stream",
         "interpose.sets",
         "interpose.spinning",
         "interpose.arming",
@@ -118,6 +120,12 @@ LIBRARIES = {
         "libos.net.tcp.timers",
         "libos.net.tcp.user",
         "libos.catnip",
+        "libos.relay",
+        "libos.gateway",
+        "libos.crossing",
+        "libos.keeper",
+        "libos.network",
+        "interpose.abroad",
     ),
 }
 HOT_MODULES = tuple(name for modules in LIBRARIES.values() for name in modules)

@@ -14,6 +14,8 @@ cdef bint has_news(size_t end) noexcept nogil
 cdef bint lost(size_t end) noexcept nogil
 @cython.locals(news=int)
 cdef bint stops(size_t end, size_t scratch) noexcept nogil
+@cython.locals(r="unsigned int")
+cdef unsigned int asked_error(size_t end) noexcept nogil
 cdef unsigned int asked(size_t end, long request, size_t scratch) noexcept nogil
 @cython.locals(at=size_t)
 cdef unsigned int option(size_t end, long level, long name) noexcept nogil

@@ -67,6 +67,14 @@ def stops(end, scratch):
     return news & calls.POLLERR != 0 and asked(end, calls.FIONREAD, scratch) == 0
 
 
+def asked_error(end):
+    """Take the error that is pending (socket(7), SO_ERROR)."""
+    lock_out(end)
+    r = option(end, calls.SOL_SOCKET, calls.SO_ERROR)
+    rings.unlock(end + layout.OUT_LOCK)
+    return r
+
+
 def asked(end, request, scratch):
     """What an ioctl of the spine writes."""
     raw.store(scratch, 0)

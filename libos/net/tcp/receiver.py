@@ -213,14 +213,18 @@ def read(t, c, address, size, peek):
     if n <= 0:
         return 0
     ring.get(structs.rx_of(c), 0, address, n)
-    if peek:
-        return n
+    if not peek:
+        skip(t, c, n)
+    return n
+
+
+def skip(t, c, n):
+    """The user has taken the oldest `n` octets."""
     ring.drop(structs.rx_of(c), n)
     if c.rx.used == 0 and c.rx.size > 4096:
         # a large buffer that stays empty is given back
         c.trim_at = t.host.now + seq.milliseconds(1000)
     opened(t, c)
-    return n
 
 
 def opened(t, c):

@@ -14,6 +14,11 @@ cpdef long long send(Engine t, size_t at, size_t address, long long size, bint m
 cpdef long long send_urgent(Engine t, size_t at, size_t address, long long size) noexcept nogil
 @cython.locals(n="long long")
 cpdef long long receive_into(Engine t, size_t at, size_t address, long long size, bint peek) noexcept nogil
+cpdef size_t oldest(Engine t, size_t at) noexcept nogil
+@cython.locals(n="long long")
+cpdef long long in_one_piece(Engine t, size_t at) noexcept nogil
+cpdef void taken(Engine t, size_t at, long long count) noexcept nogil
+cpdef long long sendable(Engine t, size_t at) noexcept nogil
 cpdef long long receive_urgent(Engine t, size_t at, size_t address, bint peek) noexcept nogil
 cpdef bint at_mark(Engine t, size_t at) noexcept nogil
 cpdef int shutdown(Engine t, size_t at, bint reading, bint writing) noexcept nogil

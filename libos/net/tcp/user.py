@@ -191,6 +191,35 @@ def receive_into(t, at, address, size, peek):
     return -structs.WOULD_BLOCK
 
 
+def oldest(t, at):
+    """Address of the oldest octets that have arrived: `in_one_piece` of them lie there until the next call."""
+    c = structs.tcb(at)
+    return c.rx.at + c.rx.head
+
+
+def in_one_piece(t, at):
+    """How many octets can be read at `oldest`: up to the end of the buffer or the urgent mark."""
+    c = structs.tcb(at)
+    n = receiver.until_mark(c, c.rx.used)
+    return n if n < c.rx.size - c.rx.head else c.rx.size - c.rx.head
+
+
+def taken(t, at, count):
+    """The user has read `count` octets at `oldest`."""
+    c = structs.tcb(at)
+    receiver.skip(t, c, count)
+    t.arm(c)
+
+
+def sendable(t, at):
+    """Octets that `send` would take now; where there is none, the user is told when there is (SO_SNDLOWAT)."""
+    c = structs.tcb(at)
+    if c.tx.used < c.tx_limit:
+        return c.tx_limit - c.tx.used
+    c.flags |= structs.FULL
+    return 0
+
+
 def receive_urgent(t, at, address, peek):
     """The urgent octet (MSG_OOB of recv(2)): 1; INVALID where there is none, WOULD_BLOCK where it has not come yet."""
     c = structs.tcb(at)

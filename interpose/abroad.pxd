@@ -1,0 +1,2 @@
+from libos cimport layout, raw
+from interpose cimport sockaddr

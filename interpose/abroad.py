@@ -1,0 +1,146 @@
+"""Sockets of the program on a network of our own (libos/network.py): what bind, listen, accept, connect and the names
+mean for them. All of it is set-up: with the GIL.
+
+A socket is ours when the program binds it to an address of the network, connects it there, or accepts from there; one
+that listens on all addresses listens on the kernel's and on ours.
+"""
+
+import _socket
+
+from interpose import attention, description, sockaddr
+from libos import layout, own_socket, raw
+from libos.crossing import Crossing
+from libos.errors import Fail
+from libos.network import Refusal
+from libos.refusal import Refused
+
+NOT_OURS = 1
+EINVAL, ENOMEM, ENETDOWN, EALREADY, EINPROGRESS = 22, 12, 100, 114, 115
+LOOPBACK = {4: "127.0.0.1", 16: "::1"}
+ANY = (bytes(4), bytes(16))
+
+
+def where(address, length):
+    """(packed address, port) of a sockaddr, IPv4 out of IPv6; None for what isn't one."""
+    found = sockaddr.read(address, length)
+    return None if found is None else (sockaddr.unmapped(found[0]), found[1])
+
+
+def family_of(d):
+    sock = own_socket.standing_for(d.queue.fd)
+    try:
+        return sock.family
+    finally:
+        sock.detach()
+
+
+def bind(d, address, length):
+    """bind(2) to an address of the network; NOT_OURS for any other."""
+    network, name = description.process().network, where(address, length)
+    try:
+        if name is None or name[0] in ANY or d.queue.crossing is not None or not network.owns(name[0]):
+            return NOT_OURS
+        family = family_of(d)
+        bound = network.bind(family, *name)
+        sock = own_socket.standing_for(d.queue.fd)
+        try:
+            sock.bind((LOOPBACK[4 if family == _socket.AF_INET else 16], 0))
+        except OSError:
+            bound.released()
+            raise
+        finally:
+            sock.detach()
+        d.queue.crossing = bound
+        return 0
+    except Refusal as refusal:
+        return -refusal.errno
+    except OSError as error:
+        return -error.errno
+
+
+def listening(d, backlog):
+    """After listen(2) on the kernel: on the network too, unless the socket is bound to an address of the kernel's. 0 or
+    -errno.
+    """
+    network, bound = description.process().network, d.queue.crossing
+    sock = own_socket.standing_for(d.queue.fd)
+    try:
+        name, family = sock.getsockname()[:2], sock.family
+    finally:
+        sock.detach()
+    try:
+        if bound is None:
+            if name[0] not in ("0.0.0.0", "::"):
+                return 0
+            place = (LOOPBACK[4 if family == _socket.AF_INET else 16], name[1])
+            d.queue.crossing = network.listen(None, family, name[1], backlog, place)
+        else:
+            d.queue.crossing = network.listen(bound, family, 0, backlog, name)
+        return 0
+    except Refusal as refusal:
+        return -refusal.errno
+    except (OSError, Fail) as error:
+        description.process().log("the network is not there", error)
+        return 0
+
+
+def connect(d, address, length):
+    """Begin connect(2) to an address of the network: 0, -errno, or NOT_OURS."""
+    process, name = description.process(), where(address, length)
+    try:
+        if name is None or not process.network.reaches(name[0]):
+            return NOT_OURS
+        if process.ruled and process.choose(*name) != "catnip":
+            return NOT_OURS
+        if isinstance(d.queue.crossing, Crossing):
+            return NOT_OURS  # the kernel knows that it is connected
+        d.queue.crossing = process.network.connect(family_of(d), d.queue.fd, d.queue.crossing, *name)
+        cross(d)
+        raw.store(d.end + layout.OUT_STATE, layout.OPENING)
+        return 0
+    except Refusal as refusal:
+        return -refusal.errno
+    except Refused:
+        return -ENOMEM
+    except OSError as error:
+        return -(error.errno or ENETDOWN)
+    except Fail as error:
+        process.log("the network is not there", error)
+        return NOT_OURS
+
+
+def cross(d):
+    """The description's connection gets its rings now: its ends have met."""
+    d.driven = True
+    d.queue.meeting = d.queue.crossing
+    d.queue.crossing.end = d.end
+    attention.attend(d)
+
+
+def accepted(d, name):
+    """A socket was accepted: when it comes from the network, its peer's name is written where `name` says."""
+    crossing = description.process().network.accepted(d.queue.fd)
+    if crossing is None:
+        return
+    d.queue.crossing = crossing
+    cross(d)
+    if name:
+        sockaddr.write(crossing.family, crossing.peer, raw.load(name), raw.load(name + 8))
+
+
+def known(d, peer, address, length):
+    """getsockname(2), or getpeername(2) when `peer`, of a socket on the network; NOT_OURS where the kernel's is right."""
+    crossing = d.queue.crossing
+    name = crossing.peer if peer else crossing.local
+    if name is None or not address or not length:
+        return NOT_OURS
+    size = sockaddr.write(crossing.family, name, address, raw.load32(length))
+    raw.store32(length, size)
+    return 0
+
+
+def fault(d, value, length):
+    """SO_ERROR of a connection that the network has ended: why, instead of the reset that the spine has seen."""
+    why = raw.load32(d.end + layout.FAULT)
+    if why and raw.load32(length) >= 4 and raw.load32(value):
+        raw.store32(value, why)

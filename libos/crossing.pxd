@@ -1,0 +1,2 @@
+from libos cimport layout, raw, rings, spine
+from libos.net.tcp cimport user

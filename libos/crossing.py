@@ -1,0 +1,135 @@
+"""Connections of a program's sockets to a network of our own: how each gets its far end, its names and its rings.
+
+Every such socket is a kernel TCP socket connected over loopback to a far end of ours, as Catloop's sockets are to another
+program's. A connection that the program asks for goes to a landing of ours; one that comes in is brought to the program's
+own listening socket, which accepts it as any other.
+"""
+
+import _socket
+import select
+
+from libos import layout, raw, spine
+from libos.meeting import agree
+from libos.net.tcp import user
+from libos.refusal import Refused
+
+LOOPBACK = {_socket.AF_INET: "127.0.0.1", _socket.AF_INET6: "::1"}
+EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+
+
+class Crossing:
+    """A connection of the stack, `record`, under a program's socket. `local` and `peer`: (packed address, port).
+
+    To Catloop it is the meeting of the two ends, which know each other from the start.
+    """
+
+    def __init__(self, network, record, family, local, peer):
+        self.network = network
+        self.record = record
+        self.family = family  # of the program's socket
+        self.local = local
+        self.peer = peer
+        self.relay = 0
+        self.far = 0
+        self.sock = None  # the far end's
+        self.met = None  # the address of the spine that the program will see
+        self.tries = 0
+
+    def begin(self, sock):
+        """The far end is the socket `sock`. Raises Refused."""
+        network = self.network
+        far = network.catloop.records.claim()
+        if not far:
+            raise Refused("NO_MEMORY")
+        self.sock, self.far = sock, far
+        spine.set_fd(far, sock.fileno())
+        spine.nobody_sleeps(far)
+        with network.locked() as gateway:
+            self.relay = gateway.begin(self.record, far)
+        if not self.relay:
+            raise Refused("NO_MEMORY")
+        network.crossings[self.relay] = self
+        network.epoll.register(sock.fileno(), EDGES)
+        network.by_fd[sock.fileno()] = self
+
+    def attach(self, end):
+        """Give both ends the rings of one slot. Raises Refused."""
+        network, family = self.network, self.network.catloop.family
+        family.start_bells()
+        near, beyond, slot = network.slot()
+        for one in (end, self.far):
+            family.hear(one, family.key, family.page_fd)
+        near.attach(end, slot)
+        with network.locked():
+            if not raw.load(self.relay + layout.R_FLAGS) & layout.R_OVER:
+                beyond.attach(self.far, slot)
+                raw.store(raw.load(self.far + layout.IN) + layout.H_WATCHED, 1)
+                agree(self.far)
+                raw.store(self.relay + layout.R_OWN, end)
+
+    def step(self):
+        """As Meeting's: whether the rings are there."""
+        if self.relay not in self.network.crossings:
+            raise Refused("LEFT")
+        self.attach(self.end)
+        return True
+
+    def close(self):
+        """Nothing is left over from the way here."""
+
+    def holds(self, fd):
+        return True
+
+    def released(self):
+        """The program has closed its socket."""
+        self.network.unmet(self)
+        if self.relay in self.network.crossings:
+            with self.network.locked():
+                raw.store(self.relay + layout.R_OWN, 0)
+                raw.store(self.relay + layout.R_FLAGS, raw.load(self.relay + layout.R_FLAGS) | layout.R_RELEASED)
+
+
+class Bound:
+    """A socket that has a name on the network and is neither connected nor listening. As a meeting, it is never over."""
+
+    def __init__(self, network, record, family, local):
+        self.network = network
+        self.record = record
+        self.family = family
+        self.local = local
+        self.peer = None
+        self.tries = 0
+
+    def step(self):
+        return False
+
+    def close(self):
+        pass
+
+    def holds(self, fd):
+        return True
+
+    def released(self):
+        with self.network.locked() as gateway:
+            user.close(gateway.tcp, self.record)
+
+
+class Listening(Bound):
+    """A listener of the stack, beside the program's socket that listens on the kernel at `where`."""
+
+    def __init__(self, network, record, family, local, where):
+        Bound.__init__(self, network, record, family, local)
+        self.where = where
+
+    def released(self):
+        self.network.listeners.pop(self.record, None)
+        Bound.released(self)
+
+    def take(self):
+        """Bring to the program who waits to be accepted."""
+        while True:
+            with self.network.locked() as gateway:
+                record = gateway.accepted(self.record)
+            if not record:
+                return
+            self.network.bring(self, record)

@@ -1,0 +1,10 @@
+cdef class Driver:
+    cdef bint look(self) noexcept nogil
+    cdef void carry(self) noexcept nogil
+    cdef void rest(self) noexcept nogil
+
+cdef class Driving:
+    cdef public bint on
+    cdef public Driver driver
+
+cdef Driving HERE

@@ -1,0 +1,37 @@
+"""The contract of a stack that runs in the program itself: who waits drives it.
+
+The threads of the program take its turns while they look for something to do; before they sleep they say so, and the
+stack's own thread, the keeper, goes on in their place.
+"""
+
+COMPILED = __file__.endswith(".so")
+
+
+class Driver:
+    """Base of what can be driven; this one has nothing to do. No call waits, none needs the GIL when compiled."""
+
+    def look(self):
+        """One turn: what has come in, what is due, what goes out. True when there was any of it."""
+        return False
+
+    def carry(self):
+        """A call of the program has given bytes to a connection, or has taken some: take them on."""
+
+    def rest(self):
+        """The calling thread is about to sleep; what it waits for may be here already and has rung its bell then."""
+
+
+class Driving:
+    """The driver of this process. `on`: there is one."""
+
+    def __init__(self):
+        self.on = False
+        self.driver = Driver()
+
+
+HERE = Driving()
+
+
+def here():
+    """The one Driving, for interpreted rooms."""
+    return HERE

@@ -1,0 +1,48 @@
+cimport cython
+from libos cimport calls, layout, raw, relay, rings
+from libos.catnip cimport Catnip
+from libos.driver cimport Driver
+from libos.net cimport structs
+from libos.net.tcp cimport user
+from libos.net.tcp.engine cimport Engine
+
+cdef long long RELAYS
+cdef unsigned long long LISTENING
+cdef long long NEVER
+
+@cython.final
+cdef class Gateway(Driver):
+    cdef public Catnip catnip
+    cdef public Engine tcp
+    cdef public long call
+    cdef public size_t lock_at, armed_at, called_at, one_at, pairs_at, stage, relays, free
+    cdef public long long pairs, used, looks, wakes_at
+    @cython.locals(found=bint)
+    cpdef bint look(self) noexcept nogil
+    cpdef void carry(self) noexcept nogil
+    @cython.locals(now="long long", due="long long")
+    cpdef void rest(self) noexcept nogil
+    cpdef bint enter(self) noexcept nogil
+    cpdef void leave(self) noexcept nogil
+    cpdef void lock(self) noexcept nogil
+    cpdef bint arm(self) noexcept nogil
+    cpdef void wake_keeper(self) noexcept nogil
+    @cython.locals(i="long long")
+    cpdef bint soiled(self) noexcept nogil
+    @cython.locals(now="long long", found=bint)
+    cpdef bint turn(self) noexcept nogil
+    @cython.locals(i="long long", block=size_t, found=bint)
+    cdef bint drain(self) noexcept nogil
+    @cython.locals(summary="unsigned long long", soiled="unsigned long long", i="unsigned long long", far=size_t)
+    cdef void drain_pair(self, size_t block, size_t area) noexcept nogil
+    @cython.locals(at=size_t, whose=size_t, found=bint)
+    cdef bint hear(self) noexcept nogil
+    cpdef void pump(self, size_t at) noexcept nogil
+    @cython.locals(at=size_t)
+    cpdef size_t begin(self, size_t record, size_t far) noexcept nogil
+    cpdef void end(self, size_t at) noexcept nogil
+    @cython.locals(due="long long")
+    cpdef long long wait_until(self, long long now) noexcept nogil
+    cpdef void listening(self, size_t record) noexcept nogil
+    @cython.locals(r="long long")
+    cpdef size_t accepted(self, size_t record) noexcept nogil

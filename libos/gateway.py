@@ -1,0 +1,214 @@
+"""Catnip under an unmodified program: the turn that carries its sockets' bytes between far ends (libos/relay.py) and the
+stack. Whoever of the program's threads looks for something to do takes turns; the keeper does while they sleep.
+
+One lock, held for a turn only. Who does not get it leaves a bit behind, and who has it looks for bits after letting go.
+"""
+
+from libos import calls, layout, raw, relay, rings
+from libos.driver import Driver
+from libos.memory_file import private
+from libos.net import structs
+from libos.net.tcp import user
+
+COMPILED = __file__.endswith(".so")
+PAIRS = 64
+RELAYS = 16384
+LISTENING = 1  # what a listener's record has for its user
+NEVER = (1 << 63) - 1
+MAPPED = bytes(10) + b"\xff\xff"  # an IPv4 address as IPv6 has it (RFC 4291, section 2.5.5.2)
+
+
+def eight(word):
+    return word.to_bytes(8, "big")
+
+
+class Gateway(Driver):
+    """`catnip`: the stack and its device. `call` is an eventfd that wakes the keeper."""
+
+    def __init__(self, catnip, call):
+        self.catnip = catnip
+        self.tcp = catnip.stack.tcp
+        self.call = call
+        area = private(4096 + relay.STAGE + RELAYS * layout.R_SIZE)
+        self.lock_at = area
+        self.armed_at = area + 64  # the device's bell is rung for the keeper
+        self.called_at = area + 72
+        self.one_at = area + 80
+        self.pairs_at = area + 128  # blocks of the far ends' side
+        self.stage = area + 4096
+        self.relays = self.stage + relay.STAGE
+        self.pairs = 0
+        self.free = self.used = 0
+        self.looks = 0
+        self.wakes_at = 0  # when the keeper looks by itself
+        raw.store(self.one_at, 1)
+
+    def look(self):
+        found = False
+        while raw.load(self.lock_at) == 0 and self.enter():
+            if self.turn():
+                found = True
+            self.leave()
+            if not self.soiled():
+                break
+        return found
+
+    def carry(self):
+        while self.soiled() and self.enter():
+            self.turn()
+            self.leave()
+
+    def rest(self):
+        """Have the device ring for the keeper, and see that it wakes in time."""
+        if raw.load(self.armed_at) or not self.enter():
+            return
+        now = self.catnip.tick()
+        self.turn()
+        if not self.arm():
+            self.wake_keeper()
+        else:
+            due = self.catnip.deadline(now)
+            if due and due < self.wakes_at:
+                self.wake_keeper()
+        self.leave()
+
+    def enter(self):
+        return raw.compare_exchange(self.lock_at, 0, rings.HERE.pid)
+
+    def leave(self):
+        raw.store(self.lock_at, 0)
+        raw.fence()
+
+    def lock(self):
+        """For who has to have it."""
+        rings.lock(self.lock_at)
+
+    def arm(self):
+        """Under the lock. False when there is something already."""
+        if not self.catnip.device.arm():
+            return False
+        raw.store(self.armed_at, 1)
+        return True
+
+    def wake_keeper(self):
+        if raw.exchange(self.called_at, 1) == 0:
+            raw.syscall(calls.SYS_write, self.call, self.one_at, 8, 0, 0, 0)
+
+    def soiled(self):
+        """Whether a program's end has something to be carried on."""
+        i = 0
+        while i < self.pairs:
+            if raw.load(raw.load(raw.load(self.pairs_at + i * 8))):
+                return True
+            i += 1
+        return False
+
+    def turn(self):
+        """Under the lock: the program's bytes go out, what has come in goes to the program."""
+        now = self.catnip.tick()
+        self.looks += 1
+        if raw.load(self.armed_at):
+            raw.store(self.armed_at, 0)
+            self.catnip.device.disarm()
+        found = self.drain()
+        if self.catnip.turn(now):
+            found = True
+        if self.hear():
+            found = True
+            self.catnip.stack.poll(now)
+            self.catnip.flush(now)
+        return found
+
+    def drain(self):
+        """Carry on what the program's ends have soiled."""
+        found = False
+        i = 0
+        while i < self.pairs:
+            block = raw.load(self.pairs_at + i * 8)
+            if raw.load(raw.load(block)):
+                found = True
+                self.drain_pair(block, raw.load(block))
+            i += 1
+        return found
+
+    def drain_pair(self, block, area):
+        summary = raw.exchange(area, 0)
+        while summary:
+            i = raw.ctz(summary)
+            summary &= summary - 1
+            soiled = raw.exchange(area + layout.DIRTY_WORDS + i * 8, 0)
+            while soiled:
+                far = raw.load(block + 64 + (i * 64 + raw.ctz(soiled)) * 8)
+                soiled &= soiled - 1
+                if far:
+                    self.pump(raw.load(far + layout.RELAY))
+
+    def hear(self):
+        """Tell far ends what has happened to their connections."""
+        found = False
+        at = self.tcp.next_event()
+        while at:
+            found = True
+            whose = structs.tcb(at).user
+            if whose == LISTENING:
+                self.wake_keeper()
+            elif whose:
+                self.pump(whose)
+            at = self.tcp.next_event()
+        return found
+
+    def pump(self, at):
+        if at:
+            relay.pump(self.tcp, at, self.stage)
+            if relay.has(at, layout.R_OVER):
+                self.wake_keeper()
+
+    def begin(self, record, far):
+        """A relay between a record of the stack and a far end, under the lock; 0 when there are too many."""
+        at = self.free
+        if at:
+            self.free = raw.load(at + layout.R_NEXT)
+        elif self.used < RELAYS:
+            at = self.relays + self.used * layout.R_SIZE
+            self.used += 1
+        else:
+            return 0
+        raw.store(at + layout.R_AT, record)
+        raw.store(at + layout.R_FAR, far)
+        raw.store(at + layout.R_OWN, 0)
+        raw.store(at + layout.R_FLAGS, 0)
+        raw.store(far + layout.RELAY, at)
+        structs.tcb(record).user = at
+        return at
+
+    def end(self, at):
+        """The keeper has closed the far end: the relay is free for another one. Under the lock."""
+        raw.store(at + layout.R_NEXT, self.free)
+        self.free = at
+
+    def wait_until(self, now):
+        """Before the keeper sleeps, under the lock: until when, 0 to look again at once."""
+        raw.store(self.called_at, 0)
+        if not self.arm() or self.soiled():
+            return 0
+        due = self.catnip.deadline(now)
+        self.wakes_at = due if due else NEVER
+        return self.wakes_at
+
+    def listening(self, record):
+        """A record that is to listen is the keeper's to hear of."""
+        structs.tcb(record).user = LISTENING
+
+    def accepted(self, record):
+        """The next connection that waits at a listener, 0 for none. Under the lock."""
+        r = user.accept(self.tcp, record)
+        return r if r > 0 else 0
+
+    def name(self, record, peer):
+        """(packed address, port) of a record's own name, or its peer's."""
+        c = structs.tcb(record)
+        if peer:
+            packed, port = eight(c.remote_high) + eight(c.remote_low), c.remote_port
+        else:
+            packed, port = eight(c.local_high) + eight(c.local_low), c.local_port
+        return (packed[12:] if packed.startswith(MAPPED) else packed), port

@@ -1,0 +1,78 @@
+"""The thread that goes on with a network's connections while the program's own threads sleep or compute."""
+
+import os
+from _signal import SIG_SETMASK, pthread_sigmask, valid_signals
+from _thread import start_new_thread
+from time import sleep
+
+from libos import endpoint, layout, raw
+
+SHORTEST, LONGEST = 5, 100  # ms between two looks whether the program's threads take turns
+
+
+class Keeper:
+    """Runs until the process ends. No object of `threading`: the program may be a Python and look at its threads."""
+
+    def __init__(self, network):
+        self.network = network
+        self.gateway = network.gateway
+        self.ended = False
+        start_new_thread(self.run, ())
+
+    def run(self):
+        pthread_sigmask(SIG_SETMASK, valid_signals())
+        self.network.own_thread()
+        while not self.ended:
+            try:
+                self.serve_on()
+            except BaseException as error:  # whatever it is, others' connections go on
+                self.network.log("in the keeper", error)
+                sleep(LONGEST / 1000)
+
+    def serve_on(self):
+        looks, rest = -1, SHORTEST
+        while not self.ended:
+            if looks != self.gateway.looks and not raw.load(self.gateway.armed_at):
+                looks = self.gateway.looks
+                limit = rest / 1000
+                rest = min(2 * rest, LONGEST)
+            else:
+                limit = self.doze()
+                rest = SHORTEST
+            events = self.network.epoll.poll(limit)
+            self.wake(events)
+            looks = self.gateway.looks if events else looks
+
+    def doze(self):
+        """Take a turn, and arm: how long may be slept, in seconds; None for ever."""
+        self.gateway.look()
+        self.serve()
+        with self.network.locked() as gateway:
+            now = gateway.catnip.host.now
+            until = gateway.wait_until(now)
+        if until == (1 << 63) - 1:
+            return None
+        return max(until - now, 0) / 1e9
+
+    def wake(self, events):
+        for fd, what in events:
+            if fd == self.network.call:
+                try:
+                    os.eventfd_read(fd)
+                except BlockingIOError:
+                    pass
+            elif fd in self.network.by_fd:
+                crossing = self.network.by_fd[fd]
+                endpoint.look_next(crossing.far)
+                with self.network.locked() as gateway:
+                    gateway.pump(crossing.relay)
+        self.serve()
+
+    def serve(self):
+        """Connections that have come in, and those that are over."""
+        raw.store(self.gateway.called_at, 0)
+        for listener in list(self.network.listeners.values()):
+            listener.take()
+        for at, crossing in list(self.network.crossings.items()):
+            if raw.load(at + layout.R_FLAGS) & layout.R_OVER:
+                self.network.end(crossing)

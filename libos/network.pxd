@@ -1,0 +1,2 @@
+from libos cimport layout, raw, relay
+from libos.net cimport structs

@@ -1,0 +1,270 @@
+"""A network of our own under an unmodified program: its device and stack, which sockets are on it, and the keeper.
+
+Opened when the program first asks for something that may be there. Routes decide which connections are; an address of the
+network binds to it alone, none of any (0.0.0.0, ::) to both, the kernel's and ours.
+"""
+
+import _socket
+import os
+import select
+
+from libos import driver, layout, own_socket, pair, raw, relay
+from libos.crossing import LOOPBACK, Bound, Crossing, Listening
+from libos.gateway import Gateway
+from libos.keeper import Keeper
+from libos.net import routes, structs
+from libos.net.tcp import user
+from libos.pair import Pair
+from libos.refusal import Refused
+
+FAMILIES = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
+MAPPED = bytes(10) + b"\xff\xff"
+BACKLOG = 4096
+ENOMEM, EINPROGRESS = 12, 115
+PATIENCE = 1000  # turns until the kernel has made a connection of its own ends
+
+
+def words(packed):
+    """The two words that the stack has for an address of 4 or 16 bytes (RFC 4291, section 2.5.5.2)."""
+    if len(packed) == 4:
+        packed = MAPPED + packed
+    return int.from_bytes(packed[:8], "big"), int.from_bytes(packed[8:], "big")
+
+
+class Refusal(Exception):
+    """What the program asked for can't be: `errno`."""
+
+    def __init__(self, errno):
+        super().__init__(errno)
+        self.errno = errno
+
+
+class Locked:
+    def __init__(self, gateway):
+        self.gateway = gateway
+
+    def __enter__(self):
+        self.gateway.lock()
+        self.gateway.catnip.tick()
+        return self.gateway
+
+    def __exit__(self, *_):
+        catnip = self.gateway.catnip
+        catnip.stack.poll(catnip.host.now)
+        catnip.flush(catnip.host.now)
+        self.gateway.leave()
+
+
+class Network:
+    """`make`: called at first use, the composition (libos.catnip.Catnip). `catloop`: whose sockets these are."""
+
+    def __init__(self, catloop, make, own_thread, log):
+        self.catloop = catloop
+        self.make = make
+        self.own_thread = own_thread
+        self.log = log
+        self.gateway = None
+        self.pairs = []  # (the program's side, the far ends' side)
+        self.crossings = {}  # by relay
+        self.by_fd = {}  # by the far end's descriptor
+        self.expected = {}  # by the address that the program will see: connections it has not accepted yet
+        self.listeners = {}  # by record
+        self.landings = {}  # by family
+
+    def open(self):
+        """The gateway, with device and stack behind it. Raises OSError, Fail."""
+        if self.gateway is None:
+            call = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self.call = own_socket.high(call)
+            self.epoll = select.epoll()
+            gateway = Gateway(self.make(), self.call)
+            self.epoll.register(self.call, select.EPOLLIN)
+            if gateway.catnip.device.bell() >= 0:
+                self.epoll.register(gateway.catnip.device.bell(), select.EPOLLIN)
+            self.gateway = gateway
+            driver.here().driver = gateway
+            driver.here().on = True
+            self.keeper = Keeper(self)
+        return self.gateway
+
+    def locked(self):
+        """For `with`: the gateway, with its lock, told the time; what was made goes out."""
+        return Locked(self.gateway)
+
+    def reaches(self, packed):
+        """Whether routes lead to an address by this network."""
+        if packed[:1] == b"\x7f" and len(packed) == 4 or packed in (bytes(15) + b"\1", bytes(4), bytes(16)):
+            return False
+        self.open()
+        with self.locked() as gateway:
+            return bool(routes.find(gateway.catnip.host, *words(packed)))
+
+    def owns(self, packed):
+        """Whether an address is one of ours."""
+        if packed[:1] == b"\x7f" and len(packed) == 4 or packed in (bytes(15) + b"\1", bytes(4), bytes(16)):
+            return False
+        self.open()
+        with self.locked() as gateway:
+            return bool(gateway.catnip.host.mine(*words(packed)))
+
+    def checked(self, r):
+        """Raises Refusal for one of the stack's errors."""
+        if r < 0:
+            raise Refusal(relay.errno_of(-r))
+        return r
+
+    def record(self, gateway, family):
+        record = user.open(gateway.tcp, FAMILIES[family])
+        if not record:
+            raise Refusal(ENOMEM)
+        return record
+
+    def bind(self, family, packed, port):
+        """A Bound with that address of ours (and port, 0 for any). Raises Refusal."""
+        with self.locked() as gateway:
+            record = self.record(gateway, family)
+            try:
+                self.checked(user.bind(gateway.tcp, record, *words(packed), port))
+            except Refusal:
+                user.close(gateway.tcp, record)
+                raise
+            return Bound(self, record, family, gateway.name(record, False))
+
+    def listen(self, bound, family, port, backlog, where):
+        """Listen at the port, by every address where `bound` is None; `where`: the kernel's listener. Raises Refusal."""
+        self.open()
+        with self.locked() as gateway:
+            record = bound.record if bound else self.record(gateway, family)
+            try:
+                if not bound:
+                    self.checked(user.bind(gateway.tcp, record, 0, 0, port))
+                self.checked(user.listen(gateway.tcp, record, backlog))
+            except Refusal:
+                if not bound:
+                    user.close(gateway.tcp, record)
+                raise
+            gateway.listening(record)
+            listener = Listening(self, record, family, bound.local if bound else None, where)
+            self.listeners[record] = listener
+            return listener
+
+    def bring(self, listener, record):
+        """A connection has come in: a far end of ours connects to the program's listening socket."""
+        gateway = self.gateway
+        crossing = Crossing(self, record, listener.family, gateway.name(record, False), gateway.name(record, True))
+        sock = own_socket.raised(own_socket.made(listener.family, _socket.SOCK_STREAM))
+        try:
+            sock.bind((LOOPBACK[listener.family], 0))
+            crossing.met = sock.getsockname()[:2]
+            self.expected[crossing.met] = crossing
+            crossing.begin(sock)
+            sock.connect_ex(listener.where)
+        except (OSError, Refused):
+            self.give_up(crossing, sock)
+
+    def give_up(self, crossing, sock):
+        """There is no way to the program: the peer hears of it."""
+        self.unmet(crossing)
+        if crossing.relay:
+            self.end(crossing)
+        else:
+            sock.close()
+        with self.locked() as gateway:
+            user.abort(gateway.tcp, crossing.record)
+
+    def unmet(self, crossing):
+        if crossing.met is not None and self.expected.get(crossing.met) is crossing:
+            del self.expected[crossing.met]
+
+    def accepted(self, fd):
+        """The Crossing of a socket that the program has accepted, None for the kernel's own."""
+        if not self.expected:
+            return None
+        sock = own_socket.standing_for(fd)
+        try:
+            peer = sock.getpeername()[:2]
+        except OSError:
+            return None
+        finally:
+            sock.detach()
+        return self.expected.pop((peer[0].removeprefix("::ffff:"), peer[1]), None)
+
+    def connect(self, family, fd, bound, packed, port):
+        """Begin to connect the program's socket `fd` to an address of the network: a Crossing. Raises Refusal, OSError."""
+        landing = self.landing(family)
+        with self.locked() as gateway:
+            record = bound.record if bound else self.record(gateway, family)
+            r = user.connect(gateway.tcp, record, *words(packed), port)
+            if r < 0 and r != -structs.IN_PROGRESS:
+                if not bound:
+                    user.close(gateway.tcp, record)
+                self.checked(r)
+            crossing = Crossing(self, record, family, gateway.name(record, False), (packed, port))
+        near = own_socket.standing_for(fd)
+        try:
+            error = near.connect_ex(landing.getsockname())
+            if error not in (0, EINPROGRESS):
+                raise Refusal(error)
+            crossing.begin(self.landed(landing, near.getsockname()))
+        except BaseException:
+            with self.locked() as gateway:
+                user.abort(gateway.tcp, record)
+            raise
+        finally:
+            near.detach()
+        raw.store(crossing.relay + layout.R_FLAGS, layout.R_OPENING)
+        return crossing
+
+    def landing(self, family):
+        """Where sockets of the program are connected to."""
+        if family not in self.landings:
+            sock = own_socket.raised(own_socket.made(family, _socket.SOCK_STREAM))
+            sock.bind((LOOPBACK[family], 0))
+            sock.listen(BACKLOG)
+            self.landings[family] = sock
+        return self.landings[family]
+
+    def landed(self, landing, name):
+        """The far end of the connection from `name`; others that have come are turned away."""
+        for _ in range(PATIENCE):
+            try:
+                fd, peer = landing._accept()
+            except BlockingIOError:
+                os.sched_yield()
+                continue
+            os.set_blocking(fd, False)
+            sock = own_socket.standing_for(own_socket.high(fd))
+            if peer == name:
+                return sock
+            sock.close()
+        raise Refusal(ENOMEM)
+
+    def slot(self):
+        """(the program's side of a pair, the far ends' side, a slot of it)."""
+        for near, beyond in self.pairs:
+            slot = near.take_slot()
+            if slot >= 0:
+                return near, beyond, slot
+        near = pair.make()
+        beyond = Pair(own_socket.high(os.dup(near.fd)), 0)
+        family = self.catloop.family
+        family.keep(b"network/%d" % len(self.pairs), near)
+        near.live += 1  # kept while there is no connection
+        beyond.live += 1
+        family.by_block[beyond.block] = beyond
+        self.pairs.append((near, beyond))
+        gateway = self.gateway
+        with self.locked():
+            raw.store(gateway.pairs_at + gateway.pairs * 8, beyond.block)
+            gateway.pairs += 1
+        return near, beyond, near.take_slot()
+
+    def end(self, crossing):
+        """Close a far end that is over."""
+        self.crossings.pop(crossing.relay, None)
+        self.by_fd.pop(crossing.sock.fileno(), None)
+        with self.locked() as gateway:
+            self.catloop.records.give_back(crossing.far)
+            gateway.end(crossing.relay)
+        crossing.sock.close()
+        self.unmet(crossing)
