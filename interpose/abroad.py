@@ -5,18 +5,16 @@ A socket is ours when the program binds it to an address of the network, connect
 that listens on all addresses listens on the kernel's and on ours.
 """
 
-import _socket
-
 from interpose import attention, description, sockaddr
 from libos import layout, own_socket, raw
-from libos.crossing import Crossing
+from libos.crossing import LOOPBACK, Crossing
 from libos.errors import Fail
+from libos.net_options import KNOWN
 from libos.network import Refusal
 from libos.refusal import Refused
 
 NOT_OURS = 1
 EINVAL, ENOMEM, ENETDOWN, EALREADY, EINPROGRESS = 22, 12, 100, 114, 115
-LOOPBACK = {4: "127.0.0.1", 16: "::1"}
 ANY = (bytes(4), bytes(16))
 
 
@@ -26,12 +24,17 @@ def where(address, length):
     return None if found is None else (sockaddr.unmapped(found[0]), found[1])
 
 
-def family_of(d):
-    sock = own_socket.standing_for(d.queue.fd)
-    try:
-        return sock.family
-    finally:
-        sock.detach()
+class Standing:
+    """For `with`: an object for the program's own socket, which stays open."""
+
+    def __init__(self, d):
+        self.sock = own_socket.standing_for(d.queue.fd)
+
+    def __enter__(self):
+        return self.sock
+
+    def __exit__(self, *_):
+        self.sock.detach()
 
 
 def bind(d, address, length):
@@ -40,16 +43,13 @@ def bind(d, address, length):
     try:
         if name is None or name[0] in ANY or d.queue.crossing is not None or not network.owns(name[0]):
             return NOT_OURS
-        family = family_of(d)
-        bound = network.bind(family, *name)
-        sock = own_socket.standing_for(d.queue.fd)
-        try:
-            sock.bind((LOOPBACK[4 if family == _socket.AF_INET else 16], 0))
-        except OSError:
-            bound.released()
-            raise
-        finally:
-            sock.detach()
+        with Standing(d) as sock:
+            bound = network.bind(sock, *name)
+            try:
+                sock.bind((LOOPBACK[sock.family], 0))
+            except OSError:
+                bound.released()
+                raise
         d.queue.crossing = bound
         return 0
     except Refusal as refusal:
@@ -63,19 +63,13 @@ def listening(d, backlog):
     -errno.
     """
     network, bound = description.process().network, d.queue.crossing
-    sock = own_socket.standing_for(d.queue.fd)
     try:
-        name, family = sock.getsockname()[:2], sock.family
-    finally:
-        sock.detach()
-    try:
-        if bound is None:
-            if name[0] not in ("0.0.0.0", "::"):
+        with Standing(d) as sock:
+            name = sock.getsockname()[:2]
+            if bound is None and name[0] not in ("0.0.0.0", "::"):
                 return 0
-            place = (LOOPBACK[4 if family == _socket.AF_INET else 16], name[1])
-            d.queue.crossing = network.listen(None, family, name[1], backlog, place)
-        else:
-            d.queue.crossing = network.listen(bound, family, 0, backlog, name)
+            place = (LOOPBACK[sock.family], name[1])
+            d.queue.crossing = network.listen(bound, sock, 0 if bound else name[1], backlog, place)
         return 0
     except Refusal as refusal:
         return -refusal.errno
@@ -94,7 +88,8 @@ def connect(d, address, length):
             return NOT_OURS
         if isinstance(d.queue.crossing, Crossing):
             return NOT_OURS  # the kernel knows that it is connected
-        d.queue.crossing = process.network.connect(family_of(d), d.queue.fd, d.queue.crossing, *name)
+        with Standing(d) as sock:
+            d.queue.crossing = process.network.connect(sock, d.queue.crossing, *name)
         cross(d)
         raw.store(d.end + layout.OUT_STATE, layout.OPENING)
         return 0
@@ -112,6 +107,7 @@ def connect(d, address, length):
 def cross(d):
     """The description's connection gets its rings now: its ends have met."""
     d.driven = True
+    d.relay = d.queue.crossing.relay
     d.queue.meeting = d.queue.crossing
     d.queue.crossing.end = d.end
     attention.attend(d)
@@ -123,13 +119,15 @@ def accepted(d, name):
     if crossing is None:
         return
     d.queue.crossing = crossing
+    with Standing(d) as sock:
+        crossing.options(sock)
     cross(d)
     if name:
         sockaddr.write(crossing.family, crossing.peer, raw.load(name), raw.load(name + 8))
 
 
 def known(d, peer, address, length):
-    """getsockname(2), or getpeername(2) when `peer`, of a socket on the network; NOT_OURS where the kernel's is right."""
+    """getsockname(2), or getpeername(2) when `peer`, of a socket on the network; NOT_OURS where the kernel is right."""
     crossing = d.queue.crossing
     name = crossing.peer if peer else crossing.local
     if name is None or not address or not length:
@@ -144,3 +142,10 @@ def fault(d, value, length):
     why = raw.load32(d.end + layout.FAULT)
     if why and raw.load32(length) >= 4 and raw.load32(value):
         raw.store32(value, why)
+
+
+def changed(d, level, option):
+    """An option of a socket on the network was set."""
+    if (level, option) in KNOWN:
+        with Standing(d) as sock:
+            d.queue.crossing.options(sock, ((level, option),))

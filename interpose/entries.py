@@ -241,6 +241,8 @@ def setsockopt(d, level, option, value, length):
         if r == 0:
             if options.changed(d, level, option, value, length):
                 go_back(d)
+            if isinstance(d.queue, LoopQueue) and d.queue.crossing is not None:
+                description.PROCESS.abroad.changed(d, level, option)
         return description.stale(r)
     except BaseException as error:
         return failed("setsockopt", error)

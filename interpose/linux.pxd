@@ -6,7 +6,7 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef extern from "<sys/socket.h>" nogil:
     int MSG_OOB
-    int SHUT_RD
+    int SHUT_RD, SHUT_WR
 
 cdef extern from "<sys/epoll.h>" nogil:
     unsigned int EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, EPOLLHUP, EPOLLRDHUP "0x2000u", EPOLLEXCLUSIVE "(1u<<28)", EPOLLONESHOT "(1u<<30)", EPOLLET "(1u<<31)"

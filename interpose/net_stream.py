@@ -2,7 +2,7 @@
 
 from interpose import description, linux
 from interpose.loop_stream import LoopStream
-from libos import calls, driver, layout, raw, spine
+from libos import calls, driver, layout, raw, records, rings, spine
 
 COMPILED = __file__.endswith(".so")
 NOT_OURS = 1
@@ -14,6 +14,7 @@ class NetStream(LoopStream):
     def __init__(self, queue, number, nonblock):
         LoopStream.__init__(self, queue, number, nonblock)
         self.driven = False
+        self.relay = 0
         self.opening = False  # connect(2) has not said yet how it ended
 
     def recv(self, address, size, flags, qt):
@@ -33,11 +34,13 @@ class NetStream(LoopStream):
 
     def told(self, r):
         """The result of an attempt; the spine can only be reset, so that why is in our record."""
-        if not self.driven:
+        if not self.driven or not driver.HERE.on:
             return r
         driver.HERE.driver.carry()
-        if r == -calls.ECONNRESET and raw.load32(self.end + layout.FAULT):
-            return -raw.load32(self.end + layout.FAULT)
+        if r == -calls.ECONNRESET:
+            why = raw.load32(self.end + layout.FAULT)
+            if why:
+                return -why
         return r
 
     def connect(self, address, length, qt):
@@ -63,6 +66,14 @@ class NetStream(LoopStream):
         if r:
             spine.asked_error(self.end)  # told once
         return -r
+
+    def ended(self):
+        r = LoopStream.ended(self)
+        if not self.driven or not driver.HERE.on or not records.all_gone(self.end, rings.HERE.pid):
+            return r
+        unread = self.loop.beside(False) != 0
+        raw.syscall(linux.SYS_shutdown, self.queue.fd, linux.SHUT_WR, 0, 0, 0, 0)
+        return 1 if driver.HERE.driver.depart(self.relay, unread) or r else 0
 
     def waits(self):
         """Whether the connection is neither there nor refused."""

@@ -1,2 +1,2 @@
-from libos cimport layout, raw, rings, spine
+from libos cimport layout, leaving, raw, rings, spine
 from libos.net.tcp cimport user

@@ -1,39 +1,61 @@
 """Connections of a program's sockets to a network of our own: how each gets its far end, its names and its rings.
 
-Every such socket is a kernel TCP socket connected over loopback to a far end of ours, as Catloop's sockets are to another
-program's. A connection that the program asks for goes to a landing of ours; one that comes in is brought to the program's
-own listening socket, which accepts it as any other.
+Every such socket is a kernel TCP socket connected over loopback to a far end of ours, as Catloop's sockets are to those
+of another program. A connection that the program asks for goes to a landing of ours; one that comes in is brought to
+the program's own listening socket, which accepts it as any other.
 """
 
 import _socket
 import select
+from time import sleep
 
-from libos import layout, raw, spine
+from libos import layout, leaving, raw, spine
 from libos.meeting import agree
 from libos.net.tcp import user
+from libos.net_options import KNOWN, take_over
 from libos.refusal import Refused
 
 LOOPBACK = {_socket.AF_INET: "127.0.0.1", _socket.AF_INET6: "::1"}
+PATIENCE = 500  # milliseconds
 EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
 
-class Crossing:
+class OnNetwork:
+    """What a program's socket is on the network: `record` is the stack's."""
+
+    def __init__(self, network, record, family, local):
+        self.network = network
+        self.record = record
+        self.family = family  # of the program's socket
+        self.local = local
+        self.peer = None
+        self.tries = 0
+
+    def options(self, sock, names=KNOWN):
+        """The program's socket has these options."""
+        with self.network.locked() as gateway:
+            take_over(gateway.tcp, self.record, sock, names)
+
+    def close(self):
+        """Nothing is left over from the way here."""
+
+    def holds(self, fd):
+        return True
+
+
+class Crossing(OnNetwork):
     """A connection of the stack, `record`, under a program's socket. `local` and `peer`: (packed address, port).
 
     To Catloop it is the meeting of the two ends, which know each other from the start.
     """
 
     def __init__(self, network, record, family, local, peer):
-        self.network = network
-        self.record = record
-        self.family = family  # of the program's socket
-        self.local = local
+        OnNetwork.__init__(self, network, record, family, local)
         self.peer = peer
         self.relay = 0
         self.far = 0
         self.sock = None  # the far end's
         self.met = None  # the address of the spine that the program will see
-        self.tries = 0
 
     def begin(self, sock):
         """The far end is the socket `sock`. Raises Refused."""
@@ -74,11 +96,18 @@ class Crossing:
         self.attach(self.end)
         return True
 
-    def close(self):
-        """Nothing is left over from the way here."""
+    def go_plain(self):
+        """The program's end goes back to the kernel, for good."""
+        own = raw.load(self.relay + layout.R_OWN)
+        for _ in range(PATIENCE):
+            if not own or not leaving.leave(own):
+                break
+            self.network.gateway.carry()
+            sleep(0.001)
 
-    def holds(self, fd):
-        return True
+    def options(self, sock, names=KNOWN):
+        if self.relay in self.network.crossings:
+            OnNetwork.options(self, sock, names)
 
     def released(self):
         """The program has closed its socket."""
@@ -89,25 +118,11 @@ class Crossing:
                 raw.store(self.relay + layout.R_FLAGS, raw.load(self.relay + layout.R_FLAGS) | layout.R_RELEASED)
 
 
-class Bound:
-    """A socket that has a name on the network and is neither connected nor listening. As a meeting, it is never over."""
-
-    def __init__(self, network, record, family, local):
-        self.network = network
-        self.record = record
-        self.family = family
-        self.local = local
-        self.peer = None
-        self.tries = 0
+class Bound(OnNetwork):
+    """A socket that has a name on the network and is neither connected nor listening."""
 
     def step(self):
         return False
-
-    def close(self):
-        pass
-
-    def holds(self, fd):
-        return True
 
     def released(self):
         with self.network.locked() as gateway:

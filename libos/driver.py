@@ -20,6 +20,12 @@ class Driver:
     def rest(self):
         """The calling thread is about to sleep; what it waits for may be here already and has rung its bell then."""
 
+    def depart(self, relay, reset):
+        """The process ends and with it the program's end of a connection; `reset`: with bytes unread. True while
+        something of ours is on its way.
+        """
+        return False
+
 
 class Driving:
     """The driver of this process. `on`: there is one."""

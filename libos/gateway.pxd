@@ -1,5 +1,5 @@
 cimport cython
-from libos cimport calls, layout, raw, relay, rings
+from libos cimport at_exit, calls, driver, endpoint, layout, raw, relay, rings
 from libos.catnip cimport Catnip
 from libos.driver cimport Driver
 from libos.net cimport structs
@@ -8,7 +8,10 @@ from libos.net.tcp.engine cimport Engine
 
 cdef long long RELAYS
 cdef unsigned long long LISTENING
-cdef long long NEVER
+cdef long long NEVER, PATIENCE
+
+@cython.locals(limit="long long")
+cdef void last(void *nothing) noexcept nogil
 
 @cython.final
 cdef class Gateway(Driver):
@@ -22,6 +25,8 @@ cdef class Gateway(Driver):
     cpdef void carry(self) noexcept nogil
     @cython.locals(now="long long", due="long long")
     cpdef void rest(self) noexcept nogil
+    @cython.locals(r=bint)
+    cpdef bint depart(self, size_t at, bint reset) noexcept nogil
     cpdef bint enter(self) noexcept nogil
     cpdef void leave(self) noexcept nogil
     cpdef void lock(self) noexcept nogil

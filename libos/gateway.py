@@ -1,10 +1,10 @@
-"""Catnip under an unmodified program: the turn that carries its sockets' bytes between far ends (libos/relay.py) and the
-stack. Whoever of the program's threads looks for something to do takes turns; the keeper does while they sleep.
+"""Catnip under an unmodified program: the turn that carries its sockets' bytes between far ends (libos/relay.py) and
+the stack. Whoever of the program's threads looks for something to do takes turns; the keeper does while they sleep.
 
 One lock, held for a turn only. Who does not get it leaves a bit behind, and who has it looks for bits after letting go.
 """
 
-from libos import calls, layout, raw, relay, rings
+from libos import at_exit, calls, driver, endpoint, layout, raw, relay, rings
 from libos.driver import Driver
 from libos.memory_file import private
 from libos.net import structs
@@ -15,6 +15,7 @@ PAIRS = 64
 RELAYS = 16384
 LISTENING = 1  # what a listener's record has for its user
 NEVER = (1 << 63) - 1
+PATIENCE = 1000000000  # ns that the end of a process waits for its last bytes to be answered
 MAPPED = bytes(10) + b"\xff\xff"  # an IPv4 address as IPv6 has it (RFC 4291, section 2.5.5.2)
 
 
@@ -42,6 +43,7 @@ class Gateway(Driver):
         self.looks = 0
         self.wakes_at = 0  # when the keeper looks by itself
         raw.store(self.one_at, 1)
+        at_exit.call(last)
 
     def look(self):
         found = False
@@ -71,6 +73,23 @@ class Gateway(Driver):
             if due and due < self.wakes_at:
                 self.wake_keeper()
         self.leave()
+
+    def depart(self, at, reset):
+        """Once for each connection and again while it says so: drains as the kernel would, for a moment only."""
+        if not self.enter():
+            return True
+        self.catnip.tick()
+        if at and not relay.has(at, layout.R_OVER):
+            if reset:
+                relay.abort(self.tcp, at)
+            else:
+                relay.mark(at, layout.R_RELEASED)
+                endpoint.look_next(raw.load(at + layout.R_FAR))
+                relay.pump(self.tcp, at, self.stage)
+        self.turn()
+        r = user.unanswered(self.tcp)
+        self.leave()
+        return r
 
     def enter(self):
         return raw.compare_exchange(self.lock_at, 0, rings.HERE.pid)
@@ -212,3 +231,10 @@ class Gateway(Driver):
         else:
             packed, port = eight(c.local_high) + eight(c.local_low), c.local_port
         return (packed[12:] if packed.startswith(MAPPED) else packed), port
+
+
+def last(nothing):
+    """What the program has closed already, or has not, is to arrive: nobody will send it once more."""
+    limit = raw.now() + PATIENCE
+    while driver.HERE.on and driver.HERE.driver.depart(0, False) and raw.now() < limit:
+        raw.syscall(calls.SYS_poll, 0, 0, 1, 0, 0, 0)

@@ -55,7 +55,7 @@ class Keeper:
         return max(until - now, 0) / 1e9
 
     def wake(self, events):
-        for fd, what in events:
+        for fd, _ in events:
             if fd == self.network.call:
                 try:
                     os.eventfd_read(fd)

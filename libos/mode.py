@@ -120,6 +120,7 @@ LIBRARIES = {
         "libos.net.tcp.timers",
         "libos.net.tcp.user",
         "libos.catnip",
+        "libos.net_options",
         "libos.relay",
         "libos.gateway",
         "libos.crossing",

@@ -7,6 +7,7 @@ from libos.catnip import words
 from libos.errors import Fail, Kind
 from libos.net import structs, udp_user
 from libos.net.tcp import user
+from libos.net_options import SWITCHES
 from libos.sgarray import SGArray, address_of
 
 KINDS = {
@@ -24,14 +25,6 @@ KINDS = {
     structs.NO_MEMORY: Kind.NO_MEMORY,
     structs.NOT_SUPPORTED: Kind.UNSUPPORTED,
     structs.DENIED: Kind.UNSUPPORTED,
-}
-TCP_OPTIONS = {
-    (kernel.IPPROTO_TCP, kernel.TCP_NODELAY): structs.NODELAY,
-    (kernel.IPPROTO_TCP, kernel.TCP_CORK): structs.CORK,
-    (kernel.SOL_SOCKET, kernel.SO_KEEPALIVE): structs.KEEPALIVE,
-    (kernel.SOL_SOCKET, kernel.SO_REUSEADDR): structs.REUSE_ADDRESS,
-    (kernel.SOL_SOCKET, kernel.SO_REUSEPORT): structs.REUSE_PORT,
-    (kernel.IPPROTO_IPV6, kernel.IPV6_V6ONLY): structs.V6_ONLY,
 }
 
 
@@ -180,16 +173,16 @@ class NetQueue:
         return named(self.family, c.remote_high, c.remote_low, c.remote_port)
 
     def set_option(self, level, option, value):
-        if (level, option) not in TCP_OPTIONS:
+        if (level, option) not in SWITCHES:
             raise Fail(Kind.UNSUPPORTED, f"option {option} of level {level}")
-        checked(user.set_option(self.tcp, self.at, TCP_OPTIONS[level, option], bool(value)))
+        checked(user.set_option(self.tcp, self.at, SWITCHES[level, option], bool(value)))
 
     def option(self, level, option):
         if (level, option) == (kernel.SOL_SOCKET, kernel.SO_ERROR):
             return user.take_error(self.tcp, self.at)
-        if (level, option) not in TCP_OPTIONS:
+        if (level, option) not in SWITCHES:
             raise Fail(Kind.UNSUPPORTED, f"option {option} of level {level}")
-        return int(structs.tcb(self.at).options & TCP_OPTIONS[level, option] != 0)
+        return int(structs.tcb(self.at).options & SWITCHES[level, option] != 0)
 
     def shutdown(self, how):
         reading, writing = how in (kernel.SHUT_RD, kernel.SHUT_RDWR), how in (kernel.SHUT_WR, kernel.SHUT_RDWR)

@@ -1,7 +1,7 @@
 """A network of our own under an unmodified program: its device and stack, which sockets are on it, and the keeper.
 
-Opened when the program first asks for something that may be there. Routes decide which connections are; an address of the
-network binds to it alone, none of any (0.0.0.0, ::) to both, the kernel's and ours.
+Opened when the program first asks for something that may be there. Routes decide which connections are; a socket bound
+to an address of the network is on it alone, one bound to any address (0.0.0.0, ::) on the kernel's and on ours.
 """
 
 import _socket
@@ -14,6 +14,7 @@ from libos.gateway import Gateway
 from libos.keeper import Keeper
 from libos.net import routes, structs
 from libos.net.tcp import user
+from libos.net_options import take_over
 from libos.pair import Pair
 from libos.refusal import Refused
 
@@ -64,6 +65,7 @@ class Network:
         self.own_thread = own_thread
         self.log = log
         self.gateway = None
+        self.forks = False  # we are told of them
         self.pairs = []  # (the program's side, the far ends' side)
         self.crossings = {}  # by relay
         self.by_fd = {}  # by the far end's descriptor
@@ -85,7 +87,40 @@ class Network:
             driver.here().driver = gateway
             driver.here().on = True
             self.keeper = Keeper(self)
+            if not self.forks:
+                self.forks = True
+                os.register_at_fork(
+                    before=self.before_fork, after_in_parent=self.after_fork, after_in_child=self.in_child
+                )
         return self.gateway
+
+    def before_fork(self):
+        """The stack stays with the parent: what a child shares goes through the kernel from now on."""
+        if self.gateway is None:
+            return
+        for crossing in tuple(self.crossings.values()):
+            crossing.go_plain()
+        self.gateway.lock()
+
+    def after_fork(self):
+        if self.gateway is not None:
+            self.gateway.leave()
+
+    def in_child(self):
+        """Far ends, landings and device are the parent's alone."""
+        if self.gateway is None:
+            return
+        driver.here().on = False
+        for crossing in self.crossings.values():
+            crossing.sock.close()
+        for sock in self.landings.values():
+            sock.close()
+        self.epoll.close()
+        os.close(self.call)
+        self.gateway = None
+        for table in (self.crossings, self.by_fd, self.expected, self.listeners, self.landings):
+            table.clear()
+        self.pairs.clear()
 
     def locked(self):
         """For `with`: the gateway, with its lock, told the time; what was made goes out."""
@@ -113,28 +148,32 @@ class Network:
             raise Refusal(relay.errno_of(-r))
         return r
 
-    def record(self, gateway, family):
-        record = user.open(gateway.tcp, FAMILIES[family])
+    def record(self, gateway, sock):
+        """A record of the stack for the program's socket, with its options."""
+        record = user.open(gateway.tcp, FAMILIES[sock.family])
         if not record:
             raise Refusal(ENOMEM)
+        take_over(gateway.tcp, record, sock)
         return record
 
-    def bind(self, family, packed, port):
-        """A Bound with that address of ours (and port, 0 for any). Raises Refusal."""
+    def bind(self, sock, packed, port):
+        """A Bound for the program's socket, with that address of ours (and port, 0 for any). Raises Refusal."""
         with self.locked() as gateway:
-            record = self.record(gateway, family)
+            record = self.record(gateway, sock)
             try:
                 self.checked(user.bind(gateway.tcp, record, *words(packed), port))
             except Refusal:
                 user.close(gateway.tcp, record)
                 raise
-            return Bound(self, record, family, gateway.name(record, False))
+            return Bound(self, record, sock.family, gateway.name(record, False))
 
-    def listen(self, bound, family, port, backlog, where):
-        """Listen at the port, by every address where `bound` is None; `where`: the kernel's listener. Raises Refusal."""
+    def listen(self, bound, sock, port, backlog, where):
+        """Listen at the port, by every address where `bound` is None. `where`: the kernel's listener, the program's
+        socket. Raises Refusal.
+        """
         self.open()
         with self.locked() as gateway:
-            record = bound.record if bound else self.record(gateway, family)
+            record = bound.record if bound else self.record(gateway, sock)
             try:
                 if not bound:
                     self.checked(user.bind(gateway.tcp, record, 0, 0, port))
@@ -144,7 +183,7 @@ class Network:
                     user.close(gateway.tcp, record)
                 raise
             gateway.listening(record)
-            listener = Listening(self, record, family, bound.local if bound else None, where)
+            listener = Listening(self, record, sock.family, bound.local if bound else None, where)
             self.listeners[record] = listener
             return listener
 
@@ -189,18 +228,17 @@ class Network:
             sock.detach()
         return self.expected.pop((peer[0].removeprefix("::ffff:"), peer[1]), None)
 
-    def connect(self, family, fd, bound, packed, port):
-        """Begin to connect the program's socket `fd` to an address of the network: a Crossing. Raises Refusal, OSError."""
-        landing = self.landing(family)
+    def connect(self, near, bound, packed, port):
+        """Begin to connect the program's socket to an address of the network: a Crossing. Raises Refusal, OSError."""
+        landing = self.landing(near.family)
         with self.locked() as gateway:
-            record = bound.record if bound else self.record(gateway, family)
+            record = bound.record if bound else self.record(gateway, near)
             r = user.connect(gateway.tcp, record, *words(packed), port)
             if r < 0 and r != -structs.IN_PROGRESS:
                 if not bound:
                     user.close(gateway.tcp, record)
                 self.checked(r)
-            crossing = Crossing(self, record, family, gateway.name(record, False), (packed, port))
-        near = own_socket.standing_for(fd)
+            crossing = Crossing(self, record, near.family, gateway.name(record, False), (packed, port))
         try:
             error = near.connect_ex(landing.getsockname())
             if error not in (0, EINPROGRESS):
@@ -210,8 +248,6 @@ class Network:
             with self.locked() as gateway:
                 user.abort(gateway.tcp, record)
             raise
-        finally:
-            near.detach()
         raw.store(crossing.relay + layout.R_FLAGS, layout.R_OPENING)
         return crossing
 

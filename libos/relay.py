@@ -1,8 +1,8 @@
 """A relay carries one connection between a stack's record and the far end of a program's socket.
 
-The program's socket is a kernel TCP socket with rings beside it, as Catloop's are; its peer, the far end, is ours and in
-the same process. What the program sends is taken from the far end and given to the stack, and the other way round. So
-whatever a program does with a socket (hands it on, forks, sleeps in the kernel with it) is done to a kernel socket.
+The program's socket is a kernel TCP socket with rings beside it, as Catloop's are; its peer, the far end, is ours and
+in the same process. What the program sends is taken from the far end and given to the stack, and the other way round.
+So whatever a program does with a socket (hands it on, forks, sleeps in the kernel with it) is done to a kernel socket.
 
 Everything here is called under the gateway's lock.
 """
@@ -114,8 +114,7 @@ def outward(t, relay, at, stage):
             mark(relay, layout.R_SAID)
             user.shutdown(t, at, False, True)
         elif r < 0:  # closed with bytes unread, or told to linger for no time
-            user.abort(t, at)
-            over(relay)
+            abort(t, relay)
             return
         elif user.send(t, at, stage, r, False) < r:
             fail(t, relay, at, structs.BROKEN_PIPE)
@@ -131,8 +130,7 @@ def inward(t, relay, at):
         if r == -calls.EAGAIN:
             return
         if r < 0:  # nobody is there to read
-            user.abort(t, at)
-            over(relay)
+            abort(t, relay)
             return
         user.taken(t, at, r)
         count = user.in_one_piece(t, at)
@@ -143,6 +141,12 @@ def inward(t, relay, at):
         mark(relay, layout.R_HEARD)
         leaving.stop_sending(far, True)
         raw.syscall(calls.SYS_shutdown, spine.fd_of(far), calls.SHUT_WR, 0, 0, 0, 0)
+
+
+def abort(t, relay):
+    """Reset the connection: the program has."""
+    user.abort(t, raw.load(relay + layout.R_AT))
+    over(relay)
 
 
 def fail(t, relay, at, error):

@@ -346,3 +346,14 @@ def readable(t, at):
 def unacknowledged(t, at):
     """Octets that the peer has not acknowledged (SIOCOUTQ)."""
     return structs.tcb(at).tx.used
+
+
+def unanswered(t):
+    """Whether any connection has sent what its peer has not acknowledged."""
+    i = t.deadlines.count
+    while i > 0:
+        c = structs.tcb(t.deadlines.entry(i))
+        if c.sent_count or c.tx.used:
+            return True
+        i -= 1
+    return False
