@@ -10,10 +10,14 @@ The calls are those of the early designs (datacenter-os slides 2017, Zeus 2018, 
 """
 
 from collections import deque
+from functools import cmp_to_key
 from heapq import heappop, heappush
 from itertools import count
 
+from libos import function_pointer
 from libos.errors import Fail, Kind
+from libos.immediate import Passage, misled
+from libos.native_function import Change, Order, Predicate
 from libos.sgarray import SGArray
 
 INBOUND, OUTBOUND = 0, 1
@@ -106,7 +110,7 @@ class Derived:
                 self.put(origin, sga, address)
             except Exception as wrong:  # the application's own function
                 sga.free()
-                self.failed.append(Fail(Kind.INVALID, f"{type(wrong).__name__} in a queue's function: {wrong}"))
+                self.failed.append(misled(wrong))
         self.libos.wake(self, INBOUND)
 
     def pull(self):
@@ -190,34 +194,58 @@ class Merged(Derived):
         return self.elements.popleft()
 
 
-class Filtered(Merged):
+class Passing(Merged, Passage):
+    """What `passed(sga)` makes of each element; None stands for one that it has freed."""
+
+    def __init__(self, libos, queue, passed, native=None):
+        Merged.__init__(self, libos, [queue])
+        Passage.__init__(self, queue, native)
+        self.passed = passed
+
+    def put(self, origin, sga, address):
+        passed = self.passed(sga)
+        if passed is not None:
+            super().put(origin, passed, address)
+
+
+def filtered(libos, queue, keeps, context=None):
     """The elements that a predicate keeps."""
+    native = native_or_none(Predicate, keeps, context)
+    if native:
+        return Passing(libos, queue, native.passed, native)
 
-    def __init__(self, libos, queue, keeps):
-        super().__init__(libos, [queue])
-        self.keeps = keeps
+    def passed(sga):
+        if keeps(sga):
+            return sga
+        sga.free()
 
-    def put(self, origin, sga, address):
-        if self.keeps(sga):
-            super().put(origin, sga, address)
-        else:
-            sga.free()
+    return Passing(libos, queue, passed)
 
 
-class Mapped(Merged):
+def mapped(libos, queue, makes, context=None):
     """What a function makes of each element."""
+    native = native_or_none(Change, makes, context)
+    if native:
+        return Passing(libos, queue, native.passed, native)
 
-    def __init__(self, libos, queue, makes):
-        super().__init__(libos, [queue])
-        self.makes = makes
-
-    def put(self, origin, sga, address):
-        made = self.makes(sga)
+    def passed(sga):
+        made = makes(sga)
         if not isinstance(made, SGArray) or not len(made):
             raise TypeError("it has to return a scatter-gather array with bytes in it")
         if made is not sga:
             sga.free()
-        super().put(origin, made, address)
+        return made
+
+    return Passing(libos, queue, passed)
+
+
+def native_or_none(kind, function, context):
+    """The native function that a program gives, None for one of Python. Raises INVALID for what is neither."""
+    address = function_pointer.address_of(function, kind.POINTERS)
+    if address is not None:
+        return kind(address, context, function)
+    if context is not None:
+        raise Fail(Kind.INVALID, "a context is for native functions; one of Python has its own variables")
 
 
 class Sorted(Derived):
@@ -225,11 +253,12 @@ class Sorted(Derived):
 
     eager = True
 
-    def __init__(self, libos, queue, key, capacity):
+    def __init__(self, libos, queue, key, capacity, context=None):
         if capacity < 1:
             raise Fail(Kind.INVALID, "room for no element")
         super().__init__(libos, [queue])
-        self.key = key
+        native = native_or_none(Order, key, context)
+        self.key = cmp_to_key(native.compared) if native else key
         self.capacity = capacity
         self.heap = []
         self.order = count()
