@@ -31,6 +31,7 @@ KERNEL = {
     "EOPNOTSUPP": Kind.UNSUPPORTED,
     "EAFNOSUPPORT": Kind.UNSUPPORTED,
     "ENOMEM": Kind.NO_MEMORY,
+    "ETIMEDOUT": Kind.TIMED_OUT,
 }
 
 
@@ -41,6 +42,14 @@ class Fail(Exception):
         super().__init__(cause or kind.value)
         self.kind = kind
         self.errno = errno
+
+    def as_oserror(self):
+        """The OSError that a kernel socket would have raised."""
+        import errno
+        import os
+
+        number = self.errno or next((getattr(errno, name) for name, kind in KERNEL.items() if kind is self.kind), None)
+        return OSError(str(self)) if number is None else OSError(number, os.strerror(number))
 
     @classmethod
     def of_kernel(cls, error):

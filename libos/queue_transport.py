@@ -1,7 +1,6 @@
 """A connection of a libOS as asyncio's transport: what comes is popped, what is written is pushed, in whole arrays."""
 
 import asyncio
-import os
 import socket
 from asyncio import transports
 from collections import deque
@@ -20,12 +19,12 @@ class QueueSocket:
     def __init__(self, libos, qd):
         self.libos = libos
         self.qd = qd
-        self.family = libos.queue_of(qd).socket.family
+        self.family = libos.queue_of(qd).domain
         self.type, self.proto = socket.SOCK_STREAM, socket.IPPROTO_TCP
 
     def fileno(self):
-        """The number of the kernel socket below; its bytes are the libOS's."""
-        return self.libos.queue_of(self.qd).socket.fileno()
+        """The number of the kernel socket below, -1 where there is none; its bytes are the libOS's."""
+        return self.libos.queue_of(self.qd).fileno()
 
     def getsockname(self):
         return self.libos.getsockname(self.qd)
@@ -190,9 +189,7 @@ class QueueTransport(transports.Transport):
 
     def fail(self, failure):
         """The connection has failed: an error of the network ends it as it does asyncio's own."""
-        if failure.errno is None:
-            return self.lose(ConnectionError(str(failure)))
-        self.lose(OSError(failure.errno, os.strerror(failure.errno)))
+        self.lose(failure.as_oserror())
 
     def fatal(self, error):
         """The protocol has failed."""
