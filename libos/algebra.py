@@ -9,9 +9,9 @@ leaves its sources open. What it had taken and nobody popped is freed.
 The calls are those of the early designs (datacenter-os slides 2017, Zeus 2018, HotOS 2019), which never had them all.
 """
 
+from bisect import insort
 from collections import deque
 from functools import cmp_to_key
-from heapq import heappop, heappush
 from itertools import count
 
 from libos import function_pointer
@@ -21,7 +21,7 @@ from libos.native_function import Change, Order, Predicate
 from libos.sgarray import SGArray
 
 INBOUND, OUTBOUND = 0, 1
-READABLE = 1
+READABLE, WRITABLE = 1, 2
 END = object()
 PIECE = 65536  # at most this much of a stream is one element
 
@@ -96,6 +96,7 @@ class Derived:
         self.turn = 0
         self.failed = deque()
         self.closed = False
+        self.room = None  # the qtoken of our wait for it
 
     def arrived(self, origin, sga, address, error):
         """An element, first popped from the queue `origin`; or the end of a source."""
@@ -148,7 +149,33 @@ class Derived:
         """What is pushed into a queue of one other goes there as it is."""
         if len(self.sources) != 1:
             raise Fail(Kind.UNSUPPORTED, "a push into several queues")
-        return self.sources[0].queue.pushing(sga, address)
+        queue = self.sources[0].queue
+        push = queue.pushing(sga, address)
+
+        def attempt():
+            if gone(self.libos, queue):
+                raise Fail(Kind.CANCELED)
+            outcome = push()
+            if outcome is None and self.waiting[OUTBOUND]:
+                self.await_room()
+            return outcome
+
+        return attempt
+
+    def await_room(self):
+        """Have our pushes tried again when the queue below may have room."""
+        if self.room is None:
+            queue = self.sources[0].queue
+
+            def writable():
+                return (WRITABLE, None, None) if queue.ready(WRITABLE) else None
+
+            def there(result):
+                self.room = None
+                self.libos.wake(self, OUTBOUND)
+
+            qtoken = self.libos.start("WATCH", queue, OUTBOUND, writable, done=there)
+            self.room = qtoken if qtoken in self.libos.operations else None
 
     def ready(self, mask):
         """Which of `mask` would not block: elements are looked for as a pop would."""
@@ -156,16 +183,18 @@ class Derived:
             self.pull()
         there = len(self) or self.failed or all(source.ended for source in self.sources)
         return (mask & READABLE if there else 0) | (
-            mask & 2 and len(self.sources) == 1 and self.sources[0].queue.ready(2)
+            mask & WRITABLE and len(self.sources) == 1 and self.sources[0].queue.ready(WRITABLE)
         )
 
     def blocked(self, direction):
-        """The sources have been asked; a push that waits asks the device below."""
+        """The sources have been asked; a push waits for room in the only one."""
         if direction == OUTBOUND:
-            self.sources[0].queue.blocked(direction)
+            self.await_room()
 
     def close(self):
         self.closed = True
+        if self.room is not None:
+            self.libos.cancel(self.room)
         for source in self.sources:
             source.leave()
         while len(self):
@@ -260,20 +289,21 @@ class Sorted(Derived):
         native = native_or_none(Order, key, context)
         self.key = cmp_to_key(native.compared) if native else key
         self.capacity = capacity
-        self.heap = []
+        self.ordered = []
         self.order = count()
 
     def __len__(self):
-        return len(self.heap)
+        return len(self.ordered)
 
     def full(self):
-        return len(self.heap) >= self.capacity
+        return len(self.ordered) >= self.capacity
 
     def put(self, origin, sga, address):
-        heappush(self.heap, (self.key(sga), next(self.order), origin, sga, address))
+        # unlike a heap it is as it was when a comparison raises
+        insort(self.ordered, (self.key(sga), next(self.order), origin, sga, address))
 
     def take(self):
-        return heappop(self.heap)[2:]
+        return self.ordered.pop(0)[2:]
 
 
 class Connection:
