@@ -49,11 +49,13 @@ def answered(libos, qd, question, size):
     return answer
 
 
-@pytest.mark.parametrize("count, size", [(20, 64), (2, 200_000)])
-def test_echo(count, size):
+def test_echo():
     with Server("catnip", "echo", "server") as served:
-        said = run("catnip", "echo", "client", served.address, "--count", count, "--size", size)
-    assert said == f"{count} messages of {size} bytes came back unchanged\n"
+        said = run("catnip", "echo", "client", served.address, "--count", 5, "--size", 50_000)
+        assert said == "5 messages of 50000 bytes came back unchanged\n"
+        host, port = parsed(served.address)
+        said = run("catnip", "echo", "client", f"{host}:{port % 65535 + 1}", status=1)
+    assert "refused" in said and "Traceback" not in said
 
 
 def test_echo_of_datagrams():
@@ -97,10 +99,3 @@ def test_first_come(host):
         for qd in qds:
             host.close(qd)
         assert serving.wait(twins.TIMEOUT) == 0
-
-
-def test_nobody_there():
-    with Server("catnip", "echo", "server") as served:
-        host, port = parsed(served.address)
-        said = run("catnip", "echo", "client", f"{host}:{port % 65535 + 1}", status=1)
-    assert "refused" in said and "Traceback" not in said

@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 
 import aiohttp
 import aiohttp.web
@@ -300,6 +301,37 @@ def test_a_web_server_on_catloop_and_catnip_at_once():
         assert run(loop, serve(), 60) == [(200, size) for size in sizes for _ in range(2)] * 2
     assert all(libos.counters["completed"] > 10 for libos in (catloop, here, there))
     ended(catloop, here, there)
+
+
+def test_a_loop_that_sleeps_hears_of_what_comes():
+    """Catnip's keeper, which looks after a program that computes, takes nothing from a loop that waits."""
+    here, there = made("catnip"), made("catnip")
+
+    async def late(reader, writer):
+        while line := await reader.readline():
+            await asyncio.sleep(0.05)
+            writer.write(line)
+        writer.close()
+
+    async def talk(port):
+        reader, writer = await asyncio.open_connection(here.address, port)
+        for i in range(10):
+            time.sleep(0.02)
+            writer.write(b"%d\n" % i)
+            assert await asyncio.wait_for(reader.readline(), 5) == b"%d\n" % i
+        writer.close()
+
+    def ask(port):
+        with loop_of(there) as loop:
+            run(loop, talk(port))
+
+    async def serve():
+        async with await asyncio.start_server(late, here.address, 0) as server:
+            await asyncio.to_thread(ask, port_of(server))
+
+    with loop_of(here) as loop:
+        run(loop, serve())
+    ended(here, there)
 
 
 def test_a_socket_that_stands_for_a_queue():
