@@ -18,7 +18,7 @@ from libos.errors import Fail, Kind
 from libos.operation import Result
 from libos.pdpix import LibOS
 from libos.queue_server import QueueServer
-from libos.queue_transport import QueueTransport
+from libos.queue_transport import QueueTransport, as_oserror
 
 
 class Selector(selectors.DefaultSelector):
@@ -132,7 +132,7 @@ class Loop(asyncio.SelectorEventLoop):
         if sock in self.standing:
             libos, qd, forsaken = self.standing.pop(sock)
             if options.get("ssl"):
-                raise Fail(Kind.UNSUPPORTED, "TLS, which is the kernel's sockets' alone").as_oserror()
+                raise as_oserror(Fail(Kind.UNSUPPORTED))  # TLS is kernel sockets' alone
             forsaken.detach()
             sock.close()
             return await self.joined(libos, qd, protocol_factory)
@@ -177,7 +177,7 @@ class Loop(asyncio.SelectorEventLoop):
                 libos.close(qd)
                 raise
         except Fail as fail:
-            raise fail.as_oserror()
+            raise as_oserror(fail)
         return qd
 
     async def create_server(self, protocol_factory, host=None, port=None, **options):
@@ -195,7 +195,7 @@ class Loop(asyncio.SelectorEventLoop):
                     server.bind(family, address, options.get("reuse_address", True), options.get("reuse_port"))
         except Fail as fail:
             server.close()
-            raise fail.as_oserror()
+            raise as_oserror(fail)
         if options.get("start_serving", True):
             await server.start_serving()
         return server

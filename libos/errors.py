@@ -43,13 +43,11 @@ class Fail(Exception):
         self.kind = kind
         self.errno = errno
 
-    def as_oserror(self):
-        """The OSError that a kernel socket would have raised."""
+    def number(self):
+        """The errno that a kernel socket would have failed with; None where it has none for this."""
         import errno
-        import os
 
-        number = self.errno or next((getattr(errno, name) for name, kind in KERNEL.items() if kind is self.kind), None)
-        return OSError(str(self)) if number is None else OSError(number, os.strerror(number))
+        return self.errno or next((getattr(errno, name) for name, kind in KERNEL.items() if kind is self.kind), None)
 
     @classmethod
     def of_kernel(cls, error):

@@ -1,6 +1,7 @@
 """A connection of a libOS as asyncio's transport: what comes is popped, what is written is pushed, in whole arrays."""
 
 import asyncio
+import os
 import socket
 from asyncio import transports
 from collections import deque
@@ -11,6 +12,12 @@ from libos.sgarray import SGArray
 ROOM = 65536  # bytes asked for by a pop
 HIGH = 65536  # bytes written and not taken from which on the protocol is asked to pause
 SEGMENTS = 64  # writes that become one array
+
+
+def as_oserror(fail):
+    """The OSError that asyncio's own loop would have raised."""
+    number = fail.number()
+    return OSError(str(fail)) if number is None else OSError(number, os.strerror(number))
 
 
 class QueueSocket:
@@ -189,7 +196,7 @@ class QueueTransport(transports.Transport):
 
     def fail(self, failure):
         """The connection has failed: an error of the network ends it as it does asyncio's own."""
-        self.lose(failure.as_oserror())
+        self.lose(as_oserror(failure))
 
     def fatal(self, error):
         """The protocol has failed."""
