@@ -49,8 +49,8 @@ def run(quick, progress):
     from_c = numbers(path, "queue", count, blocks)
     rows.append(row("queue in memory, from C: push, wait, pop, wait", "ns", from_c, **judged(from_c, 200)))
     ratio = statistics.median(i / n for i, n in zip(interpreted, native, strict=True))
-    rows.append(row("the same from Python, through a filter by a Python function", "ns", interpreted))
-    rows.append(row("the same from Python, through a filter by a native function", "ns", native, ratio=ratio,
+    rows.append(row("filter by a Python function: push, wait, pop, wait", "ns", interpreted))
+    rows.append(row("filter by a native function, from Python: push, wait, pop, wait", "ns", native, ratio=ratio,
                     note="ratio: times as fast as by a Python function"))  # fmt: skip
     progress("qtokens outstanding")
     rows += tokens(path, 2_000 if quick else 100_000, 2 if quick else 10)
