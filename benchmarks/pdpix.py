@@ -1,5 +1,6 @@
 """PDPIX for its own sake: queues in memory by both faces, the C face on Catloop, many qtokens, fair waits."""
 
+import ctypes
 import os
 import statistics
 import subprocess
@@ -41,11 +42,16 @@ def run(quick, progress):
     progress("queues in memory")
     with on_one_core():
         from_python = by_python(count // 4, blocks)
+        native, interpreted = filters(count // 4, blocks)
     rows.append(
         row("queue in memory, from Python: push, wait, pop, wait", "ns", from_python, **judged(from_python, 500))
     )
     from_c = numbers(path, "queue", count, blocks)
     rows.append(row("queue in memory, from C: push, wait, pop, wait", "ns", from_c, **judged(from_c, 200)))
+    ratio = statistics.median(i / n for i, n in zip(interpreted, native, strict=True))
+    rows.append(row("filter by a Python function: push, wait, pop, wait", "ns", interpreted))
+    rows.append(row("filter by a native function, from Python: push, wait, pop, wait", "ns", native, ratio=ratio,
+                    note="ratio: times as fast as by a Python function"))  # fmt: skip
     progress("qtokens outstanding")
     rows += tokens(path, 2_000 if quick else 100_000, 2 if quick else 10)
     progress("fairness")
@@ -56,10 +62,26 @@ def run(quick, progress):
     return rows + [echo(path, 300 if quick else 40_000, 2 if quick else 9)]
 
 
-def by_python(count, blocks):
-    """Nanoseconds to hand one array through queue()."""
+def filters(count, blocks):
+    """The same through a filter that keeps what begins with 0, by a native function and by one of Python, by turns."""
+    include = f"-I{os.path.join(CAPI, 'include')}"
+    keeps = ctypes.CDLL(compiled("keeps", "keeps.so", "-shared", "-fPIC", include)).keeps
+    native, interpreted = [], []
+    for _ in range(blocks):
+        native += by_python(count, 1, lambda system, qd: system.filter(qd, keeps))
+        interpreted += by_python(count // 4, 1, lambda system, qd: system.filter(qd, begins_with_0))
+    return native, interpreted
+
+
+def begins_with_0(sga):
+    return sga.segments[0][0] == 0
+
+
+def by_python(count, blocks, above=lambda system, qd: qd):
+    """Nanoseconds to hand one array through queue(), and through what is made `above` it."""
     system = LibOS()
     qd = system.queue()
+    out = above(system, qd)
     sga = system.sgaalloc(64)
     push, pop, wait, free = system.push, system.pop, system.wait, system.sgafree
     found = []
@@ -67,7 +89,7 @@ def by_python(count, blocks):
         start = time.perf_counter_ns()
         for _ in range(count):
             wait(push(qd, sga))
-            free(wait(pop(qd)).sga)
+            free(wait(pop(out)).sga)
         found.append((time.perf_counter_ns() - start) / count)
     return found
 

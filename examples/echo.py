@@ -14,9 +14,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from examples.common import options
 from examples.common.echoes import late, message
-from examples.serving import HOST, MOST, bound, connected
+from examples.serving import MOST, at, bound, connected, started
 from libos.errors import Fail, Kind
-from libos.factory import native
 from libos.pdpix import ACCEPT, POP, PUSH
 from libos.sgarray import SGArray
 
@@ -24,9 +23,9 @@ TIMEOUT = 10  # seconds without an answer
 TRIES, PATIENCE = 5, 1  # of a datagram; seconds for each
 
 
-def serve_stream(libos, port):
+def serve_stream(libos, address):
     """Each connection has one operation in flight: a pop, then the push of what it brought."""
-    listener = bound(libos, socket.SOCK_STREAM, port)
+    listener = bound(libos, socket.SOCK_STREAM, address)
     waiting = libos.wait_set()
     waiting.add(libos.accept(listener))
     connections = 0
@@ -53,9 +52,9 @@ def serve_stream(libos, port):
                 waiting.add(libos.accept(listener))
 
 
-def serve_datagrams(libos, port):
+def serve_datagrams(libos, address):
     """One datagram after the other; one that can't be sent back is lost, as datagrams are."""
-    qd = bound(libos, socket.SOCK_DGRAM, port)
+    qd = bound(libos, socket.SOCK_DGRAM, address)
     while True:
         result = libos.wait(libos.pop(qd))
         if result.error:
@@ -85,17 +84,17 @@ def echoed(libos, qd, data):
     return answer
 
 
-def ask_stream(libos, port, count, size):
-    qd = connected(libos, port)
+def ask_stream(libos, address, count, size):
+    qd = connected(libos, address)
     for i in range(count):
         if echoed(libos, qd, message(i, size)) != message(i, size):
             sys.exit(f"message {i} came back different")
     libos.close(qd)
 
 
-def ask_datagrams(libos, port, count, size):
+def ask_datagrams(libos, address, count, size):
     qd = libos.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    result = libos.wait(libos.connect(qd, (HOST, port)), TIMEOUT)
+    result = libos.wait(libos.connect(qd, at(libos, address)), TIMEOUT)
     if result.error:
         raise result.error
     for i in range(count):
@@ -124,11 +123,11 @@ def answered(libos, qd, i, data):
 
 def main():
     chosen = options.echo(__doc__, libos=True)
-    libos = native(chosen.libos)
+    libos = started(chosen)
     if chosen.role == "server":
-        return (serve_datagrams if chosen.udp else serve_stream)(libos, chosen.port)
+        return (serve_datagrams if chosen.udp else serve_stream)(libos, chosen.address)
     try:
-        (ask_datagrams if chosen.udp else ask_stream)(libos, chosen.port, chosen.count, chosen.size)
+        (ask_datagrams if chosen.udp else ask_stream)(libos, chosen.address, chosen.count, chosen.size)
     except Fail as fail:
         sys.exit(str(fail))
     print(f"{chosen.count} messages of {chosen.size} bytes came back unchanged")

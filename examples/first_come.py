@@ -1,6 +1,6 @@
 """One server loop for two ports: the requests of all clients come out of one queue, and nonsense never reaches it.
 
-    python examples/first_come.py PORT PORT
+    python examples/first_come.py PORT PORT [--libos catnap]
 
 A client sends lines "ask WHAT" and gets "answer to WHAT"; anything else is dropped. Ends when both clients have.
 """
@@ -11,24 +11,17 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from libos.factory import native
+from examples.common import options
+from examples.serving import bound, started
 from libos.sgarray import SGArray
 
 
-def served(libos, port):
-    """The qd of the first connection to a port."""
-    listener = libos.socket(socket.AF_INET, socket.SOCK_STREAM)
-    libos.setsockopt(listener, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    libos.bind(listener, ("127.0.0.1", port))
-    libos.listen(listener)
-    return listener, libos.accept(listener)
-
-
-def main(*ports):
-    libos = native("catnap")
-    waiting = [served(libos, int(port)) for port in ports]
-    connections = [result.value for result in libos.wait_all([qtoken for _, qtoken in waiting])]
-    for listener, _ in waiting:
+def main():
+    chosen = options.first_come(__doc__)
+    libos = started(chosen)
+    listeners = [bound(libos, socket.SOCK_STREAM, address) for address in chosen.addresses]
+    connections = [result.value for result in libos.wait_all([libos.accept(listener) for listener in listeners])]
+    for listener in listeners:
         libos.close(listener)
     requests = libos.filter(libos.merge(*connections), lambda sga: bytes(sga).startswith(b"ask "))
     while True:
@@ -43,4 +36,4 @@ def main(*ports):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -12,14 +12,13 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from examples.common import options
 from examples.common.store import Session, Store
-from examples.serving import Server
-from libos.factory import native
+from examples.serving import Server, started
 
 
 def main():
     chosen = options.kv(__doc__, libos=True)
     store = Store()
-    Server(native(chosen.libos), chosen.port, lambda: Session(store)).run()
+    Server(started(chosen), chosen.address, lambda: Session(store)).run()
 
 
 if __name__ == "__main__":

@@ -18,9 +18,8 @@ from examples.common import options
 from examples.common.coordinator import Coordinator, NoQuorum
 from examples.common.replica import Replica, Session
 from examples.common.workload import Broken, report
-from examples.serving import Server, connected
+from examples.serving import Server, connected, started
 from libos.errors import Fail, Kind
-from libos.factory import native
 from libos.pdpix import POP, PUSH
 from libos.sgarray import SGArray
 
@@ -39,9 +38,9 @@ class Client:
 class Clients:
     """Clients side by side in one loop."""
 
-    def __init__(self, libos, ports):
+    def __init__(self, libos, addresses):
         self.libos = libos
-        self.ports = ports
+        self.addresses = addresses
 
     def run(self, tasks):
         """Run tasks, functions of a coordinator, to their end. Raises NoQuorum, Broken."""
@@ -61,9 +60,9 @@ class Clients:
 
     def start(self, coordinator, task):
         client = Client(coordinator, task(coordinator))
-        for replica, port in enumerate(self.ports):
+        for replica, address in enumerate(self.addresses):
             try:
-                client.qds[replica] = connected(self.libos, port)
+                client.qds[replica] = connected(self.libos, address)
             except Fail:
                 coordinator.lost(replica)
         for replica, qd in client.qds.items():
@@ -109,12 +108,12 @@ class Clients:
 
 def main():
     chosen = options.replicated(__doc__, libos=True)
-    libos = native(chosen.libos)
+    libos = started(chosen)
     if chosen.role == "replica":
         replica = Replica()
-        Server(libos, chosen.port, lambda: Session(replica)).run()
+        Server(libos, chosen.address, lambda: Session(replica)).run()
     try:
-        report(Clients(libos, chosen.ports).run, chosen, time.perf_counter)
+        report(Clients(libos, chosen.addresses).run, chosen, time.perf_counter)
     except (NoQuorum, Broken) as error:
         sys.exit(str(error))
 

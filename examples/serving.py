@@ -7,30 +7,40 @@ until more is received), `ended` is true when nothing more will be answered, and
 import socket
 
 from libos.errors import Fail
+from libos.factory import native
 from libos.pdpix import ACCEPT, FAILED, POP
 from libos.sgarray import SGArray
 
-HOST = "127.0.0.1"
 MOST = 1000  # connections; further ones wait in the backlog
 
 
-def bound(libos, kind, port):
-    """The qd of a socket of type `kind` at a port (0: any), which is printed. Raises Fail."""
+def started(chosen):
+    """The libOS of a command line."""
+    return native(chosen.libos, **({"segment": chosen.segment} if chosen.libos == "catnip" else {}))
+
+
+def at(libos, address):
+    """An address of a command line; where that gives no host it is this one."""
+    return address[0] or libos.address, address[1]
+
+
+def bound(libos, kind, address):
+    """The qd of a socket of type `kind` at an address (port 0: any), which is printed. Raises Fail."""
     qd = libos.socket(socket.AF_INET, kind)
     if kind == socket.SOCK_STREAM:
         libos.setsockopt(qd, socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    libos.bind(qd, (HOST, port))
+    libos.bind(qd, at(libos, address))
     if kind == socket.SOCK_STREAM:
         libos.listen(qd)
-    print(f"listening on {HOST}:{libos.getsockname(qd)[1]}", flush=True)
+    print("listening on {}:{}".format(*libos.getsockname(qd)), flush=True)
     return qd
 
 
-def connected(libos, port, timeout=10):
-    """The qd of a TCP connection to a port. Raises Fail."""
+def connected(libos, address, timeout=10):
+    """The qd of a TCP connection to an address. Raises Fail."""
     qd = libos.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        result = libos.wait(libos.connect(qd, (HOST, port)), timeout)
+        result = libos.wait(libos.connect(qd, at(libos, address)), timeout)
         if result.error:
             raise result.error
         libos.setsockopt(qd, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -43,13 +53,13 @@ def connected(libos, port, timeout=10):
 class Server:
     """One operation of each connection is in flight: a client that doesn't read its answers isn't read from."""
 
-    def __init__(self, libos, port, make_session):
+    def __init__(self, libos, address, make_session):
         self.libos = libos
         self.make_session = make_session
         self.sessions = {}
         self.shut = set()
         self.waiting = libos.wait_set()
-        self.listener = bound(libos, socket.SOCK_STREAM, port)
+        self.listener = bound(libos, socket.SOCK_STREAM, address)
         self.waiting.add(libos.accept(self.listener))
 
     def run(self):

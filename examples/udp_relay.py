@@ -17,15 +17,14 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from examples.common import options
 from examples.common.echoes import late, message
 from examples.common.relay import HELLO, LIFETIME, REFUSED, WELCOME, Relay
-from examples.serving import HOST, bound
-from libos.factory import native
+from examples.serving import at, bound, started
 from libos.sgarray import SGArray
 
 TRIES, PATIENCE = 5, 1  # of a datagram; seconds for each
 
 
-def serve(libos, port):
-    qd, relay = bound(libos, socket.SOCK_DGRAM, port), Relay()
+def serve(libos, address):
+    qd, relay = bound(libos, socket.SOCK_DGRAM, address), Relay()
     while True:
         result = libos.wait(libos.pop(qd))
         if result.error:
@@ -35,8 +34,8 @@ def serve(libos, port):
                 continue
             found = relay.receive(sga.segments[0], result.address, time.monotonic())
             if found:
-                buffers, address = found
-                libos.wait(libos.pushto(qd, SGArray.of(*buffers), address))
+                buffers, target = found
+                libos.wait(libos.pushto(qd, SGArray.of(*buffers), target))
 
 
 def send(libos, qd, *buffers):
@@ -53,10 +52,10 @@ def receive(libos, qd, seconds):
         return bytes(sga)
 
 
-def register(libos, port, name):
+def register(libos, address, name):
     """The qd of a socket on which the relay knows us by name. Ends the program when it doesn't."""
     qd = libos.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    libos.wait(libos.connect(qd, (HOST, port)), PATIENCE)
+    libos.wait(libos.connect(qd, at(libos, address)), PATIENCE)
     for _ in range(TRIES):
         send(libos, qd, HELLO, name)
         said = receive(libos, qd, PATIENCE)
@@ -67,8 +66,8 @@ def register(libos, port, name):
     sys.exit("the relay doesn't answer")
 
 
-def answer(libos, port, name):
-    qd = register(libos, port, name)
+def answer(libos, address, name):
+    qd = register(libos, address, name)
     print(f"{os.fsdecode(name)} is registered", flush=True)
     while True:
         datagram = receive(libos, qd, LIFETIME / 3)
@@ -78,8 +77,8 @@ def answer(libos, port, name):
             send(libos, qd, datagram)
 
 
-def ask(libos, port, name, to, count, size):
-    qd = register(libos, port, name)
+def ask(libos, address, name, to, count, size):
+    qd = register(libos, address, name)
     for i in range(count):
         data = message(i, size)
         for _ in range(TRIES):
@@ -104,13 +103,13 @@ def answered(libos, qd, i, to, data):
 
 def main():
     chosen = options.udp_relay(__doc__, libos=True)
-    libos = native(chosen.libos)
+    libos = started(chosen)
     if chosen.role == "server":
-        serve(libos, chosen.port)
+        serve(libos, chosen.address)
     elif chosen.role == "answer":
-        answer(libos, chosen.port, chosen.name)
+        answer(libos, chosen.address, chosen.name)
     else:
-        ask(libos, chosen.port, chosen.name, chosen.to, chosen.count, chosen.size)
+        ask(libos, chosen.address, chosen.name, chosen.to, chosen.count, chosen.size)
         print(f"{chosen.count} messages of {chosen.size} bytes came back unchanged")
 
 

@@ -8,17 +8,17 @@ asyncio's own. `await loop.completion(libos, qtoken)` waits for any qtoken.
 """
 
 import asyncio
-import os
 import selectors
 import socket
 import threading
+import weakref
 from collections.abc import Callable
 
 from libos.errors import Fail, Kind
 from libos.operation import Result
 from libos.pdpix import LibOS
 from libos.queue_server import QueueServer
-from libos.queue_transport import QueueTransport
+from libos.queue_transport import QueueTransport, as_oserror
 
 
 class Selector(selectors.DefaultSelector):
@@ -29,27 +29,34 @@ class Selector(selectors.DefaultSelector):
         self.liboses = liboses
 
     def select(self, timeout=None):
-        for libos in self.liboses:
-            if progressed(libos):
-                timeout = 0
-        limits = [libos.device.doze() for libos in self.liboses]
-        for limit in limits:
-            if limit is not None and (timeout is None or timeout > limit / 1e9):
-                timeout = limit / 1e9
+        resting = [libos for libos in self.liboses if not progressed(libos, True)]
         try:
+            if len(resting) < len(self.liboses):
+                timeout = 0
+            limits = [libos.device.doze() for libos in resting]
+            for limit in limits:
+                if limit is not None and (timeout is None or timeout > limit / 1e9):
+                    timeout = limit / 1e9
             return super().select(timeout)
         finally:
-            for libos in self.liboses:
+            for libos in resting:
                 libos.device.rouse()
+                with libos.lock:
+                    libos.shared.sleepers -= 1
 
 
-def progressed(libos):
-    """Let a libOS look at its device and run what is ready. True when something ran."""
+def progressed(libos, resting=False):
+    """Let a libOS look at its device and run what is ready. True when something ran.
+
+    `resting`: if not, the caller is going to sleep, and whoever completes something from then on rings.
+    """
     libos.device.poll(0)
     with libos.lock:
         ran = libos.turn()
         while ran and libos.turn():
             pass
+        if resting and not ran:
+            libos.shared.sleepers += 1
     return ran
 
 
@@ -59,6 +66,7 @@ class Loop(asyncio.SelectorEventLoop):
     def __init__(self, libos: LibOS, by_port: dict[int, LibOS] | None = None) -> None:
         self.libos = libos
         self.by_port = dict(by_port or {})
+        self.standing: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
         liboses = list({id(one): one for one in (libos, *self.by_port.values())}.values())
         super().__init__(Selector(liboses))
         for one in liboses:
@@ -102,10 +110,33 @@ class Loop(asyncio.SelectorEventLoop):
                 waiting.result().sga.free()
             raise
 
+    def takes(self, sock, address):
+        """Whether a socket that a program has made becomes a queue."""
+        return ours(sock) and hasattr(self.libos_of(address[1]), "take")
+
+    async def sock_connect(self, sock, address):
+        """As asyncio's. Where the libOS has nothing to do with the kernel's network, the socket only stands for a queue
+        that is connected; create_connection gives that to its protocol.
+        """
+        if not ours(sock) or self.takes(sock, address):
+            return await super().sock_connect(sock, address)
+        libos = self.libos_of(address[1])
+        qd = await self.connected(libos, sock.family, sock.type, sock.proto, address, None)
+        forsaken = weakref.finalize(sock, libos.close, qd)
+        forsaken.atexit = False
+        self.standing[sock] = libos, qd, forsaken
+
     async def create_connection(self, protocol_factory, host=None, port=None, **options):
         """As asyncio's (BaseEventLoop.create_connection); `family`, `proto`, `flags` and `local_addr` as there."""
         sock = options.get("sock")
-        if options.get("ssl") or (port is None if sock is None else not ours(sock)):
+        if sock in self.standing:
+            libos, qd, forsaken = self.standing.pop(sock)
+            if options.get("ssl"):
+                raise as_oserror(Fail(Kind.UNSUPPORTED))  # TLS is kernel sockets' alone
+            forsaken.detach()
+            sock.close()
+            return await self.joined(libos, qd, protocol_factory)
+        if options.get("ssl") or (port is None if sock is None else not self.takes(sock, sock.getpeername())):
             return await super().create_connection(protocol_factory, host, port, **options)
         if sock is not None:
             libos = self.libos_of(sock.getpeername()[1])
@@ -152,7 +183,7 @@ class Loop(asyncio.SelectorEventLoop):
     async def create_server(self, protocol_factory, host=None, port=None, **options):
         """As asyncio's (BaseEventLoop.create_server), on the libOS of the port."""
         sock = options.get("sock")
-        if options.get("ssl") or (port is None if sock is None else not ours(sock)):
+        if options.get("ssl") or (port is None if sock is None else not self.takes(sock, sock.getsockname())):
             return await super().create_server(protocol_factory, host, port, **options)
         libos = self.libos_of(port if sock is None else sock.getsockname()[1])
         server = QueueServer(self, libos, protocol_factory, options.get("backlog", 100))
@@ -181,10 +212,3 @@ class Loop(asyncio.SelectorEventLoop):
 def ours(sock):
     """Whether a socket that a program has made is one that a libOS takes."""
     return sock.type == socket.SOCK_STREAM and sock.family in (socket.AF_INET, socket.AF_INET6)
-
-
-def as_oserror(fail):
-    """The OSError that asyncio's own loop would raise."""
-    if fail.errno is not None:
-        return OSError(fail.errno, os.strerror(fail.errno))
-    return TimeoutError(str(fail)) if fail.kind is Kind.TIMED_OUT else OSError(str(fail))

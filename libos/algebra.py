@@ -9,15 +9,19 @@ leaves its sources open. What it had taken and nobody popped is freed.
 The calls are those of the early designs (datacenter-os slides 2017, Zeus 2018, HotOS 2019), which never had them all.
 """
 
+from bisect import insort
 from collections import deque
-from heapq import heappop, heappush
+from functools import cmp_to_key
 from itertools import count
 
+from libos import function_pointer
 from libos.errors import Fail, Kind
+from libos.immediate import Passage, misled
+from libos.native_function import Change, Order, Predicate
 from libos.sgarray import SGArray
 
 INBOUND, OUTBOUND = 0, 1
-READABLE = 1
+READABLE, WRITABLE = 1, 2
 END = object()
 PIECE = 65536  # at most this much of a stream is one element
 
@@ -92,6 +96,7 @@ class Derived:
         self.turn = 0
         self.failed = deque()
         self.closed = False
+        self.room = None  # the qtoken of our wait for it
 
     def arrived(self, origin, sga, address, error):
         """An element, first popped from the queue `origin`; or the end of a source."""
@@ -106,7 +111,7 @@ class Derived:
                 self.put(origin, sga, address)
             except Exception as wrong:  # the application's own function
                 sga.free()
-                self.failed.append(Fail(Kind.INVALID, f"{type(wrong).__name__} in a queue's function: {wrong}"))
+                self.failed.append(misled(wrong))
         self.libos.wake(self, INBOUND)
 
     def pull(self):
@@ -144,7 +149,33 @@ class Derived:
         """What is pushed into a queue of one other goes there as it is."""
         if len(self.sources) != 1:
             raise Fail(Kind.UNSUPPORTED, "a push into several queues")
-        return self.sources[0].queue.pushing(sga, address)
+        queue = self.sources[0].queue
+        push = queue.pushing(sga, address)
+
+        def attempt():
+            if gone(self.libos, queue):
+                raise Fail(Kind.CANCELED)
+            outcome = push()
+            if outcome is None and self.waiting[OUTBOUND]:
+                self.await_room()
+            return outcome
+
+        return attempt
+
+    def await_room(self):
+        """Have our pushes tried again when the queue below may have room."""
+        if self.room is None:
+            queue = self.sources[0].queue
+
+            def writable():
+                return (WRITABLE, None, None) if queue.ready(WRITABLE) else None
+
+            def there(result):
+                self.room = None
+                self.libos.wake(self, OUTBOUND)
+
+            qtoken = self.libos.start("WATCH", queue, OUTBOUND, writable, done=there)
+            self.room = qtoken if qtoken in self.libos.operations else None
 
     def ready(self, mask):
         """Which of `mask` would not block: elements are looked for as a pop would."""
@@ -152,16 +183,18 @@ class Derived:
             self.pull()
         there = len(self) or self.failed or all(source.ended for source in self.sources)
         return (mask & READABLE if there else 0) | (
-            mask & 2 and len(self.sources) == 1 and self.sources[0].queue.ready(2)
+            mask & WRITABLE and len(self.sources) == 1 and self.sources[0].queue.ready(WRITABLE)
         )
 
     def blocked(self, direction):
-        """The sources have been asked; a push that waits asks the device below."""
+        """The sources have been asked; a push waits for room in the only one."""
         if direction == OUTBOUND:
-            self.sources[0].queue.blocked(direction)
+            self.await_room()
 
     def close(self):
         self.closed = True
+        if self.room is not None:
+            self.libos.cancel(self.room)
         for source in self.sources:
             source.leave()
         while len(self):
@@ -190,34 +223,58 @@ class Merged(Derived):
         return self.elements.popleft()
 
 
-class Filtered(Merged):
+class Passing(Merged, Passage):
+    """What `passed(sga)` makes of each element; None stands for one that it has freed."""
+
+    def __init__(self, libos, queue, passed, native=None):
+        Merged.__init__(self, libos, [queue])
+        Passage.__init__(self, queue, native)
+        self.passed = passed
+
+    def put(self, origin, sga, address):
+        passed = self.passed(sga)
+        if passed is not None:
+            super().put(origin, passed, address)
+
+
+def filtered(libos, queue, keeps, context=None):
     """The elements that a predicate keeps."""
+    native = native_or_none(Predicate, keeps, context)
+    if native:
+        return Passing(libos, queue, native.passed, native)
 
-    def __init__(self, libos, queue, keeps):
-        super().__init__(libos, [queue])
-        self.keeps = keeps
+    def passed(sga):
+        if keeps(sga):
+            return sga
+        sga.free()
 
-    def put(self, origin, sga, address):
-        if self.keeps(sga):
-            super().put(origin, sga, address)
-        else:
-            sga.free()
+    return Passing(libos, queue, passed)
 
 
-class Mapped(Merged):
+def mapped(libos, queue, makes, context=None):
     """What a function makes of each element."""
+    native = native_or_none(Change, makes, context)
+    if native:
+        return Passing(libos, queue, native.passed, native)
 
-    def __init__(self, libos, queue, makes):
-        super().__init__(libos, [queue])
-        self.makes = makes
-
-    def put(self, origin, sga, address):
-        made = self.makes(sga)
+    def passed(sga):
+        made = makes(sga)
         if not isinstance(made, SGArray) or not len(made):
             raise TypeError("it has to return a scatter-gather array with bytes in it")
         if made is not sga:
             sga.free()
-        super().put(origin, made, address)
+        return made
+
+    return Passing(libos, queue, passed)
+
+
+def native_or_none(kind, function, context):
+    """The native function that a program gives, None for one of Python. Raises INVALID for what is neither."""
+    address = function_pointer.address_of(function, kind.POINTERS)
+    if address is not None:
+        return kind(address, context, function)
+    if context is not None:
+        raise Fail(Kind.INVALID, "a context is for native functions; one of Python has its own variables")
 
 
 class Sorted(Derived):
@@ -225,26 +282,28 @@ class Sorted(Derived):
 
     eager = True
 
-    def __init__(self, libos, queue, key, capacity):
+    def __init__(self, libos, queue, key, capacity, context=None):
         if capacity < 1:
             raise Fail(Kind.INVALID, "room for no element")
         super().__init__(libos, [queue])
-        self.key = key
+        native = native_or_none(Order, key, context)
+        self.key = cmp_to_key(native.compared) if native else key
         self.capacity = capacity
-        self.heap = []
+        self.ordered = []
         self.order = count()
 
     def __len__(self):
-        return len(self.heap)
+        return len(self.ordered)
 
     def full(self):
-        return len(self.heap) >= self.capacity
+        return len(self.ordered) >= self.capacity
 
     def put(self, origin, sga, address):
-        heappush(self.heap, (self.key(sga), next(self.order), origin, sga, address))
+        # unlike a heap it is as it was when a comparison raises
+        insort(self.ordered, (self.key(sga), next(self.order), origin, sga, address))
 
     def take(self):
-        return heappop(self.heap)[2:]
+        return self.ordered.pop(0)[2:]
 
 
 class Connection:

@@ -23,6 +23,14 @@ class SocketQueue:
         self.socket = sock
         self.interest = 0
 
+    @property
+    def domain(self):
+        return self.socket.family
+
+    def fileno(self):
+        """The descriptor of the kernel socket below."""
+        return self.socket.fileno()
+
     def pushing(self, sga, address=None):
         """Attempts to send all of `sga`; keeps its place between them."""
         left = [s for s in sga.segments if len(s)]
@@ -233,8 +241,12 @@ class EpollDevice:
 
 
 class CatnapLibOS(LibOS):
-    """PDPIX over kernel sockets. Addresses are Python's (host, port) and (host, port, flow, scope)."""
+    """PDPIX over kernel sockets. Addresses are Python's (host, port) and (host, port, flow, scope).
 
+    `address`: where other programs of this machine find this one's sockets.
+    """
+
+    address = "127.0.0.1"
     Queue = SocketQueue
     Device = EpollDevice
 

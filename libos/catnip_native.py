@@ -3,6 +3,7 @@
 A thread of the libOS, the keeper, sees to timers, acknowledgments and retransmissions while the program computes.
 """
 
+import ipaddress
 import os
 import select
 import socket as kernel
@@ -118,11 +119,14 @@ class Keeper(threading.Thread):
                 rest = min(2 * rest, LONGEST) if looks == self.device.looks else SHORTEST
             self.device.look()
             looks = self.device.looks
-            limit = self.device.doze()
-            ended = [fd for fd, _ in serving.poll(None if limit is None else -(-limit // 1000000)) if fd == self.ended]
-            self.device.rouse()
-            if ended:
-                return
+            if not self.device.libos.sleepers:
+                limit = self.device.doze()
+                heard = serving.poll(None if limit is None else -(-limit // 1000000))
+                self.device.rouse()
+                if any(fd == self.ended for fd, _ in heard):
+                    return
+            if self.device.libos.sleepers:  # who has gone to sleep meanwhile knows nothing of what was heard here
+                self.device.ring(self.device.libos.sleepers)
 
     def stop(self):
         os.eventfd_write(self.ended, 1)
@@ -132,7 +136,8 @@ class Keeper(threading.Thread):
 
 class CatnipLibOS(LibOS):
     """PDPIX over a network stack of our own. `device`: a FrameDevice, by default a port of the segment `segment`;
-    `addresses`: (packed, prefix length) of each of this host's, by default those that come with the port.
+    `addresses`: (packed, prefix length) of each of this host's, by default those that come with the port. `address`:
+    the first of them, as text.
     """
 
     def __init__(
@@ -148,6 +153,7 @@ class CatnipLibOS(LibOS):
         if device is None:
             device = Segment(segment)
             addresses = addresses or ((device.ipv4, device.ipv4_prefix), (device.ipv6, 64))
+        self.address = str(ipaddress.ip_address(addresses[0][0])) if addresses else ""
         self.catnip = Catnip(device, addresses or ())
         self.by_record: dict[int, NetQueue] = {}
         self.over(NetDevice(self))

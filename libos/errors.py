@@ -31,6 +31,7 @@ KERNEL = {
     "EOPNOTSUPP": Kind.UNSUPPORTED,
     "EAFNOSUPPORT": Kind.UNSUPPORTED,
     "ENOMEM": Kind.NO_MEMORY,
+    "ETIMEDOUT": Kind.TIMED_OUT,
 }
 
 
@@ -41,6 +42,12 @@ class Fail(Exception):
         super().__init__(cause or kind.value)
         self.kind = kind
         self.errno = errno
+
+    def number(self):
+        """The errno that a kernel socket would have failed with; None where it has none for this."""
+        import errno
+
+        return self.errno or next((getattr(errno, name) for name, kind in KERNEL.items() if kind is self.kind), None)
 
     @classmethod
     def of_kernel(cls, error):

@@ -1,4 +1,5 @@
 cimport cython
+from libos.immediate cimport Immediate
 from libos.memory_queue cimport MemoryQueue
 from libos.operation cimport Guard, Result, Shared
 from libos.sgarray cimport SGArray
@@ -8,10 +9,10 @@ cdef class Inline:
     cdef public Guard lock
     cdef public unsigned long long inlined
     @cython.locals(queue=object)
-    cdef MemoryQueue at_once(self, object qd)
-    @cython.locals(queue=MemoryQueue, result=Result, array=SGArray, size="long long")
+    cdef Immediate immediate(self, object qd)
+    @cython.locals(found=Immediate, queue=MemoryQueue, result=Result, size="long long")
     cpdef push(self, qd, sga)
-    @cython.locals(queue=MemoryQueue, result=Result)
+    @cython.locals(queue=Immediate, element=SGArray, result=Result)
     cpdef pop(self, qd, size=*)
     @cython.locals(result=Result)
     cdef Result at_its_end(self, object opcode, long long qd, long long value)

@@ -1,9 +1,11 @@
-"""Push, pop and wait for what need not wait: queues in memory with room, or with an element, and nobody in line.
+"""Push, pop and wait for what need not wait: queues in memory with room, or with an element, and nobody in line, and
+what native functions pass on of those.
 
 Compiled code does these without a lock, since it has the GIL from beginning to end; everything else, and all of it in
 interpreted mode, goes by way of LibOS.start and LibOS.collect.
 """
 
+from libos.immediate import Immediate
 from libos.memory_queue import MemoryQueue
 from libos.operation import Guard, Result, Shared
 from libos.sgarray import SGArray
@@ -19,23 +21,24 @@ class Inline:
         self.lock: Guard = shared.lock
         self.inlined = 0
 
-    def at_once(self, qd):
-        """The queue in memory of a qd, if an operation on it may be done here and now; None otherwise."""
+    def immediate(self, qd):
+        """The queue of a qd, if something may be had of it here and now; None otherwise."""
         if not COMPILED or self.lock.depth:
             return None
         queue = self.shared.queues.get(qd)
-        return queue if type(queue) is MemoryQueue else None
+        return queue if isinstance(queue, Immediate) else None
 
     def push(self, qd: int, sga: SGArray) -> int:
         """Submit a whole array. Returns a qtoken; completes when the device has taken all of it.
 
         Raises BAD_QUEUE, and INVALID for an empty or freed array.
         """
-        queue = self.at_once(qd) if type(qd) is int and type(sga) is SGArray else None
-        if queue is None or queue.waiting[0] or queue.waiting[1] or queue.count >= queue.capacity:
+        found = self.immediate(qd) if type(qd) is int and type(sga) is SGArray else None
+        if type(found) is not MemoryQueue:
             return self.push_in_turn(qd, sga)
+        queue = found
         size = sga.length()
-        if not sga.alive or size == 0:
+        if queue.waiting[0] or queue.waiting[1] or queue.count >= queue.capacity or not sga.alive or size == 0:
             return self.push_in_turn(qd, sga)
         result = self.at_its_end("PUSH", queue.qd, size)
         sga.retain()
@@ -44,11 +47,12 @@ class Inline:
 
     def pop(self, qd: int, size: int = 65536) -> int:
         """Ask for the next element: at most `size` bytes of a stream, or one whole message. Returns a qtoken."""
-        queue = self.at_once(qd) if type(qd) is int and type(size) is int and size > 0 else None
-        if queue is None or queue.waiting[0] or queue.waiting[1] or not queue.count:
+        queue = self.immediate(qd) if type(qd) is int and type(size) is int and size > 0 else None
+        element = None if queue is None else queue.at_once()
+        if element is None:
             return self.pop_in_turn(qd, size)
-        result = self.at_its_end("POP", queue.qd, 0)
-        result.sga = queue.take().handed_over()
+        result = self.at_its_end("POP", queue.qd, queue.origin)
+        result.sga = element
         return result.qtoken
 
     def at_its_end(self, opcode, qd, value):

@@ -1,12 +1,12 @@
 cimport cython
+from libos.immediate cimport Immediate
 from libos.sgarray cimport SGArray
 
 @cython.final
-cdef class MemoryQueue:
+cdef class MemoryQueue(Immediate):
     cdef public object libos
     cdef public list ring
-    cdef public tuple waiting
-    cdef public long long qd, capacity, first, count
+    cdef public long long capacity, first, count
     @cython.locals(size="long long")
     cpdef put(self, sga)
     @cython.locals(sga=SGArray)

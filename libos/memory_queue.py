@@ -1,21 +1,20 @@
 """queue(): a light-weight in-memory queue of sgarrays, like a Go channel (SOSP '21, figure 2)."""
 
-from collections import deque
+from libos.immediate import Immediate
 
 COMPILED = __file__.endswith(".so")
 INBOUND, OUTBOUND = 0, 1
 
 
-class MemoryQueue:
+class MemoryQueue(Immediate):
     """At most `capacity` elements; a push beyond that blocks. Elements are handed over, never copied."""
 
     def __init__(self, libos, capacity):
+        Immediate.__init__(self)
         self.libos = libos
         self.capacity = capacity
         self.ring = [None] * 16  # doubled when it is full
         self.first = self.count = 0
-        self.waiting = (deque(), deque())
-        self.qd = 0
 
     def put(self, sga):
         size = len(self.ring)
@@ -33,6 +32,11 @@ class MemoryQueue:
         self.first = (self.first + 1) & (len(self.ring) - 1)
         self.count -= 1
         return sga
+
+    def at_once(self):
+        if self.waiting[INBOUND] or self.waiting[OUTBOUND] or not self.count:
+            return None
+        return self.take().handed_over()
 
     def pushing(self, sga, address=None):
         def attempt():

@@ -55,6 +55,8 @@ LIBRARIES = {
     "native_pdpix": (
         "libos.sgarray",
         "libos.operation",
+        "libos.native_function",
+        "libos.immediate",
         "libos.memory_queue",
         "libos.inline",
         "libos.core.table",

@@ -34,7 +34,8 @@ def checked(r):
         return r
     if r in (-structs.WOULD_BLOCK, -structs.IN_PROGRESS):
         return None
-    raise Fail(KINDS.get(-r, Kind.DEVICE), f"the network stack's error {-r}")
+    kind = KINDS.get(-r, Kind.DEVICE)
+    raise Fail(kind, f"{kind.value} (the network stack's error {-r})")
 
 
 def target(address):
@@ -64,6 +65,14 @@ class NetQueue:
         self.at = at
         self.tcp = libos.catnip.stack.tcp
         libos.by_record[at] = self
+
+    @property
+    def domain(self):
+        return kernel.AF_INET if self.family == 4 else kernel.AF_INET6
+
+    def fileno(self):
+        """There is no kernel socket below."""
+        return -1
 
     def pushing(self, sga, address=None):
         """Attempts to give all of `sga` to the connection; keeps its place between them."""

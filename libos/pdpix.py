@@ -13,6 +13,7 @@ from typing import Any
 from libos import algebra
 from libos.device import Device, poll_all
 from libos.errors import Fail, Kind
+from libos.function_pointer import Addressed
 from libos.inline import Inline
 from libos.operation import Operation, Result, Shared
 from libos.runtime import scheduler, suspend
@@ -101,17 +102,23 @@ class LibOS(Inline):
         """A queue of the elements of several, as they come; `value` of a pop is the qd of its source."""
         return self.add(algebra.Merged(self, [self.queue_of(qd) for qd in qds]))
 
-    def filter(self, qd: int, keeps: Callable[[SGArray], bool]) -> int:
+    # The functions of these may be native ones, which get the address of `context` (libos/native_function.py). Raise
+    # INVALID for what can't be a function.
+
+    def filter(self, qd: int, keeps: Callable[[SGArray], bool] | Addressed, context: Any = None) -> int:
         """A queue of those elements of which `keeps(sga)` is true; the others are freed."""
-        return self.add(algebra.Filtered(self, self.queue_of(qd), keeps))
+        return self.add(algebra.filtered(self, self.queue_of(qd), keeps, context))
 
-    def map(self, qd: int, makes: Callable[[SGArray], SGArray]) -> int:
+    def map(self, qd: int, makes: Callable[[SGArray], SGArray] | Addressed, context: Any = None) -> int:
         """A queue of `makes(sga)` for each element: the same array, or a new one for which it is freed."""
-        return self.add(algebra.Mapped(self, self.queue_of(qd), makes))
+        return self.add(algebra.mapped(self, self.queue_of(qd), makes, context))
 
-    def sort(self, qd: int, key: Callable[[SGArray], Any], capacity: int = 1024) -> int:
-        """A queue whose pop takes the smallest, by `key(sga)`, of the at most `capacity` that are there."""
-        return self.add(algebra.Sorted(self, self.queue_of(qd), key, capacity))
+    def sort(
+        self, qd: int, key: Callable[[SGArray], Any] | Addressed, capacity: int = 1024, context: Any = None
+    ) -> int:
+        """A queue whose pop takes the smallest, by `key(sga)`, of the at most `capacity` that are there; a native `key`
+        compares two."""
+        return self.add(algebra.Sorted(self, self.queue_of(qd), key, capacity, context))
 
     def qconnect(self, source: int, sink: int) -> int:
         """From now on what comes out of one queue goes into another. Returns a qd: its pop completes at the end of the

@@ -14,18 +14,24 @@ HIGH = 65536  # bytes written and not taken from which on the protocol is asked 
 SEGMENTS = 64  # writes that become one array
 
 
+def as_oserror(fail):
+    """The OSError that asyncio's own loop would have raised."""
+    number = fail.number()
+    return OSError(str(fail)) if number is None else OSError(number, os.strerror(number))
+
+
 class QueueSocket:
     """What programs ask `get_extra_info("socket")` for: names and options of the queue's socket."""
 
     def __init__(self, libos, qd):
         self.libos = libos
         self.qd = qd
-        self.family = libos.queue_of(qd).socket.family
+        self.family = libos.queue_of(qd).domain
         self.type, self.proto = socket.SOCK_STREAM, socket.IPPROTO_TCP
 
     def fileno(self):
-        """The number of the kernel socket below; its bytes are the libOS's."""
-        return self.libos.queue_of(self.qd).socket.fileno()
+        """The number of the kernel socket below, -1 where there is none; its bytes are the libOS's."""
+        return self.libos.queue_of(self.qd).fileno()
 
     def getsockname(self):
         return self.libos.getsockname(self.qd)
@@ -190,9 +196,7 @@ class QueueTransport(transports.Transport):
 
     def fail(self, failure):
         """The connection has failed: an error of the network ends it as it does asyncio's own."""
-        if failure.errno is None:
-            return self.lose(ConnectionError(str(failure)))
-        self.lose(OSError(failure.errno, os.strerror(failure.errno)))
+        self.lose(as_oserror(failure))
 
     def fatal(self, error):
         """The protocol has failed."""

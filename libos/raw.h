@@ -58,6 +58,17 @@ static inline int64_t raw_now(void)
 static inline int raw_width(uint64_t v) { return v ? 64 - __builtin_clzll(v) : 0; }
 static inline int raw_population(uint64_t v) { return __builtin_popcountll(v); }
 
+/* Functions of a program, by their address. */
+static inline int raw_call2(uintptr_t f, uintptr_t a, uintptr_t b) { return ((int (*)(uintptr_t, uintptr_t))f)(a, b); }
+static inline int raw_call3(uintptr_t f, uintptr_t a, uintptr_t b, uintptr_t c)
+{
+    return ((int (*)(uintptr_t, uintptr_t, uintptr_t))f)(a, b, c);
+}
+
+/* Where the bytes of a memoryview lie; 0 when they don't lie side by side (a macro: who uses it has Python.h). */
+#define raw_view_at(view) \
+    (PyBuffer_IsContiguous(PyMemoryView_GET_BUFFER(view), 'C') ? (uintptr_t)PyMemoryView_GET_BUFFER(view)->buf : 0)
+
 /* A system call that no preload can see: result or -errno, as the kernel gives it. Never a cancellation point. */
 static inline long raw_syscall(long n, long a, long b, long c, long d, long e, long f)
 {

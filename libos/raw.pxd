@@ -24,7 +24,12 @@ cdef extern from "libos/raw.h" nogil:
     long kernel_received "raw_kernel_received" (long fd) noexcept
     int width "raw_width" (unsigned long long v) noexcept
     int population "raw_population" (unsigned long long v) noexcept
+    int call2 "raw_call2" (size_t function, size_t a, size_t b) noexcept
+    int call3 "raw_call3" (size_t function, size_t a, size_t b, size_t c) noexcept
     long syscall "raw_syscall" (long n, long a, long b, long c, long d, long e, long f) noexcept
+
+cdef extern from "libos/raw.h":
+    size_t view_at "raw_view_at" (object view) noexcept
 
 cdef extern from *:
     # The address of a compiled function, to be put into a table of native entries.

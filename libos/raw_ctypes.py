@@ -14,6 +14,9 @@ _u32 = ctypes.c_uint32.from_address
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.syscall.argtypes = [ctypes.c_long] * 7
+# these keep the GIL, as a jump does
+_of_two = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t)
+_of_three = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)
 
 
 def load(a):
@@ -107,6 +110,25 @@ def population(v):
 def syscall(n, a=0, b=0, c=0, d=0, e=0, f=0):
     r = _libc.syscall(n, a, b, c, d, e, f)
     return -ctypes.get_errno() if r == -1 else r
+
+
+def call2(function, a, b):
+    return _of_two(function)(a, b)
+
+
+def call3(function, a, b, c):
+    return _of_three(function)(a, b, c)
+
+
+def view_at(view):
+    if not view.c_contiguous:
+        return 0
+    fields = (ctypes.c_void_p * 10)()  # struct Py_buffer: the address, the object, and eight more words
+    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(view), fields, 0)
+    try:
+        return fields[0]
+    finally:
+        ctypes.pythonapi.PyBuffer_Release(fields)
 
 
 def ended(pid):

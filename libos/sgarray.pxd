@@ -1,5 +1,9 @@
 cimport cython
+from libos cimport raw
 from libos.runtime.memory cimport Heap
+
+@cython.locals(at=size_t)
+cpdef size_t address_of(view) except 0
 
 @cython.freelist(64)
 cdef class SGArray:

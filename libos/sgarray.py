@@ -4,6 +4,7 @@ Segments are memoryviews of heap objects (or of anything that speaks the buffer 
 Ownership: push shares the array with the libOS until its qtoken completes; pop gives it to the application.
 """
 
+from libos import raw
 from libos.errors import Fail, Kind
 from libos.runtime.memory import Heap
 
@@ -11,15 +12,16 @@ COMPILED = __file__.endswith(".so")
 
 
 def address_of(view):
-    """Where the bytes of a memoryview lie, which may be read-only. Valid as long as the view lives."""
-    import ctypes
+    """Where the bytes of a memoryview lie, which may be read-only. Valid as long as the view lives.
 
-    fields = (ctypes.c_void_p * 10)()  # struct Py_buffer: the address, the object, and eight more words
-    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(view), fields, 0)
-    try:
-        return fields[0]
-    finally:
-        ctypes.pythonapi.PyBuffer_Release(fields)
+    Raises TypeError, and BufferError when they don't lie side by side.
+    """
+    if type(view) is not memoryview:
+        raise TypeError(f"a memoryview, not a {type(view).__name__}")
+    at = raw.view_at(view)
+    if at == 0:
+        raise BufferError("bytes that don't lie side by side")
+    return at
 
 
 class SGArray:

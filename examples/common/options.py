@@ -1,10 +1,16 @@
-"""The command lines of the examples: the same for both twins, but for `--libos`."""
+"""The command lines of the examples: the same for both twins, but for `--libos` and `--segment`.
+
+An address is (host, port), as PORT or HOST:PORT says. Without a host it is this machine's loopback for a twin on
+sockets; on a libOS, whose own address it then is, the host is "".
+"""
 
 import argparse
 import os
 import signal
 
 from examples.common.relay import LONGEST_NAME, MAX_DATAGRAM
+
+HOST = "127.0.0.1"
 
 
 def number(least, most):
@@ -19,7 +25,20 @@ def number(least, most):
     return parse
 
 
-port = number(0, 65535)
+def address(host):
+    """An argparse type: an address, at `host` if none is given."""
+    port = number(0, 65535)
+
+    def parse(text):
+        given, _, last = text.rpartition(":")
+        return given or host, port(last)
+
+    return parse
+
+
+def add_libos(parser):
+    parser.add_argument("--libos", default="catnap", help="libOS to run on")
+    parser.add_argument("--segment", default="default", help="Ethernet segment, for catnip")
 
 
 def client_name(text):
@@ -38,15 +57,24 @@ class Roles:
         self.roles = self.parser.add_subparsers(dest="role", required=True)
         self.libos = libos
 
-    def add(self, name, words):
+    def add(self, name, words, addresses=1):
         role = self.roles.add_parser(name, help=words)
         if self.libos:
-            role.add_argument("--libos", default="catnap", help="libOS to run on")
+            add_libos(role)
+        where = {"type": address("" if self.libos else HOST), "metavar": "[HOST:]PORT"}
+        if addresses == 1:
+            role.add_argument("address", **where)
+        else:
+            role.add_argument("addresses", nargs=addresses, **where)
         return role
 
     def parse(self):
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is how a server is ended: no traceback
-        return self.parser.parse_args()
+        return parsed(self.parser)
+
+
+def parsed(parser):
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is how a server is ended: no traceback
+    return parser.parse_args()
 
 
 def messages(role, count=100, size=64):
@@ -55,12 +83,11 @@ def messages(role, count=100, size=64):
 
 
 def echo(doc, libos=False):
-    """role: server or client; port; udp; count and size of the client's messages."""
+    """role: server or client; address; udp; count and size of the client's messages."""
     roles = Roles(doc, libos)
     server = roles.add("server", "send back whatever comes")
     client = roles.add("client", "send messages and check what comes back")
     for role in (server, client):
-        role.add_argument("port", type=port)
         role.add_argument("--udp", action="store_true", help="datagrams instead of a stream")
     messages(client)
     options = roles.parse()
@@ -70,13 +97,11 @@ def echo(doc, libos=False):
 
 
 def udp_relay(doc, libos=False):
-    """role: server, answer or ask; port; name; to, count and size of what asks."""
+    """role: server, answer or ask; address; name; to, count and size of what asks."""
     roles = Roles(doc, libos)
-    server = roles.add("server", "forward datagrams between clients that are known by name")
+    roles.add("server", "forward datagrams between clients that are known by name")
     answer = roles.add("answer", "register, and send back whatever comes to whoever sent it")
     ask = roles.add("ask", "register, send messages to a name, and check what comes back")
-    for role in (server, answer, ask):
-        role.add_argument("port", type=port)
     for role in (answer, ask):
         role.add_argument("name", type=client_name)
     ask.add_argument("to", type=client_name)
@@ -88,20 +113,19 @@ def udp_relay(doc, libos=False):
 
 
 def kv(doc, libos=False):
-    """role: server; port."""
+    """role: server; address."""
     roles = Roles(doc, libos)
-    roles.add("server", "a key-value store for redis clients").add_argument("port", type=port)
+    roles.add("server", "a key-value store for redis clients")
     return roles.parse()
 
 
 def replicated(doc, libos=False):
-    """role: replica, load or sum; port or ports; what the load is."""
+    """role: replica, load or sum; address or addresses; what the load is."""
     roles = Roles(doc, libos)
-    roles.add("replica", "one of the three servers").add_argument("port", type=port)
-    load = roles.add("load", "read-modify-write transactions, as in workload F of YCSB")
-    total = roles.add("sum", "the sum of all counters")
+    roles.add("replica", "one of the three servers")
+    load = roles.add("load", "read-modify-write transactions, as in workload F of YCSB", addresses=3)
+    total = roles.add("sum", "the sum of all counters", addresses=3)
     for role in (load, total):
-        role.add_argument("ports", type=port, nargs=3)
         role.add_argument("--keys", type=number(1, 10**6), default=1000, help="how many there are")
     load.add_argument("--clients", type=number(1, 300), default=4)
     load.add_argument("--transactions", type=number(1, 10**9), default=1000, help="of all clients together")
@@ -110,3 +134,11 @@ def replicated(doc, libos=False):
     load.add_argument("--seed", type=int, default=1)
     load.add_argument("--shared", action="store_true", help="others write too: the sum isn't compared")
     return roles.parse()
+
+
+def first_come(doc):
+    """addresses: two."""
+    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
+    add_libos(parser)
+    parser.add_argument("addresses", type=address(""), nargs=2, metavar="[HOST:]PORT")
+    return parsed(parser)

@@ -13,15 +13,15 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 
 from examples.common import options
 from examples.common.echoes import late, message
-from examples.posix.serving import HOST, MOST, PIECE, bound, connected
+from examples.posix.serving import MOST, PIECE, bound, connected
 
 TIMEOUT = 10  # seconds without an answer
 TRIES, PATIENCE = 5, 1  # of a datagram; seconds for each
 
 
-def serve_stream(port):
+def serve_stream(address):
     """A connection is waited for to become readable, or writable while something is left to send back."""
-    listener = bound(socket.SOCK_STREAM, port)
+    listener = bound(socket.SOCK_STREAM, address)
     listener.setblocking(False)
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
@@ -63,14 +63,14 @@ def send_back(selector, sock, left):
     selector.modify(sock, selectors.EVENT_WRITE if left else selectors.EVENT_READ, left)
 
 
-def serve_datagrams(port):
+def serve_datagrams(address):
     """One datagram after the other; one that can't be sent back is lost, as datagrams are."""
-    sock = bound(socket.SOCK_DGRAM, port)
+    sock = bound(socket.SOCK_DGRAM, address)
     while True:
         try:
-            data, address = sock.recvfrom(PIECE)
+            data, sender = sock.recvfrom(PIECE)
             if data:
-                sock.sendto(data, address)
+                sock.sendto(data, sender)
         except OSError:
             continue
 
@@ -94,8 +94,8 @@ def echoed(selector, sock, data):
     return answer
 
 
-def ask_stream(port, count, size):
-    sock = connected(port)
+def ask_stream(address, count, size):
+    sock = connected(address)
     selector = selectors.DefaultSelector()
     selector.register(sock, selectors.EVENT_READ)
     for i in range(count):
@@ -104,9 +104,9 @@ def ask_stream(port, count, size):
     sock.close()
 
 
-def ask_datagrams(port, count, size):
+def ask_datagrams(address, count, size):
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.connect((HOST, port))
+    sock.connect(address)
     sock.settimeout(PATIENCE)
     for i in range(count):
         data = message(i, size)
@@ -138,9 +138,9 @@ def answered(sock, i, data):
 def main():
     chosen = options.echo(__doc__)
     if chosen.role == "server":
-        return (serve_datagrams if chosen.udp else serve_stream)(chosen.port)
+        return (serve_datagrams if chosen.udp else serve_stream)(chosen.address)
     try:
-        (ask_datagrams if chosen.udp else ask_stream)(chosen.port, chosen.count, chosen.size)
+        (ask_datagrams if chosen.udp else ask_stream)(chosen.address, chosen.count, chosen.size)
     except OSError as error:
         sys.exit(str(error))
     print(f"{chosen.count} messages of {chosen.size} bytes came back unchanged")

@@ -16,7 +16,7 @@ from examples.posix.serving import Server
 def main():
     chosen = options.kv(__doc__)
     store = Store()
-    Server(chosen.port, lambda: Session(store)).run()
+    Server(chosen.address, lambda: Session(store)).run()
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ class Client:
 class Clients:
     """Clients side by side in one loop."""
 
-    def __init__(self, ports):
-        self.ports = ports
+    def __init__(self, addresses):
+        self.addresses = addresses
 
     def run(self, tasks):
         """Run tasks, functions of a coordinator, to their end. Raises NoQuorum, Broken."""
@@ -64,9 +64,9 @@ class Clients:
 
     def start(self, coordinator, task):
         client = Client(coordinator, task(coordinator))
-        for replica, port in enumerate(self.ports):
+        for replica, address in enumerate(self.addresses):
             try:
-                link = client.links[replica] = Link(connected(port), client, replica)
+                link = client.links[replica] = Link(connected(address), client, replica)
             except OSError:
                 coordinator.lost(replica)
                 continue
@@ -131,9 +131,9 @@ def main():
     chosen = options.replicated(__doc__)
     if chosen.role == "replica":
         replica = Replica()
-        Server(chosen.port, lambda: Session(replica)).run()
+        Server(chosen.address, lambda: Session(replica)).run()
     try:
-        report(Clients(chosen.ports).run, chosen, time.perf_counter)
+        report(Clients(chosen.addresses).run, chosen, time.perf_counter)
     except (NoQuorum, Broken) as error:
         sys.exit(str(error))
 

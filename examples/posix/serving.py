@@ -7,26 +7,25 @@ until more is received), `ended` is true when nothing more will be answered, and
 import selectors
 import socket
 
-HOST = "127.0.0.1"
 MOST = 1000  # connections; further ones wait in the backlog
 PIECE = 65536
 
 
-def bound(kind, port):
-    """A socket of type `kind` at a port (0: any), which is printed. Raises OSError."""
+def bound(kind, address):
+    """A socket of type `kind` at an address (port 0: any), which is printed. Raises OSError."""
     sock = socket.socket(socket.AF_INET, kind)
     if kind == socket.SOCK_STREAM:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((HOST, port))
+    sock.bind(address)
     if kind == socket.SOCK_STREAM:
         sock.listen(128)
-    print(f"listening on {HOST}:{sock.getsockname()[1]}", flush=True)
+    print("listening on {}:{}".format(*sock.getsockname()), flush=True)
     return sock
 
 
-def connected(port, timeout=10):
-    """A TCP connection to a port, not blocking. Raises OSError."""
-    sock = socket.create_connection((HOST, port), timeout)
+def connected(address, timeout=10):
+    """A TCP connection to an address, not blocking. Raises OSError."""
+    sock = socket.create_connection(address, timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setblocking(False)
     return sock
@@ -49,11 +48,11 @@ class Connection:
 class Server:
     """A connection waits for one event: a client that doesn't read its answers isn't read from."""
 
-    def __init__(self, port, make_session):
+    def __init__(self, address, make_session):
         self.make_session = make_session
         self.connections = 0
         self.selector = selectors.DefaultSelector()
-        self.listener = bound(socket.SOCK_STREAM, port)
+        self.listener = bound(socket.SOCK_STREAM, address)
         self.listener.setblocking(False)
         self.selector.register(self.listener, selectors.EVENT_READ)
 

@@ -15,21 +15,21 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 from examples.common import options
 from examples.common.echoes import late, message
 from examples.common.relay import HELLO, LIFETIME, REFUSED, WELCOME, Relay
-from examples.posix.serving import HOST, PIECE, bound
+from examples.posix.serving import PIECE, bound
 
 TRIES, PATIENCE = 5, 1  # of a datagram; seconds for each
 
 
-def serve(port):
-    sock, relay = bound(socket.SOCK_DGRAM, port), Relay()
+def serve(address):
+    sock, relay = bound(socket.SOCK_DGRAM, address), Relay()
     buffer = memoryview(bytearray(PIECE))
     while True:
         try:
-            size, address = sock.recvfrom_into(buffer)
-            found = relay.receive(buffer[:size], address, time.monotonic())
+            size, sender = sock.recvfrom_into(buffer)
+            found = relay.receive(buffer[:size], sender, time.monotonic())
             if found:
-                buffers, address = found
-                sock.sendmsg(buffers, (), 0, address)
+                buffers, target = found
+                sock.sendmsg(buffers, (), 0, target)
         except OSError:
             continue
 
@@ -51,10 +51,10 @@ def receive(sock, seconds):
         return None
 
 
-def register(port, name):
+def register(address, name):
     """A socket on which the relay knows us by name. Ends the program when it doesn't."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.connect((HOST, port))
+    sock.connect(address)
     for _ in range(TRIES):
         send(sock, HELLO, name)
         said = receive(sock, PATIENCE)
@@ -65,8 +65,8 @@ def register(port, name):
     sys.exit("the relay doesn't answer")
 
 
-def answer(port, name):
-    sock = register(port, name)
+def answer(address, name):
+    sock = register(address, name)
     print(f"{os.fsdecode(name)} is registered", flush=True)
     while True:
         datagram = receive(sock, LIFETIME / 3)
@@ -76,8 +76,8 @@ def answer(port, name):
             send(sock, datagram)
 
 
-def ask(port, name, to, count, size):
-    sock = register(port, name)
+def ask(address, name, to, count, size):
+    sock = register(address, name)
     for i in range(count):
         data = message(i, size)
         for _ in range(TRIES):
@@ -103,11 +103,11 @@ def answered(sock, i, to, data):
 def main():
     chosen = options.udp_relay(__doc__)
     if chosen.role == "server":
-        serve(chosen.port)
+        serve(chosen.address)
     elif chosen.role == "answer":
-        answer(chosen.port, chosen.name)
+        answer(chosen.address, chosen.name)
     else:
-        ask(chosen.port, chosen.name, chosen.to, chosen.count, chosen.size)
+        ask(chosen.address, chosen.name, chosen.to, chosen.count, chosen.size)
         print(f"{chosen.count} messages of {chosen.size} bytes came back unchanged")
 
 

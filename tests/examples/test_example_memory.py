@@ -14,10 +14,10 @@ from libos.errors import Fail
 from libos.factory import native
 
 SERVERS = {
-    "echo": lambda libos: echo.serve_stream(libos, 0),
-    "kv": lambda libos: Server(libos, 0, lambda: Session(Store())).run(),
-    "echo --udp": lambda libos: echo.serve_datagrams(libos, 0),
-    "udp_relay": lambda libos: udp_relay.serve(libos, 0),
+    "echo": lambda libos: echo.serve_stream(libos, ("", 0)),
+    "kv": lambda libos: Server(libos, ("", 0), lambda: Session(Store())).run(),
+    "echo --udp": lambda libos: echo.serve_datagrams(libos, ("", 0)),
+    "udp_relay": lambda libos: udp_relay.serve(libos, ("", 0)),
 }
 
 

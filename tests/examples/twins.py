@@ -14,17 +14,20 @@ TWINS = ("catnap", "catloop", "posix")
 PAIRINGS = [(server, client) for server in TWINS for client in TWINS if "catnap" not in (server, client) or flap.FULL]
 PAIRINGS += [] if flap.FULL else [("catnap", "catnap"), ("catnap", "posix"), ("posix", "catnap")]
 TIMEOUT = 20
+SEGMENT = f"examples-{os.getpid()}"
 
 
 def command(twin, name, *arguments):
     """The argv of a program: `twin` is a libOS or "posix"."""
     folder = ("examples", "posix") if twin == "posix" else ("examples",)
     argv = [sys.executable, os.path.join(flap.ROOT, *folder, f"{name}.py"), *map(str, arguments)]
+    if twin == "catnip":
+        argv += ["--segment", SEGMENT]
     return argv if twin == "posix" else [*argv, "--libos", twin]
 
 
 class Server:
-    """A running server on a port of its own choice, killed at the end. `port`: where it listens."""
+    """A running server on a port of its own choice, killed at the end. `address` and `port`: where it listens."""
 
     def __init__(self, twin, name, role, *arguments, before=""):
         """`before`: statements to run in the program before its main, with `serving` and itself as `program`."""
@@ -34,8 +37,10 @@ class Server:
             code = f"from {package} import serving, {name} as program; {before}; program.main()"
             self.argv[1:2] = ["-c", code]
         self.process = subprocess.Popen(self.argv, cwd=flap.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        line = line_of(self.process)
-        self.port = int(line.removeprefix("listening on 127.0.0.1:"))
+        self.address = line_of(self.process).removeprefix("listening on ")
+        host, _, port = self.address.rpartition(":")
+        assert (host == "127.0.0.1") == (twin != "catnip")
+        self.port = int(port)
 
     def connect(self):
         return connected(self.port)

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
+import time
 
 import aiohttp
 import aiohttp.web
@@ -11,14 +13,19 @@ import pytest
 
 from libos import layout, raw
 from libos.aio import Loop
+from libos.catnip_native import CatnipLibOS
 from libos.errors import Fail, Kind
 from libos.factory import native
 from libos.sgarray import SGArray
 
 HOST = "127.0.0.1"
+SEGMENT = f"aio-{os.getpid()}"
+SIZES = (0, 1, 100_000, 3_000_000)
 
 
 def made(name):
+    if name == "catnip":
+        return native(name, segment=SEGMENT)
     return native(name, worth=1) if name == "catloop" else native(name)
 
 
@@ -34,12 +41,20 @@ def loop_of(*arguments):
         asyncio.set_event_loop(None)
 
 
-@pytest.fixture(params=["catnap", "catloop"])
+@pytest.fixture(params=["catnap", "catloop", "catnip"])
 def loop(request):
     libos = made(request.param)
     with loop_of(libos) as loop:
         yield loop
-    assert libos.heap.live() == 0
+    ended(libos)
+
+
+def ended(*liboses):
+    """They have given everything back."""
+    for libos in liboses:
+        if isinstance(libos, CatnipLibOS):
+            libos.shut()
+        assert libos.heap.live() == 0
 
 
 def run(loop, coroutine, timeout=20):
@@ -77,7 +92,7 @@ def test_streams(loop):
 
 
 def test_more_than_fits_waits_for_room(loop):
-    content = bytes(range(256)) * 40000
+    content = bytes(range(256)) * (4000 if isinstance(loop.libos, CatnipLibOS) else 40000)
 
     async def talk():
         server = await asyncio.start_server(echo, HOST, 0)
@@ -100,6 +115,7 @@ def test_more_than_fits_waits_for_room(loop):
     run(loop, talk())
 
 
+@pytest.mark.parametrize("loop", ["catnap", "catloop"], indirect=True)
 def test_plain_clients_are_served(loop):
     """Sockets of another thread, some of which vanish."""
     done = threading.Event()
@@ -132,9 +148,46 @@ def test_a_refused_connection(loop):
 
 
 def test_a_port_in_use(loop):
-    with socket.create_server((HOST, 0)) as taken:
-        with pytest.raises(OSError, match="in use"):
-            run(loop, asyncio.start_server(echo, HOST, taken.getsockname()[1]))
+    async def twice():
+        async with await asyncio.start_server(echo, HOST, 0) as server:
+            with pytest.raises(OSError, match="in use"):
+                await asyncio.start_server(echo, HOST, port_of(server))
+
+    run(loop, twice())
+
+
+def test_a_connection_that_is_reset(loop):
+    """What asyncio code catches is raised, whether the kernel or a stack of ours has heard of it."""
+
+    async def refuse(reader, writer):
+        writer.transport.abort()
+
+    async def talk():
+        async with await asyncio.start_server(refuse, HOST, 0) as server:
+            reader, writer = await asyncio.open_connection(HOST, port_of(server))
+            with pytest.raises(ConnectionError):
+                for _ in range(1000):
+                    writer.write(bytes(100_000))
+                    await writer.drain()
+                    await asyncio.sleep(0.001)
+            writer.close()
+
+    run(loop, talk())
+
+
+def test_what_a_socket_says_of_itself(loop):
+    async def talk():
+        async with await asyncio.start_server(echo, HOST, 0) as server:
+            _, writer = await asyncio.open_connection(HOST, port_of(server))
+            sock = writer.get_extra_info("socket")
+            assert sock.family == socket.AF_INET and sock.type == socket.SOCK_STREAM
+            assert (sock.fileno() == -1) == isinstance(loop.libos, CatnipLibOS)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            writer.close()
+            await writer.wait_closed()
+
+    run(loop, talk())
 
 
 def test_qtokens_are_awaited_and_taken_back(loop):
@@ -186,40 +239,125 @@ def in_rings(libos):
     return sum(raw.load(queue.loop.end + layout.TAIL) for queue in libos.device.loops)
 
 
-async def fetch(ports, catloop):
-    """What one session of clients sees of each port, and what the rings of a libOS have carried by the end of it."""
+async def fetch(addresses, sizes, then=lambda: None):
+    """What one session of clients sees of each server, and what `then` says before it ends."""
     seen = []
     async with aiohttp.ClientSession() as session:
-        for port in ports:
-            for size in (0, 1, 100_000, 3_000_000) * 5:
-                async with session.get(f"http://{HOST}:{port}/page/{size}") as answer:
+        for host, port in addresses:
+            for size in sizes:
+                async with session.get(f"http://{host}:{port}/page/{size}") as answer:
                     seen.append((answer.status, len(await answer.read())))
-                async with session.post(f"http://{HOST}:{port}/upload", data=bytes(size)) as answer:
+                async with session.post(f"http://{host}:{port}/upload", data=bytes(size)) as answer:
                     seen.append((answer.status, int(await answer.text())))
-        return seen, in_rings(catloop)
+        return seen, then()
+
+
+def application():
+    made = aiohttp.web.Application(client_max_size=1 << 24)
+    made.add_routes([aiohttp.web.get("/page/{size}", page), aiohttp.web.post("/upload", upload)])
+    return made
 
 
 @pytest.mark.parametrize("client", ["kernel", "catloop"])
 def test_a_web_server_on_two_liboses_at_once(client):
     """aiohttp as it is: one application, a port on each; clients on the kernel, or on Catloop in the same loop."""
-    application = aiohttp.web.Application(client_max_size=1 << 24)
-    application.add_routes([aiohttp.web.get("/page/{size}", page), aiohttp.web.post("/upload", upload)])
     ports = free_port(), free_port()
     catloop, catnap = made("catloop"), made("catnap")
 
     async def serve():
-        runner = await started(application, ports[0])
+        runner = await started(application(), ports[0])
         await aiohttp.web.TCPSite(runner, HOST, ports[1]).start()
-        if client == "kernel":
-            seen = await asyncio.to_thread(asyncio.run, fetch(ports, catloop))
-        else:
-            seen = await fetch(ports, catloop)
+        fetching = fetch([(HOST, port) for port in ports], SIZES * 5, lambda: in_rings(catloop))
+        seen = await (asyncio.to_thread(asyncio.run, fetching) if client == "kernel" else fetching)
         await runner.cleanup()
         return seen
 
     with loop_of(catloop, {ports[1]: catnap}) as loop:
         seen, carried = run(loop, serve(), 60)
-    assert seen == [(200, size) for size in (0, 1, 100_000, 3_000_000) for _ in range(2)] * 10
+    assert seen == [(200, size) for size in SIZES for _ in range(2)] * 10
     assert carried > 10_000_000 if client == "catloop" else carried == 0
     assert catloop.counters["completed"] > 100 and catnap.counters["completed"] > 100
     assert catloop.heap.live() == catnap.heap.live() == 0
+
+
+def test_a_web_server_on_catloop_and_catnip_at_once():
+    """The same application; its clients are on another host of the segment, in a loop of another thread."""
+    ports = free_port(), free_port()
+    catloop, here, there = made("catloop"), made("catnip"), made("catnip")
+    sizes = (0, 1, 100_000)
+
+    def ask():
+        with loop_of(native("catnap"), {ports[1]: there}) as loop:
+            return run(loop, fetch([(HOST, ports[0]), (here.address, ports[1])], sizes), 60)
+
+    async def serve():
+        runner = await started(application(), ports[0])
+        await aiohttp.web.TCPSite(runner, here.address, ports[1]).start()
+        seen, _ = await asyncio.to_thread(ask)
+        await runner.cleanup()
+        return seen
+
+    with loop_of(catloop, {ports[1]: here}) as loop:
+        assert run(loop, serve(), 60) == [(200, size) for size in sizes for _ in range(2)] * 2
+    assert all(libos.counters["completed"] > 10 for libos in (catloop, here, there))
+    ended(catloop, here, there)
+
+
+def test_a_loop_that_sleeps_hears_of_what_comes():
+    """Catnip's keeper, which looks after a program that computes, takes nothing from a loop that waits."""
+    here, there = made("catnip"), made("catnip")
+
+    async def late(reader, writer):
+        while line := await reader.readline():
+            await asyncio.sleep(0.05)
+            writer.write(line)
+        writer.close()
+
+    async def talk(port):
+        reader, writer = await asyncio.open_connection(here.address, port)
+        for i in range(10):
+            time.sleep(0.02)
+            writer.write(b"%d\n" % i)
+            assert await asyncio.wait_for(reader.readline(), 5) == b"%d\n" % i
+        writer.close()
+
+    def ask(port):
+        with loop_of(there) as loop:
+            run(loop, talk(port))
+
+    async def serve():
+        async with await asyncio.start_server(late, here.address, 0) as server:
+            await asyncio.to_thread(ask, port_of(server))
+
+    with loop_of(here) as loop:
+        run(loop, serve())
+    ended(here, there)
+
+
+def test_a_socket_that_stands_for_a_queue():
+    """One that nobody takes over goes, and its connection with it; TLS is not to be had."""
+    here, there = made("catnip"), made("catnip")
+
+    async def leave(port):
+        for options in ({}, {"ssl": True, "server_hostname": "host"}):
+            with socket.socket() as sock:
+                sock.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(sock, (here.address, port))
+                assert len(there.queues) == 1
+                if options:
+                    with pytest.raises(OSError, match="not supported"):
+                        await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=sock, **options)
+            del sock
+            assert not there.queues
+
+    def ask(port):
+        with loop_of(there) as loop:
+            run(loop, leave(port))
+
+    async def serve():
+        async with await asyncio.start_server(echo, here.address, 0) as server:
+            await asyncio.to_thread(ask, port_of(server))
+
+    with loop_of(here) as loop:
+        run(loop, serve())
+    ended(here, there)

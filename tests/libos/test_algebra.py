@@ -158,6 +158,27 @@ class TestFilter:
         put(memory, kept, b"through")
         assert get(memory, source)[0] == b"through"
 
+    def test_pushes_wait_for_room_below(self, memory):
+        source = memory.queue(1)
+        kept = memory.filter(memory.filter(source, len), len)
+        waiting = [memory.push(kept, SGArray.of(b"%d" % i)) for i in range(3)]
+        assert texts(memory, source, 3) == [b"0", b"1", b"2"]
+        assert all(result.error is None for result in memory.wait_all(waiting, 5))
+
+    def test_pushes_end_with_the_queue_below_and_with_this_one(self, memory):
+        for closed in range(2):
+            source = memory.queue(1)
+            kept = memory.filter(source, len)
+            put(memory, source, b"full")
+            waiting = memory.push(kept, SGArray.of(b"late"))
+            memory.close((source, kept)[closed])
+            assert memory.wait(waiting, 5).error.kind is Kind.CANCELED
+            if not closed:
+                late = memory.wait(memory.push(kept, SGArray.of(b"too late")), 5)
+                assert late.error.kind is Kind.CANCELED
+            assert not [o for o in memory.operations.values() if o.opcode == "WATCH"]
+            memory.close((kept, source)[closed])
+
 
 class TestMap:
     def test_in_place_and_by_a_new_array(self, memory):
@@ -203,6 +224,14 @@ class TestSort:
         ordered = memory.sort(source, key=bytes, capacity=2)
         put(memory, source, b"c", b"b", b"a")
         assert texts(memory, ordered, 3) == [b"b", b"a", b"c"]
+
+    def test_keys_that_do_not_compare_fail_one_pop(self, memory):
+        source = memory.queue()
+        ordered = memory.sort(source, key=lambda sga: "text" if len(sga) > 1 else 1)
+        put(memory, source, b"a", b"text", b"b")
+        with pytest.raises(Fail, match="TypeError"):
+            texts(memory, ordered, 3)
+        assert texts(memory, ordered, 1) == [b"b"]
 
     def test_what_it_holds_is_freed_with_it(self, memory):
         source = memory.queue()

@@ -19,7 +19,8 @@ INSIDE = {
     CatnapLibOS: "socket_of kernel",
     SGArray: "length hold retain release handed_over",
     WaitSet: "completed",
-    Loop: "create_connection create_server connected joined addresses libos_of",  # as asyncio's, or of its own
+    # as asyncio's, or of its own
+    Loop: "create_connection create_server sock_connect connected joined addresses libos_of takes",
 }
 
 
