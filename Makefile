@@ -15,9 +15,9 @@ RESULTS := build/results
 
 BUILD_PACKAGES := gcc libc6-dev libpython3-dev python3-venv
 DEMO_PACKAGES := redis-server redis-tools
-BENCH_PACKAGES := $(DEMO_PACKAGES) iperf3 linux-perf memcached nginx-light postgresql wrk
+BENCH_PACKAGES := $(DEMO_PACKAGES) ethtool iperf3 iproute2 linux-perf memcached nginx-light postgresql wrk
 TEST_PACKAGES := $(BENCH_PACKAGES) bash bind9-dnsutils binutils bubblewrap coturn cron curl dnsmasq-base fcgiwrap gdb git haproxy \
-	iproute2 libjemalloc2 libmemcached-tools libpython3.11-testsuite libtcmalloc-minimal4 mosquitto mosquitto-clients \
+	libjemalloc2 libmemcached-tools libpython3.11-testsuite libtcmalloc-minimal4 mosquitto mosquitto-clients \
 	musl-tools ncat nodejs openjdk-17-jdk-headless openssh-client openssh-server openssl perl php-fpm rsync socat strace \
 	sudo systemd tcpdump util-linux valgrind wget
 
@@ -40,7 +40,7 @@ compiled-programs-3 := $(wordlist 28,99,$(PROGRAM_TESTS))
 PARTS := compiled-scenarios compiled-rest compiled-programs-2 compiled-programs-1 compiled-programs-3 interpreted-sample \
 	interpreted-unit
 
-.PHONY: help demo test test-all endurance test-compiled test-pure build bench lint format sanitize debug clean build-packages \
+.PHONY: help demo test test-all endurance test-compiled test-pure build bench goodput lint format sanitize debug clean build-packages \
 	test-packages stage
 
 help: ## list the targets
@@ -107,6 +107,9 @@ build: $(VENV)/installed ## compile what changed, in place; the first time with 
 bench: build ## the benchmarks; writes build/figures.json and the curves in docs
 	@.ci/packages $(BENCH_PACKAGES)
 	$(BIN)/python -m benchmarks --json build/figures.json --plots docs
+
+goodput: build ## the goodput of Catnip's TCP under a fake clock; writes docs/goodput.json and the table in docs/goodput.md
+	$(BIN)/python tests/net/test_goodput_grid.py
 
 lint: build ## check style and warnings of Python and C
 	$(BIN)/ruff check .

@@ -287,3 +287,11 @@ def need(program, package):
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin:/usr/local/sbin")
     assert path, f"{program} is missing: apt-get install {package}"
     return path
+
+
+def no_tap():
+    """Why no TAP interface can be made in a network namespace here; "" where one can."""
+    if not (shutil.which("unshare") and shutil.which("ip") and os.path.exists("/dev/net/tun")):
+        return "no unshare, ip or /dev/net/tun"
+    command = ["unshare", "-n", "ip", "tuntap", "add", "tap0", "mode", "tap"]
+    return subprocess.run(command, capture_output=True, text=True).stderr.strip()

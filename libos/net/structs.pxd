@@ -213,6 +213,7 @@ cdef enum:  # flags of a Tcb
     DSACK = 16777216  # dsack_left, dsack_right arrived twice: say so
     ABORTED = 33554432
     COOKIE = 67108864
+    URGENT_READ = 134217728  # the urgent octet lies in the stream still, its user has had it
 
 cdef enum:  # options of a Tcb or Udp
     NODELAY = 1

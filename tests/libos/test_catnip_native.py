@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from examples import drop_seventh
 from libos.catnip_native import CatnipLibOS
 from libos.devices.impair import Harm, Impair
 from libos.devices.segment import Segment
@@ -106,6 +107,22 @@ def test_bytes_survive_a_bad_wire(segment):
         data = os.urandom(200_000)
         assert exchanged(libos, qd, data) == data
         assert libos.catnip.stack.tcp.retransmitted > 0
+        libos.close(qd)
+        libos.shut()
+
+
+def test_every_seventh_frame_is_dropped_under_a_live_host(segment):
+    """examples/drop_seventh.py, in the midst of a connection."""
+    with Server(segment) as server:
+        libos = native("catnip", segment=segment)
+        qd = joined(libos, server.ipv4)
+        assert exchanged(libos, qd, b"x" * 1000) == b"x" * 1000
+        assert libos.catnip.stack.tcp.retransmitted == 0
+        drop_seventh.install(libos)
+        data = os.urandom(100_000)
+        assert exchanged(libos, qd, data) == data
+        wrapper = libos.catnip.device
+        assert wrapper.transmitted // 7 > 0 and libos.catnip.stack.tcp.retransmitted > 0
         libos.close(qd)
         libos.shut()
 

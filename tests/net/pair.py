@@ -7,6 +7,7 @@ import random
 
 from frames import words
 
+from libos.devices.impair import Lane
 from libos.net import neighbors, structs
 from libos.net.stack import Stack
 from libos.net.tcp import user
@@ -40,6 +41,33 @@ class Wire:
             heapq.heappush(self.flying, (at, next(self.order), to, frame))
             self.carried += 1
 
+    def due(self):
+        """When the next frame arrives, -1 for never."""
+        return self.flying[0][0] if self.flying else -1
+
+    def take(self, now):
+        """(to whom, frame) of the next that has arrived, or None."""
+        return heapq.heappop(self.flying)[2:] if 0 <= self.due() <= now else None
+
+
+class Lanes:
+    """A wire of the lanes of libos/devices/impair.py: the same harm each way."""
+
+    def __init__(self, seed, harm):
+        self.lanes = [Lane(harm, f"{seed} {way}") for way in ("back", "there")]
+
+    def send(self, to, frame, now):
+        self.lanes[to].put(frame, now)
+
+    def due(self):
+        return min((lane.due() for lane in self.lanes if lane.frames), default=-1)
+
+    def take(self, now):
+        for to, lane in enumerate(self.lanes):
+            if (frame := lane.take(now)) is not None:
+                return to, frame
+        return None
+
 
 class Pair:
     """Stacks a (0) and b (1) on one wire."""
@@ -71,8 +99,9 @@ class Pair:
     def step(self, until):
         """Go on to the next thing that happens, at `until` at the latest; false when there is nothing more."""
         self.flush()
-        times = [stack.next_deadline() for stack in self.stacks] + [self.wire.flying[0][0] if self.wire.flying else 0]
-        times = [max(time, self.now) for time in times if time]
+        times = [max(time, self.now) for time in (stack.next_deadline() for stack in self.stacks) if time]
+        if self.wire.due() >= 0:
+            times.append(max(self.wire.due(), self.now))
         if not times or min(times) > until:
             self.now = until
             for stack in self.stacks:
@@ -81,8 +110,8 @@ class Pair:
         self.now = min(times)
         for stack in self.stacks:
             stack.host.now = self.now
-        while self.wire.flying and self.wire.flying[0][0] <= self.now:
-            _, _, to, frame = heapq.heappop(self.wire.flying)
+        while arrived := self.wire.take(self.now):
+            to, frame = arrived
             buffer = ctypes.create_string_buffer(frame, len(frame))
             self.stacks[to].receive(ctypes.addressof(buffer), len(frame), self.now)
         self.flush()
@@ -147,7 +176,7 @@ class End:
         return End(self.pair, self.i, address)
 
     def send(self, data, more=False):
-        self.buffer[: len(data)] = data
+        ctypes.memmove(self.at, data, len(data))
         return user.send(self.tcp, self.address, self.at, len(data), more)
 
     def receive(self, size=1 << 20):

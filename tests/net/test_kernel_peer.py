@@ -1,30 +1,18 @@
 """The kernel's TCP is the oracle of what others understand: whole streams, both families, both roles, with losses."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import flap
 import pytest
 
 HELPER = Path(__file__).parent / "kernel_peer.py"
 ROOT = HELPER.parents[2]
 
 
-def possible():
-    """Why no TAP device can be made in a namespace here; "" where one can."""
-    if not (shutil.which("unshare") and shutil.which("ip") and os.path.exists("/dev/net/tun")):
-        return "no unshare, ip or /dev/net/tun"
-    done = subprocess.run(
-        ["unshare", "-n", "ip", "tuntap", "add", "tap0", "mode", "tap"], capture_output=True, text=True
-    )
-    return done.stderr.strip()
-
-
-REASON = possible()
-
-
+REASON = flap.no_tap()
 SETTINGS = ["tcp_sack=0", "tcp_timestamps=0", "tcp_window_scaling=0", "tcp_ecn=1", "tcp_syncookies=2"]
 
 

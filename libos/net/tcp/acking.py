@@ -16,7 +16,7 @@ def acknowledgment(t, c, p):
         return False
     if seq.lt(ack, c.snd_una):
         return True
-    before = flight.pipe(c)
+    before = flight.pipe(c) + flight.waiting(c)
     moved = ack != c.snd_una
     acked = seq.diff(ack, c.snd_una)
     delivered = 0

@@ -13,3 +13,4 @@ cdef bint split(Engine t, Tcb *c, long long index, long long length) noexcept no
 cdef long long index_of_lost(Tcb *c) noexcept nogil
 cdef long long unsent(Tcb *c) noexcept nogil
 cdef long long pipe(Tcb *c) noexcept nogil
+cdef long long waiting(Tcb *c) noexcept nogil

@@ -27,6 +27,19 @@ def pipe(c):
     return left if left > 0 else 0
 
 
+def waiting(c):
+    """Octets that the windows allow and that are not out yet: a burst of acknowledgments is answered as one, when it
+    is over. To congestion control they are in flight.
+    """
+    n = unsent(c)
+    usable = seq.gap(seq.add(c.snd_una, c.snd_wnd), c.snd_nxt)
+    if n > usable:
+        n = usable
+    if n > c.cwnd - c.flight:
+        n = c.cwnd - c.flight
+    return n if n > 0 else 0
+
+
 def room(t, c):
     """Whether one more entry can be made; takes memory where it must."""
     if c.sent_count < c.sent_size:

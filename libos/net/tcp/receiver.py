@@ -177,7 +177,7 @@ def urgent(t, c, p):
         return
     c.rcv_up = up
     c.flags |= structs.URGENT_IN
-    c.flags &= ~structs.URGENT_VALID
+    c.flags &= ~(structs.URGENT_VALID | structs.URGENT_READ)
     t.tell(c)
 
 
@@ -199,9 +199,10 @@ def until_mark(c, n):
         return n if n < distance else distance
     if c.options & structs.OOB_INLINE or n == 0:
         return n
-    ring.get(structs.rx_of(c), 0, structs.urgent_of(c), 1)
-    c.flags |= structs.URGENT_VALID
-    c.flags &= ~structs.URGENT_IN
+    if not c.flags & structs.URGENT_READ:
+        ring.get(structs.rx_of(c), 0, structs.urgent_of(c), 1)
+        c.flags |= structs.URGENT_VALID
+    c.flags &= ~(structs.URGENT_IN | structs.URGENT_READ)
     ring.drop(structs.rx_of(c), 1)
     return n - 1
 

@@ -8,7 +8,8 @@ from libos.net.tcp.engine cimport Engine
 cdef void advance(Engine t, Tcb *c, bint moved, bint dup, long long acked, long long delivered) noexcept nogil
 @cython.locals(steps="long long")
 cdef void count_duplicates(Engine t, Tcb *c, bint moved, bint dup, long long acked) noexcept nogil
-cdef void enter(Engine t, Tcb *c) noexcept nogil
+@cython.locals(waiting="long long")
+cdef void enter(Engine t, Tcb *c, long long delivered) noexcept nogil
 cdef void leave(Tcb *c) noexcept nogil
 @cython.locals(pipe="long long", count="long long", limit="long long")
 cdef void proportional(Tcb *c, long long delivered, bint moved) noexcept nogil

@@ -22,8 +22,7 @@ def advance(t, c, moved, dup, acked, delivered):
     if c.recovery != structs.OPEN and moved and seq.ge(c.snd_una, c.recover):
         leave(c)
     if c.lost and (c.recovery == structs.OPEN or c.recovery == structs.REDUCED):
-        enter(t, c)
-        proportional(c, delivered, True)
+        enter(t, c, delivered)
     elif c.recovery == structs.RECOVERY:
         proportional(c, delivered, moved)
 
@@ -48,16 +47,19 @@ def count_duplicates(t, c, moved, dup, acked):
         flight.lose(c, flight.at(c, 0))
 
 
-def enter(t, c):
+def enter(t, c, delivered):
     """Fast recovery begins: RFC 6675, section 5, step 4; RFC 6937, section 3."""
+    waiting = flight.waiting(c)
     if c.recovery == structs.OPEN:
         c.ssthresh = control.lost(c, t.host.now)
     c.recovery = structs.RECOVERY
     c.recover = c.snd_nxt
-    c.prr_flight = c.flight
+    c.prr_flight = c.flight + waiting
     c.prr_delivered = c.prr_out = 0
     c.flags |= structs.CWR_DUE
     c.flags &= ~structs.PROBED
+    # what waits was let go by deliveries, this one's among them
+    proportional(c, delivered if delivered > waiting else waiting, True)
 
 
 def leave(c):

@@ -49,8 +49,7 @@ def due(t, c):
         # What the reordering window waited for has not come: RFC 8985, section 6.3.
         rack.detect(t, c)
         if c.lost and c.recovery == structs.OPEN:
-            recovery.enter(t, c)
-            recovery.proportional(c, 0, True)
+            recovery.enter(t, c, 0)
         sender.transmit(t, c)
     if c.cork_at and c.cork_at <= now:
         sender.transmit(t, c)

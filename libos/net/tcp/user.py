@@ -223,7 +223,7 @@ def sendable(t, at):
 def receive_urgent(t, at, address, peek):
     """The urgent octet (MSG_OOB of recv(2)): 1; INVALID where there is none, WOULD_BLOCK where it has not come yet."""
     c = structs.tcb(at)
-    if c.options & structs.OOB_INLINE:
+    if c.options & structs.OOB_INLINE or c.flags & structs.URGENT_READ:
         return -structs.INVALID
     if not c.flags & structs.URGENT_VALID:
         if not c.flags & structs.URGENT_IN:
@@ -231,6 +231,8 @@ def receive_urgent(t, at, address, peek):
         if seq.diff(c.rcv_up, receiver.read_position(c)) >= c.rx.used:
             return -structs.WOULD_BLOCK
         # it lies in the stream, before it is read past
+        if not peek:
+            c.flags |= structs.URGENT_READ
         ring.get(structs.rx_of(c), seq.diff(c.rcv_up, receiver.read_position(c)), address, 1)
         return 1
     octets.copy(address, structs.urgent_of(c), 1)
@@ -292,7 +294,7 @@ def ready(t, at):
         mask |= structs.READABLE
     if c.flags & (structs.FIN_RECEIVED | structs.NO_MORE_READS):
         mask |= structs.PEER_CLOSED
-    if c.flags & (structs.URGENT_IN | structs.URGENT_VALID):
+    if c.flags & (structs.URGENT_IN | structs.URGENT_VALID) and not c.flags & structs.URGENT_READ:
         mask |= structs.PRIORITY
     if c.error:
         mask |= structs.FAILED | structs.READABLE | structs.WRITABLE

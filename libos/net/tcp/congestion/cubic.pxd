@@ -1,5 +1,6 @@
 from libos.net cimport seq
 from libos.net.structs cimport Tcb
+from libos.net.tcp cimport flight
 
 cdef void start(Tcb *c) noexcept nogil
 cdef void acked(Tcb *c, long long octets, long long now) noexcept nogil

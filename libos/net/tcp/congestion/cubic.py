@@ -5,6 +5,7 @@ In integers, so that both modes and all machines agree: times in milliseconds, w
 """
 
 from libos.net import seq
+from libos.net.tcp import flight
 
 
 def start(c):
@@ -48,11 +49,15 @@ def acked(c, octets, now):
         target = c.cwnd
     if target > c.cwnd + c.cwnd // 2:
         target = c.cwnd + c.cwnd // 2
-    # Reno-friendly region: an estimate of what NewReno would have, alpha = 3 * (1 - beta) / (1 + beta), section 4.3
-    c.cubic_w += octets * c.mss * 9 // (c.cwnd * 17)
+    # Reno-friendly region: an estimate of what NewReno would have, alpha = 3 * (1 - beta) / (1 + beta), and 1 from the
+    # window on that there was at the loss, section 4.3
+    if c.cubic_w < c.cubic_last:
+        c.cubic_w += octets * c.mss * 9 // (c.cwnd * 17)
+    else:
+        c.cubic_w += octets * c.mss // c.cwnd
     if c.cubic_w > target:
-        target = c.cubic_w
-    if target > c.cwnd:
+        c.cwnd = c.cubic_w
+    elif target > c.cwnd:
         c.acked_part += octets * (target - c.cwnd)
         if c.acked_part >= c.cwnd:
             c.cwnd += c.acked_part // c.cwnd
@@ -65,6 +70,8 @@ def lost(c, now):
     c.cubic_last = c.cwnd
     c.cubic_start = 0
     # of what is in flight: a window that was not in use says nothing (section 4.6)
-    base = c.flight if c.flight < c.cwnd else c.cwnd
+    base = c.flight + flight.waiting(c)
+    if base > c.cwnd:
+        base = c.cwnd
     after = base * 7 // 10
     return after if after > 2 * c.mss else 2 * c.mss

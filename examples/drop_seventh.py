@@ -1,0 +1,20 @@
+"""Every seventh frame that a host of Catnip sends is lost, from now on, while its program runs: `install(libos)`.
+
+What is lost is sent again by the stack, and the program sees nothing of it. `Wrapper` has what else can be done to
+frames on their way.
+"""
+
+from libos.devices.wrapper import Wrapper
+
+
+class DropSeventh(Wrapper):
+    def transmit(self, address, length):
+        if self.transmitted % 7 < 6:
+            return super().transmit(address, length)
+        self.transmitted += 1
+        return True
+
+
+def install(libos):
+    with libos.lock:
+        libos.catnip.device = DropSeventh(libos.catnip.device)
