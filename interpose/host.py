@@ -145,7 +145,7 @@ def start(shared):
             from interpose.net_stream import NetStream
 
             values = choice.values
-            texts = [values[name] for name in ("device", "addresses", "gateway")]
+            texts = [values[name] or "" for name in ("device", "addresses", "gateway")]
             process.network = factory.network(process.libos, *texts, lib.services_own_thread, log)
             process.abroad, process.stream = abroad, NetStream
         lib.set_sets(1)

@@ -85,7 +85,7 @@ KNOBS = (
     ),
     Knob(
         "addresses",
-        "",
+        None,
         "ADDRESS/PREFIX, more of them after commas",
         "CATFLAP_ADDRESSES",
         "--addresses",
@@ -93,7 +93,7 @@ KNOBS = (
     ),
     Knob(
         "gateway",
-        "",
+        None,
         "an address, or one of each family after a comma",
         "CATFLAP_GATEWAY",
         "--gateway",
