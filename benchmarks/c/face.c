@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -266,10 +267,14 @@ static void threads(long n, long count)
 
 static void connections(long n, long count)
 {
+    struct rlimit most;
     struct both *ends = calloc((size_t)n, sizeof *ends);
     demi_qtoken_t *popping = calloc((size_t)n, sizeof *popping);
     demi_sgarray_t sga = demi_sgaalloc(SIZE);
     demi_qresult_t qr;
+    getrlimit(RLIMIT_NOFILE, &most);
+    most.rlim_cur = most.rlim_max; /* two numbers for each connection */
+    setrlimit(RLIMIT_NOFILE, &most);
     for (long i = 0; i < n; i++) {
         ends[i] = connection();
         warm(ends[i], &sga);

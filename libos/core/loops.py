@@ -228,28 +228,29 @@ class Loops:
         return loop
 
     def step(self, qd):
-        """One step of a connection to the rings; whoever sleeps has to look what to wait for now."""
-        loop = self.queues.get(qd) or self.adopt(qd)
-        next_step = NEVER
-        had = True
-        if loop is not None:
-            had = raw.load(loop.end + ends.IN)
-            loop.uses = self.uses(qd)
-            try:
-                self.catloop.attend(loop, True)
-                next_step = min(loop.next_step, NEVER)
-            except (Refused, OSError):
-                pass
-            had = had or not raw.load(loop.end + ends.IN)
-        self.table.lock()
-        queue = self.table.queue_of(qd)
-        if queue:
-            raw.store(queue + layout.NEXT_STEP, next_step)
-        if queue and not had and raw.load(queue + layout.END):
-            attached(self.table, queue)
-        if loop is not None and not had:
-            self.table.wake_watcher()
-        self.table.unlock()
+        """One step of a connection to the rings, alone: a fork waits for it. Who sleeps then looks what to wait for."""
+        with self.catloop.steps:
+            loop = self.queues.get(qd) or self.adopt(qd)
+            next_step = NEVER
+            had = True
+            if loop is not None:
+                had = raw.load(loop.end + ends.IN)
+                loop.uses = self.uses(qd)
+                try:
+                    self.catloop.attend(loop, True)
+                    next_step = min(loop.next_step, NEVER)
+                except (Refused, OSError):
+                    pass
+                had = had or not raw.load(loop.end + ends.IN)
+            self.table.lock()
+            queue = self.table.queue_of(qd)
+            if queue:
+                raw.store(queue + layout.NEXT_STEP, next_step)
+            if queue and not had and raw.load(queue + layout.END):
+                attached(self.table, queue)
+            if loop is not None and not had:
+                self.table.wake_watcher()
+            self.table.unlock()
 
     def uses(self, qd):
         queue = self.table.queue_of(qd)

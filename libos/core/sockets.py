@@ -197,7 +197,8 @@ def connect(queue, operation):
         raw.store32(at + 4, 4)
         r = raw.syscall(calls.SYS_getsockopt, fd, calls.SOL_SOCKET, calls.SO_ERROR, at, at + 4, 0)
         if r == 0:
-            r = -raw.load32(at)
+            r = raw.load32(at)
+            r = -r
     raw.store(queue + layout.SOCKET_STATE, layout.CONNECTED if r == 0 else layout.FRESH)
     return r
 
