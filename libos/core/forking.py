@@ -11,9 +11,10 @@ COMPILED = __file__.endswith(".so")
 
 
 def before(table):
-    """Take the lock, when no thread has given it back for a moment only: the child has nobody who would come back."""
+    """Take the lock when all threads that had given it back are there again: in the child nobody would come back."""
     table.lock()
-    while raw.load(table.head + layout.AWAY) or raw.load(table.head + layout.LOOKING):
+    raw.store(table.head + layout.FORKING, 1)
+    while raw.load(table.head + layout.AWAY):
         table.unlock()
         raw.pause()
         table.lock()
@@ -21,6 +22,7 @@ def before(table):
 
 def in_parent(table):
     """Everything goes on."""
+    raw.store(table.head + layout.FORKING, 0)
     table.unlock()
 
 
@@ -29,6 +31,8 @@ def in_child(table):
     table.close()
     table.open()
     forget_sleepers(table)
+    raw.store(table.head + layout.LOOKING, 0)
+    raw.store(table.head + layout.FORKING, 0)
     number = 0
     while number < raw.load(table.head + layout.USED_QUEUES):
         queue = table.queues + number * layout.QUEUE_RECORD
@@ -51,6 +55,8 @@ def forget_sleepers(table):
 
 def renew(table, queue):
     """A queue without operations, in the new epoll set. Under the lock."""
+    raw.store(queue + layout.DRIVEN_IN, layout.ALONE)
+    raw.store(queue + layout.DRIVEN_OUT, layout.ALONE)
     driving.give_up(table, queue, queue + layout.FIRST_IN)
     driving.give_up(table, queue, queue + layout.FIRST_OUT)
     if raw.load(queue + layout.KIND) == layout.SOCKET:

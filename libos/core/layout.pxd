@@ -60,6 +60,7 @@ cdef enum:
     LOCK = 0
     AWAY = 8
     LOOKING = 16
+    FORKING = 24
     FREE = 64
     USED = 72
     FREE_QUEUE = 80

@@ -62,6 +62,7 @@ FAR = 200  # its peer says when there is something: not every look looks at it
 LOCK = 0
 AWAY = 8  # threads that have given the lock back for a system call of theirs
 LOOKING = 16  # one of them asks the kernel what has changed
+FORKING = 24  # nobody goes away
 FREE = 64  # first free operation, how many were ever used; the same of queues
 USED = 72
 FREE_QUEUE = 80

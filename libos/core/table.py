@@ -55,7 +55,11 @@ class Table:
         rings.unlock(self.head + layout.LOCK)
 
     def away(self):
-        """Give the lock back for a system call; `back` comes next."""
+        """Give the lock back for a system call, but not while a thread forks; `back` comes next."""
+        while raw.load(self.head + layout.FORKING):
+            self.unlock()
+            raw.pause()
+            self.lock()
         raw.store(self.head + layout.AWAY, raw.load(self.head + layout.AWAY) + 1)
         self.unlock()
 

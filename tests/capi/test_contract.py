@@ -167,13 +167,14 @@ def test_headers_are_c_plus_plus_too(tmp_path):
 
 
 @pytest.mark.parametrize("libos", ["catnap", "catloop"])
-def test_in_a_program_that_is_under_catflap(run, libos):
-    run(ROOT / "tests" / "capi" / "c" / "stream.c", libos, LD_PRELOAD=str(PRELOAD), CATFLAP_LIBOS=libos)
+@pytest.mark.parametrize("name", ["stream", "forks"])
+def test_in_a_program_that_is_under_catflap(run, name, libos):
+    run(ROOT / "tests" / "capi" / "c" / f"{name}.c", libos, LD_PRELOAD=str(PRELOAD), CATFLAP_LIBOS=libos)
 
 
 def test_in_a_program_that_is_a_python():
     script = f"""
-import ctypes, sys
+import ctypes, os, signal, sys
 demi = ctypes.CDLL({str(CAPI / "libdemikernel.so")!r})
 words = (ctypes.c_char_p * 2)(b"python", None)
 class Arguments(ctypes.Structure):
@@ -183,6 +184,14 @@ arguments = Arguments(1, ctypes.addressof(words), None)
 assert demi.demi_init(ctypes.byref(arguments)) == 0
 qd = ctypes.c_int()
 assert demi.demi_queue(ctypes.byref(qd), 4) == 0 and qd.value == 500
+for fork in (os.fork, ctypes.CDLL(None).fork):  # who has prepared Python for it, and who leaves that to us
+    pid = fork()
+    if pid == 0:
+        signal.alarm(20)
+        other = ctypes.c_int()
+        assert demi.demi_queue(ctypes.byref(other), 4) == 0 and other.value != qd.value
+        os._exit(demi.demi_close(other) or demi.demi_close(qd))
+    assert os.waitpid(pid, 0)[1] == 0
 assert demi.demi_close(qd) == 0
 """
     subprocess.run([sys.executable, "-c", script], check=True)

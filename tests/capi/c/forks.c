@@ -49,7 +49,7 @@ static void everything_works(struct both ends)
     OK(demi_close(qd));
     IS(failure_of(qt), ECANCELED);
     struct both own = connected();
-    talk(own, 300);
+    talk(own, 60);
     OK(demi_pop(&qt, own.peer));
     IS(demi_wait(&qr, qt, &SHORT), ETIMEDOUT);
     push_all(own.client, array("late"));
@@ -190,7 +190,7 @@ static void forks_again(struct both ends)
 /* Wherever the parent's other threads are: asleep, or in the middle of an operation. */
 static void among_threads(void)
 {
-    enum { FORKS = 20 };
+    enum { FORKS = 10 };
     int qds[2];
     demi_qtoken_t qts[2];
     pthread_t threads[4];
