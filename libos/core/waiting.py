@@ -71,7 +71,8 @@ def wait(table, qtokens, count, timeout):
             now = raw.now()
         if began == 0:
             began = now
-        if r == -calls.EAGAIN and 0 <= timeout <= now - began:
+        # who gives up has looked himself: what another thread is asking the kernel may be older than this wait
+        if r == -calls.EAGAIN and 0 <= timeout <= now - began and not raw.load(table.head + layout.LOOKING):
             r = -calls.ETIMEDOUT
         if r >= 0:
             return r
