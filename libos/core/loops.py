@@ -60,7 +60,10 @@ def pop(table, queue, operation):
     buffer = table.heap.alloc(size)
     if buffer == 0:
         return -calls.ENOMEM
-    r = endpoint.pop(end, buffer, size, calls.SLEEPS)
+    if raw.load(end + ends.IN_STATE) == ends.PLAIN:
+        r = pop_plain(end, buffer, size)
+    else:
+        r = endpoint.pop(end, buffer, size, calls.SLEEPS)
     if r < 0:
         table.heap.free(buffer)
         if r == -calls.EAGAIN:
@@ -73,6 +76,15 @@ def pop(table, queue, operation):
     else:
         sockets.keep(operation, buffer, r)
     return r
+
+
+def pop_plain(end, buffer, size):
+    """A receive from the kernel, not while another thread agrees (libos/meeting.py) and counts what came from there."""
+    rings.lock(end + ends.IN_LOCK)
+    plain = raw.load(end + ends.IN_STATE) == ends.PLAIN
+    r = endpoint.pop(end, buffer, size, calls.SLEEPS) if plain else 0
+    rings.unlock(end + ends.IN_LOCK)
+    return r if plain else endpoint.pop(end, buffer, size, calls.SLEEPS)
 
 
 def quiet(end):
