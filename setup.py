@@ -128,7 +128,7 @@ def libpython():
 
 
 class BuildAll(build_ext):
-    """Cython modules by setuptools; then the two shared libraries, which are no Python extensions, beside them."""
+    """Cython modules by setuptools; then the shared libraries, which are no Python extensions, beside them."""
 
     strict = ()
 
@@ -222,21 +222,27 @@ class BuildAll(build_ext):
             file.write(text)
 
     def build_face(self, target):
-        """The C face of PDPIX: no more than jumps, and the way to the interpreter."""
+        """The C face of PDPIX: no more than jumps; and, in a library that it loads, the way to the interpreter."""
         from interpose import build
 
-        source, library = os.path.join(CAPI, "library.c"), libpython()
-        headers = glob.glob(os.path.join(CAPI, "include", "demi", "*.h"))
+        library = libpython()
         places = os.path.join(self.build_temp, "places.h")
-        if contents(places) != build.places():
+        text = f"""{build.places()}#define CATFLAP_PYTHON_VERSION "{sys.version_info[0]}.{sys.version_info[1]}"
+#define CATFLAP_PYTHON_LIBRARY "{library}"
+"""
+        if contents(places) != text:
             with open(places, "w") as file:
-                file.write(build.places())
-        if not self.force and fresh(target, [__file__, source, places, os.path.join(CSRC, "python.h"), *headers]):
-            return
-        say("compiling libdemikernel.so")
+                file.write(text)
+        headers = glob.glob(os.path.join(CAPI, "include", "demi", "*.h"))
+        headers += [places, os.path.join(CAPI, "interpreter.h"), *csrc()]
         include = [f"-I{CSRC}", f"-I{os.path.join(CAPI, 'include')}", f"-I{sysconfig.get_paths()['include']}"]
-        link = [library, f"-Wl,-rpath,{os.path.dirname(library)}", "-ldl", "-lpthread", "-Wl,-soname,libdemikernel.so"]
-        self.make_library(target, HOST_CFLAGS, ["-include", places, source, *include, *link])
+        python = [library, f"-Wl,-rpath,{os.path.dirname(library)}"]
+        jumps = ["-ldl", "-lpthread", "-Wl,-soname,libdemikernel.so"]
+        for name, source, link in ((target, "library.c", jumps), (beside(target, "_python"), "interpreter.c", python)):
+            source = os.path.join(CAPI, source)
+            if self.force or not fresh(name, [__file__, source, *headers]):
+                say(f"compiling {os.path.basename(name)}")
+                self.make_library(name, HOST_CFLAGS, ["-include", places, source, *include, *link])
 
     def make_library(self, target, flags, rest):
         """Compile and link at once. Programs that run the old library keep it, whole."""
@@ -247,7 +253,7 @@ class BuildAll(build_ext):
 
 
 class LintC(BuildAll):
-    """The two shared libraries, compiled where nobody runs them: every warning is an error."""
+    """The shared libraries, compiled where nobody runs them: every warning is an error."""
 
     description = "compile the C sources with every warning an error"
     strict = ("-Werror", "-Wshadow", "-Wstrict-prototypes")
@@ -275,6 +281,11 @@ def emit_host(path):
         os.unlink(path + ".new")
     else:
         os.replace(path + ".new", path)
+
+
+def beside(path, suffix):
+    """The name of a library that belongs to the one at `path`."""
+    return f"{path.removesuffix('.so')}{suffix}.so"
 
 
 def contents(path):

@@ -23,8 +23,9 @@ def built():
 
 
 def numbers(path, *words, core=CLIENT_CORE):
-    """What the program prints."""
-    argv = pinned(core, [path, *map(str, words)])
+    """What the program prints; without a core it may use all of them."""
+    argv = [path, *map(str, words)]
+    argv = argv if core is None else pinned(core, argv)
     return [
         float(n) for n in subprocess.run(argv, capture_output=True, text=True, timeout=300, check=True).stdout.split()
     ]
@@ -58,6 +59,9 @@ def run(quick, progress):
     share = numbers(path, "fair", count)
     rows.append(row("64 queues, each popped again at completion: least share of 1/64", "ratio", share, bar="≥ 0.9",
                     met=share[0] >= 0.9))  # fmt: skip
+    progress("threads, connections")
+    rows.append(threads(path, 2_000 if quick else 100_000, 2 if quick else 10))
+    rows.append(crowd(path, 200 if quick else 20_000, 2 if quick else 10))
     progress("echo over Catloop")
     return rows + [echo(path, 300 if quick else 40_000, 2 if quick else 9)]
 
@@ -106,6 +110,28 @@ def tokens(path, count, runs):
         row(f"wait_any of 64 qtokens, {MANY:,} outstanding, per completion", "ns", many, ratio=ratio,
             bar=f"≤ 2 times as with {FEW}", met=ratio <= 2),
     ]  # fmt: skip
+
+
+def threads(path, count, runs):
+    """64 B from one end of a connection to the other, on Catnap: two threads against one, a connection each."""
+    one, two = [], []
+    for _ in range(runs):
+        one += numbers(path, "threads", 1, count, "--catnap", core=None)
+        two += numbers(path, "threads", 2, count, "--catnap", core=None)
+    ratio = statistics.median(t / o for t, o in zip(two, one, strict=True))
+    return row("64 B over a connection of its own, C face on Catnap: 2 threads", "trips/s", two, ratio=ratio,
+               note=f"1 thread {statistics.median(one):.0f} trips/s")  # fmt: skip
+
+
+def crowd(path, count, runs):
+    """64 B to one of many connections in rings, a pop waiting at each: 1,000 connections against 2."""
+    few, many = [], []
+    for _ in range(runs):
+        few += numbers(path, "connections", 2, count, "--catloop")
+        many += numbers(path, "connections", 1_000, count, "--catloop")
+    ratio = statistics.median(m / f for m, f in zip(many, few, strict=True))
+    return row("64 B to one of 1,000 connections, C face on Catloop", "ns", many, ratio=ratio,
+               note=f"of 2 connections {statistics.median(few):.0f} ns")  # fmt: skip
 
 
 def echo(path, count, runs):

@@ -1,12 +1,11 @@
 /* The lazy start of the host: environment read once, the host library loaded and its interpreter started at the first
  * call that concerns us, fork hooks, the end of life. Whatever fails here leaves the program on the kernel. */
 #include "trap.h"
+#include "before_python.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 _Atomic int host_state = STATE_OFF;
@@ -132,31 +131,6 @@ static int fail(int reason, const char *what)
     return reason;
 }
 
-/* Another Python in this process, or ours not running yet: decided before anything is loaded. */
-static int other_python(const char *version)
-{
-    const char *(*get_version)(void) = (const char *(*)(void))dlsym(RTLD_DEFAULT, "Py_GetVersion");
-    int (*initialized)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, "Py_IsInitialized");
-    if (!get_version || !initialized)
-        return 0;
-    const char *theirs = get_version();
-    size_t n = strlen(version);
-    if (strncmp(theirs, version, n) != 0 || (theirs[n] >= '0' && theirs[n] <= '9'))
-        return fail(CATFLAP_KERNEL_OTHER_PYTHON, "another Python version lives in this process");
-    if (!initialized())
-        return fail(CATFLAP_KERNEL_OTHER_PYTHON, "this program's own Python is not running yet");
-    return 0;
-}
-
-/* An interpreter that runs out of memory while it starts aborts or loops; so ask first, under RLIMIT_AS, for more address
- * space than interpreter and heap reserve together. */
-static bool room_for_host(void)
-{
-    size_t size = 3ul << 29;
-    void *there = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return there != MAP_FAILED && munmap(there, size) == 0;
-}
-
 static int load(void)
 {
     if (!room_for_host())
@@ -180,9 +154,9 @@ static int load(void)
         return fail(CATFLAP_KERNEL_NO_HOST, "libcatflap_host.so is not installed beside libcatflap.so");
     *library++ = 0;
     library[strcspn(library, "\n")] = 0;
-    int reason = other_python(text);
-    if (reason)
-        return reason;
+    const char *other = other_python(text);
+    if (other)
+        return fail(CATFLAP_KERNEL_OTHER_PYTHON, other);
     /* extension modules of the standard library expect the interpreter's names to be global */
     if (!dlsym(RTLD_DEFAULT, "Py_GetVersion") && !dlopen(library, RTLD_NOW | RTLD_GLOBAL))
         return fail(CATFLAP_KERNEL_NO_HOST, dlerror());
@@ -195,7 +169,7 @@ static int load(void)
         return fail(CATFLAP_KERNEL_NO_HOST, "libcatflap_host.so is of another version");
     strrchr(root, '/')[0] = 0; /* .../interpose */
     strrchr(root, '/')[0] = 0; /* the folder that holds our packages */
-    reason = host.start(&ops, &services, root);
+    int reason = host.start(&ops, &services, root);
     if (reason == CATFLAP_KERNEL_ASKED || reason == CATFLAP_KERNEL_AUTO)
         return reason; /* the configuration's choice, nothing to report */
     bool foreign = reason == CATFLAP_KERNEL_OTHER_PYTHON;

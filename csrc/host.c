@@ -23,13 +23,6 @@ struct visit { PyThreadState *theirs, *ours; PyGILState_STATE gil; };
 enum { ROOM = 1000 }; /* calls */
 static int shared, debugged; /* debugged: its tracer is to see us */
 
-/* The thread state with which this thread has the GIL, or NULL. */
-static PyThreadState *holder(void)
-{
-    PyThreadState *state = _PyThreadState_UncheckedGet();
-    return state && state->thread_id == PyThread_get_thread_ident() ? state : NULL;
-}
-
 static struct visit visit_begin(void)
 {
     PyThreadState *now = holder(), *usual = PyGILState_GetThisThreadState();

@@ -4,6 +4,13 @@
 
 #include <Python.h>
 
+/* The thread state with which this thread has the GIL, or NULL. */
+static PyThreadState *holder(void)
+{
+    PyThreadState *state = _PyThreadState_UncheckedGet();
+    return state && state->thread_id == PyThread_get_thread_ident() ? state : NULL;
+}
+
 /* NULL, or what went wrong. `root` is where our packages are. Leaves the calling thread without the GIL. */
 static const char *python_start(const char *root)
 {

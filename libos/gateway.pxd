@@ -29,7 +29,6 @@ cdef class Gateway(Driver):
     cpdef bint depart(self, size_t at, bint reset) noexcept nogil
     cpdef bint enter(self) noexcept nogil
     cpdef void leave(self) noexcept nogil
-    cpdef void lock(self) noexcept nogil
     cpdef bint arm(self) noexcept nogil
     cpdef void wake_keeper(self) noexcept nogil
     @cython.locals(i="long long")

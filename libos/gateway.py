@@ -92,15 +92,12 @@ class Gateway(Driver):
         return r
 
     def enter(self):
+        """Take the lock if it is free. Who has the GIL must not wait for it otherwise: its holder may want that."""
         return raw.compare_exchange(self.lock_at, 0, rings.HERE.pid)
 
     def leave(self):
         raw.store(self.lock_at, 0)
         raw.fence()
-
-    def lock(self):
-        """For who has to have it."""
-        rings.lock(self.lock_at)
 
     def arm(self):
         """Under the lock. False when there is something already."""

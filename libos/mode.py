@@ -66,6 +66,7 @@ LIBRARIES = {
         "libos.core.driving",
         "libos.core.ringing",
         "libos.core.waiting",
+        "libos.core.forking",
         "libos.capi.process",
         "libos.capi.arrays",
         "libos.capi.names",

@@ -4,15 +4,20 @@
  *   face fair ROUNDS                  64 queues, each popped again at completion: the least share, times 64
  *   face server PORT                  echo, until its client ends
  *   face client PORT COUNT            ns of each of COUNT round trips of 64 B
+ *   face threads N COUNT              N threads, each with both ends of a connection of its own, hand 64 B from one to the
+ *                                     other COUNT times: how many a second, of all threads
+ *   face connections N COUNT          ns to hand 64 B to one of N connections within the process, while a pop waits at each
  * Behind these words stands --catnap or --catloop. */
 #include <arpa/inet.h>
 #include <demi/catflap.h>
 #include <demi/libos.h>
 #include <demi/sga.h>
 #include <demi/wait.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -190,6 +195,102 @@ static void client(struct sockaddr_in *address, long count)
         printf("%.0f\n", took[i]);
 }
 
+struct both {
+    int near, far;
+};
+
+/* Both ends of a connection to ourselves, used as often as Catloop wants it before it goes to rings. */
+static struct both connection(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct both ends;
+    socklen_t size = sizeof address;
+    int listener = tcp();
+    demi_qtoken_t accepting, connecting;
+    demi_qresult_t qr;
+    MUST(demi_bind(listener, (struct sockaddr *)&address, size));
+    MUST(demi_listen(listener, 4));
+    MUST(demi_getsockname(listener, (struct sockaddr *)&address, &size));
+    ends.near = tcp();
+    MUST(demi_accept(&accepting, listener));
+    MUST(demi_connect(&connecting, ends.near, (struct sockaddr *)&address, size));
+    finish(&qr, connecting);
+    finish(&qr, accepting);
+    ends.far = qr.qr_value.ares.qd;
+    MUST(demi_close(listener));
+    return ends;
+}
+
+static void trip(struct both ends, demi_sgarray_t *sga)
+{
+    demi_qresult_t qr;
+    push(&qr, ends.near, sga);
+    MUST(demi_sgafree(pop(&qr, ends.far)));
+}
+
+static void warm(struct both ends, demi_sgarray_t *sga)
+{
+    for (int i = 0; i < 200; i++) {
+        trip(ends, sga);
+        trip((struct both){ends.far, ends.near}, sga);
+    }
+}
+
+static pthread_barrier_t together;
+static long trips;
+
+static void *work(void *arg)
+{
+    struct both ends = connection();
+    demi_sgarray_t sga = demi_sgaalloc(SIZE);
+    (void)arg;
+    warm(ends, &sga);
+    pthread_barrier_wait(&together);
+    for (long i = 0; i < trips; i++)
+        trip(ends, &sga);
+    pthread_barrier_wait(&together);
+    return NULL;
+}
+
+static void threads(long n, long count)
+{
+    pthread_t id;
+    trips = count;
+    pthread_barrier_init(&together, NULL, (unsigned)n + 1);
+    for (long i = 0; i < n; i++)
+        MUST(pthread_create(&id, NULL, work, NULL));
+    pthread_barrier_wait(&together);
+    double began = now();
+    pthread_barrier_wait(&together);
+    printf("%.0f\n", (double)(n * count) / (now() - began) * 1e9);
+}
+
+static void connections(long n, long count)
+{
+    struct rlimit most;
+    struct both *ends = calloc((size_t)n, sizeof *ends);
+    demi_qtoken_t *popping = calloc((size_t)n, sizeof *popping);
+    demi_sgarray_t sga = demi_sgaalloc(SIZE);
+    demi_qresult_t qr;
+    getrlimit(RLIMIT_NOFILE, &most);
+    most.rlim_cur = most.rlim_max; /* two numbers for each connection */
+    setrlimit(RLIMIT_NOFILE, &most);
+    for (long i = 0; i < n; i++) {
+        ends[i] = connection();
+        warm(ends[i], &sga);
+    }
+    for (long i = 0; i < n; i++)
+        MUST(demi_pop(&popping[i], ends[i].far));
+    double began = now();
+    for (long i = 0; i < count; i++) {
+        push(&qr, ends[n - 1].near, &sga); /* the ring has it, and nobody has looked yet */
+        finish(&qr, popping[n - 1]);
+        MUST(demi_sgafree(&qr.qr_value.sga));
+        MUST(demi_pop(&popping[n - 1], ends[n - 1].far));
+    }
+    printf("%.1f\n", (now() - began) / (double)count);
+}
+
 int main(int argc, char **argv)
 {
     struct demi_args args = {argc, argv, NULL};
@@ -208,5 +309,9 @@ int main(int argc, char **argv)
         server(&address);
     else if (!strcmp(what, "client"))
         client(&address, b);
+    else if (!strcmp(what, "threads"))
+        threads(a, b);
+    else if (!strcmp(what, "connections"))
+        connections(a, b);
     return 0;
 }

@@ -87,7 +87,7 @@ def array_out(operation, sga):
     segment = process.FACE.table.segments(operation + layout.COUNT)
     raw.store32(sga + c.SGA_COUNT, count)
     raw.store(sga + c.SGA_BUF, process.FACE.table.heap.object_of(raw.load(segment)) if count else 0)
-    raw.copy(sga + c.SGA_ADDRESS, operation + layout.ADDRESS, 16)
+    raw.copy(sga + c.SGA_ADDRESS, operation + layout.ADDRESS, layout.NAME_6)
     sga += c.SGA_SEGMENTS
     while count:
         raw.store(sga, raw.load(segment))

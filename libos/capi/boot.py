@@ -1,10 +1,11 @@
 """What demi_init does in Python: choose the libOS, make it, and say where its calls are."""
 
 import os
+from functools import partial
 
 from libos import calls, config, raw
 from libos.capi import arrays, face, names, process, results, submitting
-from libos.core import layout
+from libos.core import forking, layout
 
 NAMES = ("catnap", "catloop")
 
@@ -28,6 +29,9 @@ def start(arguments, asked):
     if r < 0:
         return -r
     raw.store(table.head + layout.SPIN, settings.spin * 1000)
+    # first of all, so that the lock is taken last before a fork, and everything else comes after it in the child
+    hooks = {"before": forking.before, "after_in_parent": forking.in_parent, "after_in_child": forking.in_child}
+    os.register_at_fork(**{when: partial(hook, table) for when, hook in hooks.items()})
     if name == "catloop":
         from libos.catloop import Catloop
         from libos.core.loops import Loops

@@ -1,8 +1,10 @@
 /* libdemikernel.so: the calls of include/demi, each a jump to a function of libos/capi/face.py. What only C can do is here:
- * exported symbols, and the start of the interpreter that the libOS comes from (demi_init). */
+ * exported symbols, and the way to the interpreter that the libOS comes from (demi_init), which is in a library of its own
+ * (interpreter.c): where another Python lives, ours must not even be mapped. */
 #define _GNU_SOURCE
 #define ATTR_NONNULL(...) /* a program may not keep to it, and hears of it */
-#include "python.h"
+#include "before_python.h"
+#include "interpreter.h"
 
 #include <demi/catflap.h>
 #include <demi/libos.h>
@@ -10,15 +12,17 @@
 #include <demi/wait.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #define EXPORT __attribute__((visibility("default")))
 #define SIZED(type, size) _Static_assert(sizeof(type) == (size), #type)
 SIZED(demi_sgaseg_t, 12);
-SIZED(demi_sgarray_t, 28 + 12 * DEMI_SGARRAY_MAXSIZE);
-SIZED(demi_accept_result_t, 20);
+SIZED(demi_sgarray_t, 40 + 12 * DEMI_SGARRAY_MAXSIZE);
+SIZED(demi_accept_result_t, 32);
 SIZED(demi_qresult_t, 24 + sizeof(demi_sgarray_t));
 SIZED(struct demi_args, 20);
 
@@ -89,76 +93,104 @@ EXPORT demi_sgarray_t demi_sgaalloc(size_t size)
 
 EXPORT uint64_t demi_count(enum demi_counter counter) { return face.count((int)counter); }
 
-static void *pointer(PyObject *calls, const char *name)
+/* Where a call is, by its name. */
+static void take(const char *call, void *address)
 {
-    PyObject *value = PyDict_GetItemString(calls, name);
-    return value ? PyLong_AsVoidPtr(value) : NULL;
+#define TAKE(name, parameters, arguments)                                                                              \
+    if (!strcmp(call, #name))                                                                                          \
+        face.name = (int(*) parameters)address;
+    FOR_EACH_CALL(TAKE)
+    if (!strcmp(call, "wait"))
+        face.wait = (int (*)(demi_qresult_t *, const demi_qtoken_t *, const struct timespec *))address;
+    if (!strcmp(call, "sgaalloc"))
+        face.sgaalloc = (void (*)(demi_sgarray_t *, size_t))address;
+    if (!strcmp(call, "count"))
+        face.count = (uint64_t(*)(int))address;
 }
 
-/* The folder that our packages lie in: two above this library's own. */
-static int find_root(char *root, size_t size)
+static struct interpreter python; /* none until it has been loaded */
+static enum { COLD, BEGUN, UP, LOST } state;
+static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+
+/* A fork (pthread_atfork(3)): the interpreter is to be at rest in the child. One that another thread was starting never is. */
+static void before_fork(void)
+{
+    if (state == UP)
+        python.fork_before();
+}
+
+static void in_parent(void)
+{
+    if (state == UP)
+        python.fork_after(0);
+}
+
+static void in_child(void)
+{
+    if (state == UP)
+        python.fork_after(1);
+    else if (state == BEGUN)
+        state = LOST;
+    once = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+__attribute__((constructor)) static void survive_forks(void) { pthread_atfork(before_fork, in_parent, in_child); }
+
+/* Whether a library is libpython of another version than ours, perhaps of a plug-in that shows its symbols to nobody. */
+static int is_other(struct dl_phdr_info *info, size_t size, void *found)
+{
+    const char *name = strrchr(info->dlpi_name, '/'), *ours = strrchr(CATFLAP_PYTHON_LIBRARY, '/') + 1;
+    (void)size;
+    name = name ? name + 1 : info->dlpi_name;
+    int other = !strncmp(name, "libpython", 9) && strncmp(name, ours, strcspn(ours, "s")) && strcmp(name, "libpython3.so");
+    return *(int *)found = other;
+}
+
+/* The interpreter's library, loaded. NULL, or what is wrong. `root` becomes the folder that our packages lie in. */
+static const char *load(char *root)
 {
     Dl_info info;
-    if (!dladdr((void *)(uintptr_t)demi_init, &info) || !realpath(info.dli_fname, root) || strlen(root) >= size)
-        return -1;
-    for (int i = 0; i < 3; i++)
+    int found = 0;
+    const char *wrong = other_python(CATFLAP_PYTHON_VERSION);
+    if (wrong)
+        return wrong;
+    if (dl_iterate_phdr(is_other, &found))
+        return "another Python version lives in this process";
+    if (!room_for_host())
+        return "too little address space (ulimit -v)";
+    if (!dladdr((void *)(uintptr_t)demi_init, &info) || !realpath(info.dli_fname, root))
+        return "libdemikernel.so can't find its own path";
+    /* extension modules of the standard library expect the interpreter's names to be global */
+    if (!dlsym(RTLD_DEFAULT, "Py_GetVersion") && !dlopen(CATFLAP_PYTHON_LIBRARY, RTLD_NOW | RTLD_GLOBAL))
+        return dlerror();
+    strcpy(strrchr(root, '/'), "/libdemikernel_python.so");
+    void *handle = dlopen(root, RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        return dlerror();
+    python = *(struct interpreter *)dlsym(handle, "demi_interpreter");
+    for (int i = 0; i < 3; i++) /* libos/capi/libdemikernel_python.so */
         *strrchr(root, '/') = 0;
-    return 0;
-}
-
-/* libos.capi.boot.start(arguments): a dictionary of addresses, or an errno. */
-static int start(const struct demi_args *args, const char *root)
-{
-    PyObject *path = PySys_GetObject("path"), *here = PyUnicode_DecodeFSDefault(root);
-    if (path && here && !PySequence_Contains(path, here))
-        PyList_Append(path, here);
-    PyObject *list = PyList_New(0), *boot = PyImport_ImportModule("libos.capi.boot");
-    for (int i = 0; i < args->argc && args->argv[i]; i++) {
-        PyObject *word = PyUnicode_DecodeFSDefault(args->argv[i]);
-        PyList_Append(list, word);
-        Py_DECREF(word);
-    }
-    PyObject *calls = boot ? PyObject_CallMethod(boot, "start", "Oz", list, getenv("LIBOS")) : NULL;
-    int r = EINVAL;
-    if (calls && PyDict_Check(calls)) {
-#define TAKE(name, parameters, arguments) face.name = (int(*) parameters)pointer(calls, #name);
-        FOR_EACH_CALL(TAKE)
-        face.sgaalloc = (void (*)(demi_sgarray_t *, size_t))pointer(calls, "sgaalloc");
-        face.count = (uint64_t(*)(int))pointer(calls, "count");
-        face.wait = (int (*)(demi_qresult_t *, const demi_qtoken_t *, const struct timespec *))pointer(calls, "wait");
-        r = 0;
-    } else if (calls) {
-        r = (int)PyLong_AsLong(calls);
-    } else {
-        PyObject *type, *value, *trace;
-        PyErr_Fetch(&type, &value, &trace);
-        PyObject *line = PyObject_Str(value ? value : type);
-        fprintf(stderr, "demi_init: %s\n", line ? PyUnicode_AsUTF8(line) : "?");
-        Py_XDECREF(line), Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(trace);
-    }
-    Py_XDECREF(calls), Py_XDECREF(boot), Py_XDECREF(list), Py_XDECREF(here);
-    return r;
+    return NULL;
 }
 
 EXPORT int demi_init(const struct demi_args *args)
 {
-    static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
-    static int started;
-    char root[PATH_MAX];
+    char root[PATH_MAX + 32];
     if (!args || args->argc <= 0 || !args->argv)
         return EINVAL;
     pthread_mutex_lock(&once);
-    int r = started ? EEXIST : find_root(root, sizeof root) ? ENOENT : 0;
-    const char *wrong = r || Py_IsInitialized() ? NULL : python_start(root);
-    if (wrong) {
-        fprintf(stderr, "demi_init: starting Python: %s\n", wrong);
-        r = ENOSYS;
-    }
+    int r = state == UP ? EEXIST : 0;
     if (r == 0) {
-        PyGILState_STATE gil = PyGILState_Ensure();
-        r = start(args, root);
-        PyGILState_Release(gil);
-        started = r == 0;
+        const char *wrong = state == LOST ? "the parent was starting it when it forked" : load(root);
+        if (state == COLD)
+            state = BEGUN;
+        if (!wrong)
+            wrong = python.start(root);
+        if (wrong)
+            fprintf(stderr, "demi_init: starting Python: %s\n", wrong);
+        r = wrong ? ENOSYS : python.boot(args->argc, args->argv, root, take);
+        if (state == BEGUN)
+            state = r ? COLD : UP;
     }
     pthread_mutex_unlock(&once);
     return r;

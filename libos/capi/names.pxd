@@ -11,6 +11,7 @@ cdef int socket(size_t qd_out, int domain, int kind, int protocol) noexcept nogi
 @cython.locals(at=size_t)
 cdef long long socket_of(int qd, bint stream) noexcept nogil
 cdef bint named(size_t address, unsigned int size) noexcept nogil
+cdef bint named_for(size_t queue, size_t address, unsigned int size) noexcept nogil
 @cython.locals(at="long long", r="long long")
 cdef int bind(int qd, size_t address, unsigned int size) noexcept nogil
 @cython.locals(at="long long", r="long long", state="unsigned long long")

@@ -22,13 +22,13 @@ def queue(qd_out, capacity):
 
 
 def socket(qd_out, domain, kind, protocol):
-    """demi_socket: IPv4, stream or datagram; the protocol is not looked at. EINVAL, ENOTSUP, the kernel's."""
+    """demi_socket: IPv4 or IPv6, stream or datagram; the protocol is not looked at. EINVAL, ENOTSUP, the kernel's."""
     if qd_out < c.LOWEST:
         return calls.EINVAL
-    if domain != calls.AF_INET or (kind != calls.SOCK_STREAM and kind != calls.SOCK_DGRAM):
+    if sockets.name_size(domain) == 0 or (kind != calls.SOCK_STREAM and kind != calls.SOCK_DGRAM):
         return calls.UNSUPPORTED
     process.FACE.table.lock()
-    r = sockets.make(process.FACE.table, kind)
+    r = sockets.make(process.FACE.table, domain, kind)
     if r > 0:
         raw.store32(qd_out, raw.load(r + layout.QUEUE_QD))
     process.FACE.table.unlock()
@@ -48,8 +48,13 @@ def socket_of(qd, stream):
 
 
 def named(address, size):
-    """Whether an address and its length are those of a struct sockaddr_in."""
-    return address >= c.LOWEST and size == 16 and raw.load32(address) & 0xFFFF == calls.AF_INET
+    """Whether an address and its length are those of a struct sockaddr_in or sockaddr_in6."""
+    return address >= c.LOWEST and size and size == sockets.name_size(raw.load32(address) & 0xFFFF)
+
+
+def named_for(queue, address, size):
+    """The same, of the socket's own family."""
+    return size == raw.load(queue + layout.NAME_SIZE) and named(address, size)
 
 
 def bind(qd, address, size):
@@ -58,7 +63,7 @@ def bind(qd, address, size):
     at = socket_of(qd, False)
     if at > 0:
         r = -calls.EINVAL
-        if named(address, size) and raw.load(at + layout.SOCKET_STATE) == layout.FRESH:
+        if named_for(at, address, size) and raw.load(at + layout.SOCKET_STATE) == layout.FRESH:
             r = sockets.named(at, calls.SYS_bind, address, size)
         if r == 0:
             raw.store(at + layout.SOCKET_STATE, layout.BOUND)

@@ -65,7 +65,7 @@ def wait_next_n(results, size, count, timeout):
 def deliver(operation, qtoken, result):
     """What a taken operation has come to, as a struct demi_qresult; the record is free then."""
     opcode = raw.load32(operation + layout.OPCODE)
-    error = raw.load(operation + layout.ERROR)
+    error = raw.load32(operation + layout.ERROR)
     raw.store32(result + c.QR_OPCODE, layout.FAILED if error else opcode)
     raw.store32(result + c.QR_QD, raw.load32(operation + layout.QD))
     raw.store(result + c.QR_QT, qtoken)
@@ -73,7 +73,7 @@ def deliver(operation, qtoken, result):
     value = result + c.QR_VALUE
     if opcode == layout.ACCEPT:
         raw.store32(value, raw.load(operation + layout.VALUE))
-        raw.copy(value + c.ARES_ADDRESS, operation + layout.ADDRESS, 16)
+        raw.copy(value + c.ARES_ADDRESS, operation + layout.ADDRESS, layout.NAME_6)
     else:
         arrays.array_out(operation, value)
     waiting.finish(process.FACE.table, operation)

@@ -15,6 +15,6 @@ cdef int connecting(size_t qt_out, size_t at, size_t address) noexcept nogil
 cdef int push(size_t qt_out, int qd, size_t sga) noexcept nogil
 cdef int pushto(size_t qt_out, int qd, size_t sga, size_t address, unsigned int size) noexcept nogil
 @cython.locals(at=size_t, operation=size_t, r=int)
-cdef int submit(size_t qt_out, int qd, size_t sga, size_t address) noexcept nogil
+cdef int submit(size_t qt_out, int qd, size_t sga, size_t address, unsigned int size) noexcept nogil
 @cython.locals(at=size_t, r=int)
 cdef int pop(size_t qt_out, int qd) noexcept nogil

@@ -41,7 +41,7 @@ def connect(qt_out, qd, address, size):
     at = names.socket_of(qd, True)
     if at > 0:
         state = raw.load(at + layout.SOCKET_STATE)
-        if not names.named(address, size):
+        if not names.named_for(at, address, size):
             r = calls.EINVAL
         elif state == layout.CONNECTED:
             r = calls.EISCONN
@@ -61,7 +61,7 @@ def connecting(qt_out, at, address):
     operation = process.FACE.table.begin(layout.CONNECT, at)
     if operation == 0:
         return calls.EAGAIN
-    raw.copy(operation + layout.ADDRESS, address, 16)
+    raw.copy(operation + layout.ADDRESS, address, raw.load(at + layout.NAME_SIZE))
     raw.store(at + layout.SOCKET_STATE, layout.CONNECTING)
     raw.store(qt_out, raw.load(operation + layout.TOKEN))
     driving.start(process.FACE.table, at, operation)
@@ -70,29 +70,31 @@ def connecting(qt_out, at, address):
 
 def push(qt_out, qd, sga):
     """demi_push. EINVAL, EBADF, EAGAIN."""
-    return submit(qt_out, qd, sga, 0)
+    return submit(qt_out, qd, sga, 0, 0)
 
 
 def pushto(qt_out, qd, sga, address, size):
     """demi_pushto: a datagram's destination; that of a stream is not looked at. EINVAL, EBADF, EAGAIN."""
     if not names.named(address, size):
         return calls.EBADF if process.FACE.table.queue_of(qd) == 0 else calls.EINVAL
-    return submit(qt_out, qd, sga, address)
+    return submit(qt_out, qd, sga, address, size)
 
 
-def submit(qt_out, qd, sga, address):
+def submit(qt_out, qd, sga, address, size):
     process.FACE.table.lock()
     at = process.FACE.table.queue_of(qd)
     if at == 0:
         r = calls.EBADF
     elif qt_out < c.LOWEST or (address and raw.load(at + layout.KIND) == layout.MEMORY):
         r = calls.EINVAL
+    elif address and raw.load(at + layout.SOCKET_TYPE) == calls.SOCK_DGRAM and raw.load(at + layout.NAME_SIZE) != size:
+        r = calls.EINVAL
     else:
         operation = process.FACE.table.begin(layout.PUSH, at)
         r = arrays.taken(operation, sga) if operation else calls.EAGAIN
         if r == 0:
             if address and raw.load(at + layout.SOCKET_TYPE) == calls.SOCK_DGRAM:
-                raw.copy(operation + layout.ADDRESS, address, 16)
+                raw.copy(operation + layout.ADDRESS, address, size)
                 raw.store32(operation + layout.NOTED, layout.ADDRESSED)
             raw.store(qt_out, raw.load(operation + layout.TOKEN))
             driving.start(process.FACE.table, at, operation)

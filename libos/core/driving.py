@@ -10,21 +10,40 @@ COMPILED = __file__.endswith(".so")
 
 
 def attempt(table, queue, operation):
-    """One try, under the lock: a count, -EAGAIN, or another error."""
+    """One try without a system call of the kernel's own sockets, under the lock: a count, -EAGAIN, or another error."""
     opcode = raw.load32(operation + layout.OPCODE)
     if raw.load(queue + layout.KIND) == layout.MEMORY:
         return channel.push(table, queue, operation) if opcode == layout.PUSH else channel.pop(table, queue, operation)
+    loops.use(table, queue)
+    return loops.push(table, queue, operation) if opcode == layout.PUSH else loops.pop(table, queue, operation)
+
+
+def in_kernel(queue):
+    """Whether the operations of a queue are system calls."""
+    return raw.load(queue + layout.KIND) == layout.SOCKET and raw.load(queue + layout.END) == 0
+
+
+def attempt_in_kernel(table, queue, operation):
+    """One try by one system call: a count, -EAGAIN, -EINPROGRESS when some is done, or another error. The lock, which
+    the caller has, is given back meanwhile.
+    """
+    opcode = raw.load32(operation + layout.OPCODE)
     if opcode <= layout.POP and raw.load(table.head + layout.WORTH) and is_connection(queue):
         loops.use(table, queue)
-        if raw.load(queue + layout.END):
-            return loops.push(table, queue, operation) if opcode == layout.PUSH else loops.pop(table, queue, operation)
+    table.note(layout.SYSTEM_CALLS, 1)
+    table.away()
     if opcode == layout.PUSH:
-        return sockets.push(table, queue, operation, noted(operation, layout.ADDRESSED))
-    if opcode == layout.POP:
-        return sockets.pop(table, queue, operation)
-    if opcode == layout.ACCEPT:
-        return sockets.accept(table, queue, operation)
-    return sockets.connect(table, queue, operation)
+        r = sockets.push(table, queue, operation)
+    elif opcode == layout.POP:
+        r = sockets.pop(table, queue, operation)
+    elif opcode == layout.ACCEPT:
+        r = sockets.accept(queue, operation)
+    else:
+        r = sockets.connect(queue, operation)
+    table.back()
+    if opcode == layout.ACCEPT and r >= 0:
+        r = sockets.accepted(table, queue, operation, r)
+    return r
 
 
 def is_connection(queue):
@@ -44,17 +63,27 @@ def line_of(queue, operation):
 
 
 def start(table, queue, operation):
-    """Try a new operation unless others wait before it. Under the lock."""
+    """Try a new operation unless others wait before it. Under the lock, which may be given back meanwhile."""
     line = line_of(queue, operation)
+    if in_kernel(queue):
+        wait_in_line(table, line, operation)
+        drive_in_kernel(table, queue, line)
+        table.note(layout.BLOCKED if raw.load32(operation + layout.STATE) == layout.WAITING else layout.INLINE, 1)
+        return
     r = -calls.EAGAIN if raw.load(line) else attempt(table, queue, operation)
     if r == -calls.EAGAIN:
         table.note(layout.BLOCKED, 1)
-        table.link(line, operation)
-        if raw.load32(operation + layout.OPCODE) == layout.PUSH:  # it outlives the call, after which all may be freed
-            table.hold(operation)
+        wait_in_line(table, line, operation)
     else:
         table.note(layout.INLINE, 1)
         end(table, queue, operation, r)
+
+
+def wait_in_line(table, line, operation):
+    """Under the lock."""
+    table.link(line, operation)
+    if raw.load32(operation + layout.OPCODE) == layout.PUSH:  # it outlives the call, after which all may be freed
+        table.hold(operation)
 
 
 def end(table, queue, operation, result):
@@ -75,7 +104,12 @@ def end(table, queue, operation, result):
 
 
 def drive(table, queue, line):
-    """Try the operations of a line again, in their order, until one has to wait on. Under the lock."""
+    """Try the operations of a line again, in their order, until one has to wait on. Under the lock, which may be given
+    back meanwhile.
+    """
+    if in_kernel(queue):
+        drive_in_kernel(table, queue, line)
+        return
     while raw.load(line):
         operation = table.at(raw.load(line))
         r = attempt(table, queue, operation)
@@ -85,8 +119,28 @@ def drive(table, queue, line):
         end(table, queue, operation, r)
 
 
+def drive_in_kernel(table, queue, line):
+    """One thread at a time drives a line; who comes meanwhile has it look once more. Its queue is not closed then."""
+    driven = line + layout.DRIVEN_IN - layout.FIRST_IN
+    if raw.load(driven) != layout.ALONE:
+        raw.store(driven, layout.ONCE_MORE)
+        return
+    raw.store(driven, layout.DRIVEN)
+    while raw.load(line):
+        operation = table.at(raw.load(line))
+        r = attempt_in_kernel(table, queue, operation)
+        if r == -calls.EAGAIN:
+            if raw.load(driven) == layout.DRIVEN:
+                break
+            raw.store(driven, layout.DRIVEN)
+        elif r != -calls.EINPROGRESS:
+            table.unlink(line, operation)
+            end(table, queue, operation, r)
+    raw.store(driven, layout.ALONE)
+
+
 def heard(table, qd, events):
-    """The kernel has said something of a socket. Under the lock."""
+    """The kernel has said something of a socket. Under the lock, which may be given back meanwhile."""
     queue = table.queue_of(qd)
     if queue == 0:
         return
@@ -95,7 +149,7 @@ def heard(table, qd, events):
         endpoint.look_next(end)
     if events & calls.EPOLL_READABLE:
         drive(table, queue, queue + layout.FIRST_IN)
-    if events & calls.EPOLL_WRITABLE or end:
+    if (events & calls.EPOLL_WRITABLE or end) and table.queue_of(qd):  # it may have been closed meanwhile
         drive(table, queue, queue + layout.FIRST_OUT)
 
 
@@ -110,7 +164,7 @@ def give_up(table, queue, line):
 def close(table, qd):
     """Close a queue; what is pending on it is cancelled. -EBADF for no queue."""
     table.lock()
-    queue = table.queue_of(qd)
+    queue = sockets.at_rest(table, qd)
     fd = -1
     looped = False
     if queue:

@@ -8,6 +8,7 @@ from libos import calls, endpoint, leaving, raw, rings
 from libos import layout as ends
 from libos.core import layout, sockets
 from libos.refusal import Refused
+from libos.runtime import wakers
 
 COMPILED = __file__.endswith(".so")
 STREAM = 1
@@ -59,7 +60,10 @@ def pop(table, queue, operation):
     buffer = table.heap.alloc(size)
     if buffer == 0:
         return -calls.ENOMEM
-    r = endpoint.pop(end, buffer, size, calls.SLEEPS)
+    if raw.load(end + ends.IN_STATE) == ends.PLAIN:
+        r = pop_plain(end, buffer, size)
+    else:
+        r = endpoint.pop(end, buffer, size, calls.SLEEPS)
     if r < 0:
         table.heap.free(buffer)
         if r == -calls.EAGAIN:
@@ -72,6 +76,15 @@ def pop(table, queue, operation):
     else:
         sockets.keep(operation, buffer, r)
     return r
+
+
+def pop_plain(end, buffer, size):
+    """A receive from the kernel, not while another thread agrees (libos/meeting.py) and counts what came from there."""
+    rings.lock(end + ends.IN_LOCK)
+    plain = raw.load(end + ends.IN_STATE) == ends.PLAIN
+    r = endpoint.pop(end, buffer, size, calls.SLEEPS) if plain else 0
+    rings.unlock(end + ends.IN_LOCK)
+    return r if plain else endpoint.pop(end, buffer, size, calls.SLEEPS)
 
 
 def quiet(end):
@@ -92,8 +105,49 @@ def join(table, queue, end):
     raw.store(queue + layout.END, end)
 
 
+def attached(table, queue):
+    """The connection has rings from now on. A few are near, every look looks at them; of the others the peer says when
+    there is something (`rings.soil`). Under the lock.
+    """
+    near = table.head + layout.NEAR
+    last = near + layout.NEARS * 8
+    while near < last and raw.load(near):
+        near += 8
+    if near < last:
+        raw.store(near, queue)
+        return
+    end = raw.load(queue + layout.END)
+    raw.store(queue + layout.FAR, 1)
+    raw.store(table.head + layout.FARS, raw.load(table.head + layout.FARS) + 1)
+    raw.store(place_of(table, end), queue)
+    raw.store(raw.load(end + ends.IN) + ends.H_WATCHED, 1)
+    raw.fence()
+    rings.mark_dirty(end, raw.load(end + ends.DIRTY) ^ ends.SIDE)  # there may have been something before
+
+
+def place_of(table, end):
+    """Address of the word that has an end's queue."""
+    return raw.load(table.head + layout.QUEUE_OF_END) + (end - raw.load(table.head + layout.ENDS_AT)) // ends.RECORD * 8
+
+
+def detached(table, queue):
+    """Nobody looks at it any more. Under the lock."""
+    near = table.head + layout.NEAR
+    last = near + layout.NEARS * 8
+    if raw.load(queue + layout.FAR):
+        raw.store(queue + layout.FAR, 0)
+        raw.store(table.head + layout.FARS, raw.load(table.head + layout.FARS) - 1)
+        raw.store(place_of(table, raw.load(queue + layout.END)), 0)
+        return
+    while near < last:
+        if raw.load(near) == queue:
+            raw.store(near, 0)
+        near += 8
+
+
 def part(table, queue):
     """It has none any more. Under the lock."""
+    detached(table, queue)
     after = raw.load(queue + layout.LOOP_NEXT)
     before = raw.load(queue + layout.LOOP_PREVIOUS)
     if before:
@@ -126,14 +180,43 @@ class Loops:
         self.queues = {}
         table.loops = self
         raw.store(table.head + layout.WORTH, catloop.worth)
+        raw.store(table.head + layout.ENDS_AT, catloop.records.arena)
+        raw.store(table.head + layout.QUEUE_OF_END, wakers.reserve(ends.ENDS * 8))
 
     def start(self):
-        """Make the bell that peers ring. Raises OSError."""
+        """Hear of the peers. Raises OSError."""
+        self.make_bell()
+        self.catloop.family.on_pair = self.pair_came
+        self.catloop.survive_forks(self.forked)
+
+    def make_bell(self):
+        """The bell that peers ring."""
         bell, fd = self.catloop.family.new_bell()
         raw.store(self.table.head + layout.SLEEP_WORD, self.catloop.family.page + bell * 64)
         raw.store(self.table.head + layout.LOOP_BELL, bell)
         self.table.register(fd, calls.POLLIN, layout.LOOP_BELL)
         raw.store(self.table.head + layout.LOOP_BELL_FD, fd)
+
+    def pair_came(self, block, here):
+        """Peers say in a pair that they have something, from now on or no more."""
+        at = self.table.head + layout.FIRST_PAIR
+        self.table.lock()
+        if here:
+            raw.store(block + 16, raw.load(at))
+            raw.store(at, block)
+        else:
+            while raw.load(at) and raw.load(at) != block:
+                at = raw.load(at) + 16
+            if raw.load(at):
+                raw.store(at, raw.load(block + 16))
+        self.table.unlock()
+
+    def forked(self):
+        """In a child: what the parent's peers say, the parent hears; its connections are looked at at every look."""
+        raw.syscall(calls.SYS_close, raw.load(self.table.head + layout.LOOP_BELL_FD), 0, 0, 0, 0, 0)
+        raw.store(self.table.head + layout.FIRST_PAIR, 0)
+        raw.store(self.table.head + layout.LINEAR, 1)
+        self.make_bell()
 
     def adopt(self, qd):
         """The queue of a connection's new record; None where there is none for it."""
@@ -145,38 +228,41 @@ class Loops:
         if loop is None:
             return None
         loop.accepting = accepted
+        self.queues[qd] = loop
         self.table.lock()
-        there = self.table.queue_of(qd)
+        there = sockets.at_rest(self.table, qd)
         if there:
             join(self.table, there, loop.end)
         self.table.unlock()
         if not there:  # closed meanwhile
-            self.catloop.release(loop)
+            self.release(qd)
             return None
-        self.queues[qd] = loop
         return loop
 
     def step(self, qd):
-        """One step of a connection to the rings; whoever sleeps has to look what to wait for now."""
-        loop = self.queues.get(qd) or self.adopt(qd)
-        next_step = NEVER
-        had = True
-        if loop is not None:
-            had = raw.load(loop.end + ends.IN)
-            loop.uses = self.uses(qd)
-            try:
-                self.catloop.attend(loop, True)
-                next_step = min(loop.next_step, NEVER)
-            except (Refused, OSError):
-                pass
-            had = had or not raw.load(loop.end + ends.IN)
-        self.table.lock()
-        queue = self.table.queue_of(qd)
-        if queue:
-            raw.store(queue + layout.NEXT_STEP, next_step)
-        if loop is not None and not had:
-            self.table.wake_watcher()
-        self.table.unlock()
+        """One step of a connection to the rings, alone: a fork waits for it. Who sleeps then looks what to wait for."""
+        with self.catloop.steps:
+            loop = self.queues.get(qd) or self.adopt(qd)
+            next_step = NEVER
+            had = True
+            if loop is not None:
+                had = raw.load(loop.end + ends.IN)
+                loop.uses = self.uses(qd)
+                try:
+                    self.catloop.attend(loop, True)
+                    next_step = min(loop.next_step, NEVER)
+                except (Refused, OSError):
+                    pass
+                had = had or not raw.load(loop.end + ends.IN)
+            self.table.lock()
+            queue = self.table.queue_of(qd)
+            if queue:
+                raw.store(queue + layout.NEXT_STEP, next_step)
+            if queue and not had and raw.load(queue + layout.END):
+                attached(self.table, queue)
+            if loop is not None and not had:
+                self.table.wake_watcher()
+            self.table.unlock()
 
     def uses(self, qd):
         queue = self.table.queue_of(qd)

@@ -2,24 +2,86 @@
 
 from libos import calls, endpoint, leaving, raw, rings
 from libos import layout as ends
-from libos.core import driving, layout
+from libos.core import driving, layout, loops
 
 COMPILED = __file__.endswith(".so")
 MILLISECOND = 1000000  # ns
 
 
 def look(table):
-    """Go on with what the rings have made ready: how many lines; -1 when nothing waits for a ring. Under the lock."""
+    """Go on with what the rings have made ready: how many lines; -1 when nothing waits for a ring. Under the lock.
+
+    The near connections are looked at, the far ones have said so (`loops.attached`).
+    """
+    found = -1
+    near = table.head + layout.NEAR
+    last = near + layout.NEARS * 8
+    if raw.load(table.head + layout.LINEAR):
+        return look_at_all(table)
+    while near < last:
+        if raw.load(near):
+            found = look_at(table, raw.load(near), found)
+        near += 8
+    if raw.load(table.head + layout.FARS):
+        found = added(found, drain(table))
+    return found
+
+
+def look_at_all(table):
     found = -1
     queue = raw.load(table.head + layout.FIRST_LOOP)
     while queue:
-        end = raw.load(queue + layout.END)
-        if raw.load(end + ends.IN):
-            if raw.load(queue + layout.FIRST_IN):
-                found = added(found, looked(table, queue, layout.FIRST_IN, endpoint.ready(end, 1)))
-            if raw.load(queue + layout.FIRST_OUT):
-                found = added(found, looked(table, queue, layout.FIRST_OUT, endpoint.ready(end, 2)))
+        found = look_at(table, queue, found)
         queue = raw.load(queue + layout.LOOP_NEXT)
+    return found
+
+
+def look_at(table, queue, found):
+    """One connection: what was found before and in it."""
+    end = raw.load(queue + layout.END)
+    if raw.load(end + ends.IN):
+        if raw.load(queue + layout.FIRST_IN):
+            found = added(found, looked(table, queue, layout.FIRST_IN, endpoint.ready(end, 1)))
+        if raw.load(queue + layout.FIRST_OUT):
+            found = added(found, looked(table, queue, layout.FIRST_OUT, endpoint.ready(end, 2)))
+    return found
+
+
+def drain(table):
+    """Go on with the connections of which peers have said that there is something: how many lines. Under the lock."""
+    found = 0
+    pair = raw.load(table.head + layout.FIRST_PAIR)
+    while pair:
+        area = raw.load(pair) + ends.SIDE * raw.load(pair + 8)
+        if raw.load(area):
+            found += drain_pair(table, pair, area)
+        pair = raw.load(pair + 16)
+    return found
+
+
+def drain_pair(table, pair, area):
+    found = 0
+    summary = raw.exchange(area, 0)
+    while summary:
+        i = raw.ctz(summary)
+        summary &= summary - 1
+        soiled = raw.exchange(area + ends.DIRTY_WORDS + i * 8, 0)
+        while soiled:
+            end = raw.load(pair + 64 + (i * 64 + raw.ctz(soiled)) * 8)
+            soiled &= soiled - 1
+            queue = raw.load(loops.place_of(table, end)) if end else 0
+            if queue:
+                found += go_on(table, queue, end)
+    return found
+
+
+def go_on(table, queue, end):
+    """Both lines of a connection of which there is news: how many."""
+    found = 0
+    if raw.load(queue + layout.FIRST_IN):
+        found += looked(table, queue, layout.FIRST_IN, True)
+    if raw.load(queue + layout.FIRST_OUT):  # a push that would move a few bytes only waits on
+        found += looked(table, queue, layout.FIRST_OUT, not leaving.sending(end) or endpoint.ready(end, 2))
     return found
 
 
@@ -63,6 +125,8 @@ def armed(queue, end, bell):
         raw.store(rings.bell_word(end, 2), bell)
     if raw.load(queue + layout.FIRST_IN) or outbound:
         endpoint.look_next(end)  # the spine may have said something
+        if raw.load(end + ends.USERS) > 1:  # another process may have its own bell there
+            return False
         return leaving.settle(end) and (not outbound or endpoint.stretch(end))
     return True
 

@@ -16,6 +16,8 @@ cdef class Table:
     cdef long long bell(self) noexcept nogil
     cpdef void lock(self) noexcept nogil
     cpdef void unlock(self) noexcept nogil
+    cdef void away(self) noexcept nogil
+    cdef void back(self) noexcept nogil
     cpdef unsigned long long count(self, int counter) noexcept nogil
     @cython.locals(at=size_t)
     cdef void note(self, int counter, unsigned long long n) noexcept nogil

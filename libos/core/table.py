@@ -54,6 +54,19 @@ class Table:
     def unlock(self):
         rings.unlock(self.head + layout.LOCK)
 
+    def away(self):
+        """Give the lock back for a system call, but not while a thread forks; `back` comes next."""
+        while raw.load(self.head + layout.FORKING):
+            self.unlock()
+            raw.pause()
+            self.lock()
+        raw.store(self.head + layout.AWAY, raw.load(self.head + layout.AWAY) + 1)
+        self.unlock()
+
+    def back(self):
+        self.lock()
+        raw.store(self.head + layout.AWAY, raw.load(self.head + layout.AWAY) - 1)
+
     def count(self, counter):
         """One of the counters of layout.py."""
         return raw.load(self.head + layout.COUNTERS + counter * 8)
@@ -111,7 +124,7 @@ class Table:
         raw.store32(at + layout.QD, raw.load(queue + layout.QUEUE_QD))
         raw.store(at + layout.STATE, layout.WAITING)
         raw.store(at + layout.VALUE, 0)
-        raw.store(at + layout.ERROR, 0)
+        raw.store32(at + layout.ERROR, 0)
         raw.store(at + layout.COUNT, 0)
         return at
 
@@ -148,7 +161,7 @@ class Table:
     def complete(self, operation, result):
         """An operation that is in no line has come to its end, with a count, or an error as the kernel gives them."""
         if result < 0:
-            raw.store(operation + layout.ERROR, -result)
+            raw.store32(operation + layout.ERROR, -result)
             self.note(layout.FAILED_OPERATIONS, 1)
         else:
             self.note(layout.COMPLETED, 1)
@@ -371,6 +384,7 @@ class Table:
         raw.store(at + layout.FD, 0)
         raw.store(at + layout.SOCKET_STATE, layout.FRESH)
         raw.store(at + layout.END, 0)
+        raw.store(at + layout.FAR, 0)
         raw.store(at + layout.QUEUE_QD, qd)
         return at
 

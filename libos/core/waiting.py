@@ -71,7 +71,8 @@ def wait(table, qtokens, count, timeout):
             now = raw.now()
         if began == 0:
             began = now
-        if r == -calls.EAGAIN and 0 <= timeout <= now - began:
+        # who gives up has looked himself: what another thread is asking the kernel may be older than this wait
+        if r == -calls.EAGAIN and 0 <= timeout <= now - began and not raw.load(table.head + layout.LOOKING):
             r = -calls.ETIMEDOUT
         if r >= 0:
             return r
@@ -104,22 +105,30 @@ def leave(table):
 
 
 def look(table):
-    """Ask the kernel what has changed, and go on with it. How many sockets have. Under the lock."""
+    """Ask the kernel what has changed, and go on with it. How many sockets have. Under the lock, which is given back
+    for the system call; one thread at a time asks.
+    """
     n = ringing.look(table)
     table.note(layout.LOOKS, 1)
     if n > 0 or (n == 0 and table.count(layout.LOOKS) & RARELY):  # rings are near, the kernel is far
         return n
+    if raw.load(table.head + layout.LOOKING):
+        return 0
+    raw.store(table.head + layout.LOOKING, 1)
     at = table.head + layout.EVENT_SCRATCH
+    table.away()
     r = raw.syscall(calls.SYS_epoll_wait, table.epoll(), at, EVENTS, 0, 0, 0)
+    table.back()
     i = 0
     while i < r:
         tell(table, at + i * 12)
         i += 1
+    raw.store(table.head + layout.LOOKING, 0)
     return r if r > 0 else 0
 
 
 def tell(table, event):
-    """One struct epoll_event. Under the lock."""
+    """One struct epoll_event. Under the lock, which may be given back meanwhile."""
     qd = raw.load(event + 4)
     if qd == layout.LOOP_BELL:
         ringing.heard(table, raw.load(table.head + layout.LOOP_BELL_FD))

@@ -29,13 +29,13 @@ class Array(ctypes.Structure):
         ("sga_buf", ctypes.c_void_p),
         ("sga_numsegs", ctypes.c_uint32),
         ("sga_segs", Segment * core.SEGMENTS_MAX),
-        ("sga_addr", ctypes.c_char * 16),
+        ("sga_addr6", ctypes.c_char * 28),
     ]
 
 
 class Accepted(ctypes.Structure):
     _pack_ = 1
-    _fields_ = [("qd", ctypes.c_int32), ("addr", ctypes.c_char * 16)]
+    _fields_ = [("qd", ctypes.c_int32), ("addr6", ctypes.c_char * 28)]
 
 
 class Value(ctypes.Union):
@@ -96,11 +96,11 @@ def test_structs_lie_in_c_as_in_python(program, tmp_path):
 
 def test_the_face_reads_and_writes_at_these_offsets():
     assert (layout.SGA_BUF, layout.SGA_COUNT) == (Array.sga_buf.offset, Array.sga_numsegs.offset)
-    assert (layout.SGA_SEGMENTS, layout.SGA_ADDRESS) == (Array.sga_segs.offset, Array.sga_addr.offset)
+    assert (layout.SGA_SEGMENTS, layout.SGA_ADDRESS) == (Array.sga_segs.offset, Array.sga_addr6.offset)
     assert (layout.SGA_SEGMENT, layout.SGA_SIZE) == (ctypes.sizeof(Segment), ctypes.sizeof(Array))
     assert (layout.QR_OPCODE, layout.QR_QD, layout.QR_QT) == (0, Result.qr_qd.offset, Result.qr_qt.offset)
     assert (layout.QR_RET, layout.QR_VALUE) == (Result.qr_ret.offset, Result.qr_value.offset)
-    assert (layout.QR_SIZE, layout.ARES_ADDRESS) == (ctypes.sizeof(Result), Accepted.addr.offset)
+    assert (layout.QR_SIZE, layout.ARES_ADDRESS) == (ctypes.sizeof(Result), Accepted.addr6.offset)
 
 
 @pytest.mark.parametrize("module", [layout, core], ids=["capi", "core"])
@@ -110,12 +110,16 @@ def test_compiled_and_interpreted_code_have_the_same_numbers(module):
     assert compiled == {name: value for name, value in vars(module).items() if name.isupper()}
 
 
+# of words of a queue
+VALUES = ("FRESH", "BOUND", "LISTENING", "CONNECTING", "CONNECTED", "ALONE", "DRIVEN", "ONCE_MORE", "NAME_4", "NAME_6")
+
+
 def words_of_the_table():
     """The words of a table's head, and of the records, with their names."""
     names = list(vars(core))
     for first, last in [("LOCK", "HEAD_SIZE"), ("TOKEN", "ELEMENT"), ("QUEUE_QD", "LOCK")]:
         words = [name for name in names[names.index(first) : names.index(last)] if name.isupper()]
-        yield [n for n in words if n not in ("FRESH", "BOUND", "LISTENING", "CONNECTING", "CONNECTED")]
+        yield [n for n in words if n not in VALUES]
 
 
 def test_no_two_words_of_a_record_are_one():
@@ -163,13 +167,14 @@ def test_headers_are_c_plus_plus_too(tmp_path):
 
 
 @pytest.mark.parametrize("libos", ["catnap", "catloop"])
-def test_in_a_program_that_is_under_catflap(run, libos):
-    run(ROOT / "tests" / "capi" / "c" / "stream.c", libos, LD_PRELOAD=str(PRELOAD), CATFLAP_LIBOS=libos)
+@pytest.mark.parametrize("name", ["stream", "forks"])
+def test_in_a_program_that_is_under_catflap(run, name, libos):
+    run(ROOT / "tests" / "capi" / "c" / f"{name}.c", libos, LD_PRELOAD=str(PRELOAD), CATFLAP_LIBOS=libos)
 
 
 def test_in_a_program_that_is_a_python():
     script = f"""
-import ctypes, sys
+import ctypes, os, signal, sys
 demi = ctypes.CDLL({str(CAPI / "libdemikernel.so")!r})
 words = (ctypes.c_char_p * 2)(b"python", None)
 class Arguments(ctypes.Structure):
@@ -179,6 +184,14 @@ arguments = Arguments(1, ctypes.addressof(words), None)
 assert demi.demi_init(ctypes.byref(arguments)) == 0
 qd = ctypes.c_int()
 assert demi.demi_queue(ctypes.byref(qd), 4) == 0 and qd.value == 500
+for fork in (os.fork, ctypes.CDLL(None).fork):  # who has prepared Python for it, and who leaves that to us
+    pid = fork()
+    if pid == 0:
+        signal.alarm(20)
+        other = ctypes.c_int()
+        assert demi.demi_queue(ctypes.byref(other), 4) == 0 and other.value != qd.value
+        os._exit(demi.demi_close(other) or demi.demi_close(qd))
+    assert os.waitpid(pid, 0)[1] == 0
 assert demi.demi_close(qd) == 0
 """
     subprocess.run([sys.executable, "-c", script], check=True)

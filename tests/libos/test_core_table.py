@@ -1,11 +1,14 @@
 """The core's table of operations and queues, against what its records have to say."""
 
+import errno
+import socket
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libos import raw
-from libos.core import channel, driving, layout, waiting
+from libos.core import channel, driving, forking, layout, sockets, waiting
 from libos.core.table import Table
 from libos.runtime.memory import Heap
 
@@ -77,6 +80,36 @@ def test_a_queue_record_is_used_again_by_another_number(table):
         assert qd not in seen
         seen.add(qd)
         assert driving.close(table, qd) == 0 and driving.close(table, qd) < 0
+
+
+def test_who_comes_to_a_line_that_is_driven_has_it_looked_at_once_more(table):
+    """Two threads never make system calls for one line at the same time, and nothing that the kernel says is lost."""
+    queue = sockets.make(table, socket.AF_INET, socket.SOCK_DGRAM)
+    raw.store(queue + layout.DRIVEN_IN, layout.DRIVEN)  # by another thread
+    qtoken = begin(table, queue)
+    assert state(table, qtoken) == layout.WAITING
+    assert table.count(layout.SYSTEM_CALLS) == 2  # that put the bell and the socket into the epoll set
+    assert raw.load(queue + layout.DRIVEN_IN) == layout.ONCE_MORE
+    raw.store(queue + layout.DRIVEN_IN, layout.ALONE)
+    driving.close(table, raw.load(queue + layout.QUEUE_QD))
+    take(table, qtoken)
+
+
+def test_a_forked_table_has_nothing_under_way(table):
+    """As in the child, whose other threads are gone: one drove a line, one slept."""
+    queue = sockets.make(table, socket.AF_INET, socket.SOCK_DGRAM)
+    raw.store(queue + layout.DRIVEN_IN, layout.DRIVEN)
+    qtoken = begin(table, queue)
+    raw.store(table.head + layout.SLEEPERS, 1)
+    raw.store(table.head + layout.LOOKING, 1)
+    forking.before(table)
+    forking.in_child(table)
+    assert state(table, qtoken) == layout.DONE and raw.load32(table.find(qtoken) + layout.ERROR) == errno.ECANCELED
+    for word in (layout.LOCK, layout.SLEEPERS, layout.LOOKING, layout.FORKING):
+        assert raw.load(table.head + word) == 0
+    assert raw.load(queue + layout.DRIVEN_IN) == layout.ALONE
+    take(table, qtoken)
+    assert driving.close(table, raw.load(queue + layout.QUEUE_QD)) == 0
 
 
 def test_a_wait_for_nothing_gives_up(table):

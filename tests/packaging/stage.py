@@ -1,4 +1,4 @@
-"""stage.py FOLDER: a copy of the source tree there, with the three C libraries and without one compiled module.
+"""stage.py FOLDER: a copy of the source tree there, with the C libraries and without one compiled module.
 
 What is copied is what version control knows or would take, or everything in an unpacked sdist. FOLDER/build
 stays: the tests keep their C programs there.
@@ -17,6 +17,7 @@ NEEDED = (
     "interpose/libcatflap_host.so",
     "interpose/libcatflap_host.txt",
     "libos/capi/libdemikernel.so",
+    "libos/capi/libdemikernel_python.so",
 )
 
 OTHERS = ("build/", "dist/", ".venv/", ".hypothesis/", ".pytest_cache/", ".ruff_cache/")

@@ -30,7 +30,10 @@ typedef struct demi_sgarray {
     void *sga_buf;        /* the libOS's own */
     uint32_t sga_numsegs; /* 0: a null array */
     demi_sgaseg_t sga_segs[DEMI_SGARRAY_MAXSIZE];
-    struct sockaddr_in sga_addr; /* where a popped datagram came from */
+    __extension__ union {        /* where a popped datagram came from, by its family */
+        struct sockaddr_in sga_addr;
+        struct sockaddr_in6 sga_addr6;
+    };
 } demi_sgarray_t;
 
 typedef enum demi_opcode {
@@ -44,8 +47,11 @@ typedef enum demi_opcode {
 } demi_opcode_t;
 
 typedef struct demi_accept_result {
-    int32_t qd;              /* of the new connection */
-    struct sockaddr_in addr; /* of its peer */
+    int32_t qd;           /* of the new connection */
+    __extension__ union { /* of its peer, by its family */
+        struct sockaddr_in addr;
+        struct sockaddr_in6 addr6;
+    };
 } demi_accept_result_t;
 
 typedef struct demi_qresult {
