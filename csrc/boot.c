@@ -170,10 +170,9 @@ static int load(void)
     strrchr(root, '/')[0] = 0; /* .../interpose */
     strrchr(root, '/')[0] = 0; /* the folder that holds our packages */
     int reason = host.start(&ops, &services, root);
-    if (reason == CATFLAP_KERNEL_ASKED || reason == CATFLAP_KERNEL_AUTO)
+    if (!reason || reason == CATFLAP_KERNEL_ASKED || reason == CATFLAP_KERNEL_AUTO)
         return reason; /* the configuration's choice, nothing to report */
-    bool foreign = reason == CATFLAP_KERNEL_OTHER_PYTHON;
-    return reason ? fail(reason, foreign ? "a subinterpreter's thread was the first" : "the interpreter did not start, see the log") : 0;
+    return fail(reason, reason == CATFLAP_KERNEL_OTHER_PYTHON ? "a subinterpreter's thread was the first" : "the interpreter did not start, see the log");
 }
 
 static void after_fork_parent(void) { after_fork_trap(false); }

@@ -109,8 +109,7 @@ static int import_ours(const char *root)
 __attribute__((visibility("default"))) int catflap_host_start(struct catflap_ops *ops,
                                                               const struct catflap_services *given, const char *root)
 {
-    services = given;
-    ops_table = ops;
+    services = given, ops_table = ops;
     if (given->abi != CATFLAP_ABI)
         return CATFLAP_KERNEL_NO_HOST;
     shared = Py_IsInitialized();

@@ -17,8 +17,7 @@ static const char *python_start(const char *root)
     static const wchar_t *const paths[] = {CATFLAP_PYTHON_PATHS};
     PyConfig config;
     PyConfig_InitIsolatedConfig(&config);
-    config.site_import = 0;
-    config.write_bytecode = 0;
+    config.site_import = config.write_bytecode = 0;
     config.module_search_paths_set = 1;
     wchar_t *wide = Py_DecodeLocale(root, NULL);
     PyStatus status = PyWideStringList_Append(&config.module_search_paths, wide ? wide : L"/");

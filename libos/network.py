@@ -13,12 +13,15 @@ from libos import driver, layout, own_socket, pair, raw, relay
 from libos.crossing import LOOPBACK, Bound, Crossing, Listening
 from libos.gateway import Gateway
 from libos.keeper import Keeper
-from libos.net import routes, structs
+from libos.net import octets, routes, structs
 from libos.net.tcp import user
 from libos.net_options import take_over
 from libos.pair import Pair
 from libos.refusal import Refused
 
+COMPILED = __file__.endswith(".so")
+if not COMPILED:
+    octets.copy  # noqa: B018 - now: later, what it is made of may be out of reach
 FAMILIES = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
 MAPPED = bytes(10) + b"\xff\xff"
 BACKLOG = 4096

@@ -21,11 +21,12 @@ class Network:
         own = [f"{address}/{64 if ':' in address else 16}" for address in addresses]
         return {"CATFLAP_DEVICE": self.device, "CATFLAP_ADDRESSES": ",".join(own)}
 
-    def server(self, argv, port, **options):
-        """A Program at SERVER and SERVER6, once it listens on a port of the kernel's too."""
+    def server(self, argv, port, *, says=None, **options):
+        """A Program at SERVER and SERVER6, once it listens on a port of the kernel's too, or has said `says`."""
         options.setdefault("env", {}).update(self.host(SERVER, SERVER6))
         program = flap.Program(argv, "catnip", pure=self.pure, timeout=60 * (4 if self.pure else 1), **options)
-        until(lambda: listens(port), "listener", 20 * (4 if self.pure else 1), program=program)
+        there = (lambda: says in program.read("out")) if says else lambda: listens(port)
+        until(there, "listener", 20 * (4 if self.pure else 1), program=program)
         return program
 
     def client(self, argv, **options):

@@ -89,7 +89,7 @@ def test_python_server_and_client(tmp_path):
 def spoken(run, server, client, address, port):
     """What both ends of abroad.py say."""
     script = [pythons.same(), os.path.join(SCRIPTS, "abroad.py")]
-    with server([*script, "server", address, str(port)], port) as program:
+    with server([*script, "server", address, str(port)], port, says=b"listens") as program:
         result = run([*script, "client", address, str(port)])
         assert result.status == 0, f"{result}\n{program.read('out')}\n{program.read('err')}"
         ended = program.wait(30)
@@ -107,7 +107,7 @@ def test_every_call_answers_as_on_the_kernel(family, pure):
     """Names, half-closes, resets, refusals, time-outs, events, bytes of a process that has ended."""
     network = Network(pure)
 
-    def plain(argv, port):
+    def plain(argv, port, says):
         program = flap.Program(argv, "kernel", timeout=60)
         until(lambda: listens(port), "listener", program=program)
         return program
