@@ -16,6 +16,7 @@ cdef class Sockets:
     cdef void arrives(self, Packet *p) noexcept nogil
     @cython.locals(best=int, rank=int, chosen=size_t)
     cdef size_t find(self, unsigned int port, Packet *p) noexcept nogil
+    cdef unsigned long long lot(self, size_t at, Packet *p) noexcept nogil
     cdef int match(self, Udp *u, Packet *p) noexcept nogil
     @cython.locals(all=bint, delivered=bint)
     cdef bint to_members(self, Packet *p) noexcept nogil

@@ -103,15 +103,15 @@ class Sockets:
         while at:
             u = structs.udp(at)
             rank = self.match(u, p)
-            if rank > best or (
-                rank == best
-                and rank >= 0
-                and self.host.mix(at, p.source_low, p.source_port) > self.host.mix(chosen, p.source_low, p.source_port)
-            ):
+            if rank > best or (rank == best and rank >= 0 and self.lot(at, p) > self.lot(chosen, p)):
                 best = rank
                 chosen = at
             at = u.chain
         return chosen
+
+    def lot(self, at, p):
+        """What a socket draws for a sender: always the same, from the same seed."""
+        return self.host.mix(at - self.host.pool.base, p.source_low, p.source_port)
 
     def to_members(self, p):
         """One copy for each socket that has joined the group, or hears broadcasts; true when there was one."""

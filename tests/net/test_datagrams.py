@@ -273,3 +273,38 @@ def test_a_long_datagram_goes_out_in_fragments(bench, peer, family, overhead):
 
 def test_too_long_for_udp(bench):
     assert bench.send(bench.socket(5000), b"x" * 65508) == -structs.TOO_LONG
+
+
+def piece(offset, length, more, ident=3):
+    return frames.ip("10.0.0.2", "10.0.0.1", 17, bytes(length), ident=ident, fragment=more << 13 | offset // 8)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [(0, 20, 1)],  # not of whole blocks
+        [(0, 0, 1)],  # of nothing
+        [(65528, 800, 0)],  # beyond what a length can say
+        [(0, 64, 1), (128, 64, 0), (64, 32, 0)],  # two ends
+        [(128, 64, 1), (0, 64, 1), (64, 8, 0)],  # more than there is
+    ],
+)
+def test_fragments_of_no_datagram(bench, pieces):
+    at, before = bench.socket(5000), bench.host.pool.used
+    bench.feed(*(piece(*what) for what in pieces))
+    assert bench.receive(at) == -structs.WOULD_BLOCK and bench.host.pool.used == before
+
+
+def test_a_mark_of_congestion_on_a_fragment_counts_for_all(bench):
+    at, body = bench.socket(5000), udp_body(b"x" * 200)
+    marked = frames.ip("10.0.0.2", "10.0.0.1", 17, body[:104], tos=3, ident=4, fragment=0x2000)
+    bench.feed(marked, frames.ip("10.0.0.2", "10.0.0.1", 17, body[104:], ident=4, fragment=13))
+    assert structs.Datagram.from_address(udp_user.first(bench.stack.udp, at)).traffic_class == 3
+
+
+@pytest.mark.parametrize("length", [7, 4, 200])
+def test_lengths_of_udp_that_cannot_be(bench, length):
+    at, packet = bench.socket(5000), bytearray(frames.udp("10.0.0.2", "10.0.0.1", (9, 5000), b"hello"))
+    packet[24:26] = struct.pack(">H", length)
+    bench.feed(bytes(packet), frames.ip("10.0.0.2", "10.0.0.1", 17, b"short"))
+    assert bench.receive(at) == -structs.WOULD_BLOCK and bench.stack.udp.bad == 2

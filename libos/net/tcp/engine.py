@@ -203,7 +203,7 @@ class Engine:
                     rank = 1
             if rank == 0 or rank < best:
                 continue
-            draw = self.host.mix(order, structs.self_of(c), 0)
+            draw = self.host.mix(order, structs.self_of(c) - self.host.pool.base, 0)
             if rank > best or draw > lot:
                 best = rank
                 lot = draw
