@@ -96,9 +96,9 @@ ctypedef struct Tcb:  # transmission control block (RFC 9293, section 3.3.1)
     unsigned int congestion, recovery, recover, duplicates
     long long prr_delivered, prr_out, prr_flight
     # round trips and loss timers (RFC 6298, RFC 8985)
-    long long srtt, rttvar, rto, min_rtt
+    long long srtt, rttvar, rto, min_rtt, min_rtt_at
     long long rack_time, rack_rtt
-    unsigned int rack_end, backoff, probe_end, pad
+    unsigned int rack_end, backoff, probe_end, rack_persist
     unsigned int fack, reordered, rack_steps, rack_round  # highest delivered; what widens RACK's window
     long long progress  # when the peer last acknowledged anything new, or nothing was unanswered
     # timestamps (RFC 7323)

@@ -1,11 +1,12 @@
-"""Fuzzing of Catnip's protocols: `python tests/net/fuzz_net.py HOW TARGET AMOUNT`.
+"""Fuzzing of Catnip's protocols: `python tests/net/fuzz_net.py HOW TARGETS AMOUNT` (`all`, `parsers`, or names).
 
-guided: so many seconds led by coverage, which only interpreted code gives (atheris); what it finds lies in build/fuzz.
-keep:   the same inputs become the corpus of the repository, the shortest for each verdict's way through the code.
-many:   so many seconds of mutations of the corpus, without coverage, for compiled code.
-digest: what comes of the corpus and of so many mutations, as one number: the same in both modes (test_fuzz_corpus.py).
+guided: so many seconds each, led by coverage, which only interpreted code gives (atheris); what it finds is kept
+        in build/fuzz.
+keep:   of these inputs up to so many become the corpus of the repository: the shortest for each way through the code.
+many:   so many seconds each of mutations of what is kept, without coverage: for compiled code.
+digest: what comes of the corpus and of so many mutations, as a number: the same in both modes (test_fuzz_corpus.py).
 
-A failing input is printed; one that crashes or hangs lies in build/fuzz/TARGET.last.
+A failing input is printed; one that crashes or hangs lies in build/fuzz/TARGET.last, behind its length.
 """
 
 import mmap
@@ -47,6 +48,12 @@ def corpus(name):
     """The inputs kept for a target."""
     path = CORPUS / f"{name}.hex"
     return [bytes.fromhex(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def found(name):
+    """The corpus, and what else coverage has led to here."""
+    folder = FOUND / name
+    return corpus(name) + [path.read_bytes() for path in (sorted(folder.iterdir()) if folder.exists() else ())]
 
 
 def mutated(dice, inputs):
@@ -113,7 +120,7 @@ def keep(name, most):
     """Of what was found the shortest inputs that together go all the ways through the code."""
     assert libos.mode.pure()
     target, codes = make(name, True), {function.__code__ for function in functions()}
-    inputs = [path.read_bytes() for path in (FOUND / name).iterdir()] + corpus(name)
+    inputs = found(name)
     ways, kept = set(), []
     for data in sorted(set(inputs), key=lambda data: (len(data), data)):
         taken = lines_of(codes, target, data)
@@ -146,7 +153,7 @@ def lines_of(codes, target, data):
 def many(name, seconds):
     """Mutations of the corpus for a while; each is in a file before it runs."""
     seed = time.time_ns()
-    dice, inputs, target = random.Random(seed), corpus(name) or [b""], make(name)
+    dice, inputs, target = random.Random(seed), found(name) or [b""], make(name)
     FOUND.mkdir(parents=True, exist_ok=True)
     with open(FOUND / f"{name}.last", "w+b") as file:
         file.truncate(LONGEST + 4)
@@ -189,7 +196,8 @@ def digest(name, count):
 
 def main(how, name, amount):
     libos.mode.install()
-    for target in targets() if name == "all" else name.split(","):
+    groups = {"all": targets(), "parsers": targets()[:-1]}
+    for target in groups.get(name) or name.split(","):
         if how == "guided" and target != name:  # the fuzzer ends its process with itself
             subprocess.run([sys.executable, __file__, how, target, str(amount)], check=True)
         elif how == "digest":

@@ -64,6 +64,8 @@ def leave(c):
     """All that was out when the loss was found has arrived."""
     if c.recovery == structs.RECOVERY:
         c.cwnd = c.ssthresh if c.ssthresh > 2 * c.mss else 2 * c.mss
+    if c.recovery != structs.REDUCED:
+        rack.repaired(c)
     c.recovery = structs.OPEN
     c.duplicates = 0
 
