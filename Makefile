@@ -11,6 +11,9 @@ PYTHON ?= $(shell for v in 11 12 13; do command -v /usr/bin/python3.$$v && exit;
 LIBOS ?= catnap
 MINUTES ?= 60
 STAGE := build/pure
+TOOLS := build/tools
+COVERAGE = PYTHONPATH=$(TOOLS) COVERAGE_FILE=build/coverage $(BIN)/python -m coverage
+FUZZ = nice $(BIN)/python tests/net/fuzz_net.py
 RESULTS := build/results
 
 BUILD_PACKAGES := gcc libc6-dev libpython3-dev python3-venv
@@ -40,8 +43,8 @@ compiled-programs-3 := $(wordlist 28,99,$(PROGRAM_TESTS))
 PARTS := compiled-scenarios compiled-rest compiled-programs-2 compiled-programs-1 compiled-programs-3 interpreted-sample \
 	interpreted-unit
 
-.PHONY: help demo test test-all endurance test-compiled test-pure build bench goodput lint format sanitize debug clean build-packages \
-	test-packages stage
+.PHONY: help demo test test-all endurance test-compiled test-pure coverage-net fuzz-net build bench goodput lint format sanitize \
+	debug clean build-packages test-packages stage
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -81,6 +84,21 @@ part-interpreted-sample:
 
 endurance: build test-packages ## nginx reloads, redis restarts, killed clients: MINUTES (60) under each libOS
 	FLAP_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s tests/programs/test_endurance.py
+
+# what only these two need lies aside, out of the virtual environment
+$(TOOLS)/installed: | $(VENV)/installed
+	@$(BIN)/pip install -q --no-deps --target $(TOOLS) 'atheris>=3' 'coverage>=7'
+	@touch $@
+
+coverage-net: $(TOOLS)/installed ## branch coverage of Catnip's protocols by their tests, interpreted; at least 95 %
+	CATFLAP_PURE=1 $(COVERAGE) run --branch --source=libos/net -m pytest -q tests/net --timeout=900 --ignore=tests/net/test_netsim.py
+	$(COVERAGE) report --skip-covered --show-missing --fail-under=95
+
+fuzz-net: build $(TOOLS)/installed ## fuzz Catnip's protocols for MINUTES (60): half led by coverage, half compiled
+	CATFLAP_PURE=1 $(FUZZ) guided parsers $$(($(MINUTES) * 60 / 32))
+	CATFLAP_PURE=1 $(FUZZ) guided stack $$(($(MINUTES) * 60 / 4))
+	$(FUZZ) many parsers $$(($(MINUTES) * 60 / 48))
+	$(FUZZ) many stack $$(($(MINUTES) * 60 / 3))
 
 stage: build
 	@$(BIN)/python tests/packaging/stage.py $(STAGE)

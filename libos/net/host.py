@@ -57,7 +57,7 @@ class Host:
         self.packet_at = pool.take(structs.packet_size())
         self.quoted_at = pool.take(structs.packet_size())
         self.fragments_at = pool.take(structs.REASSEMBLIES * structs.fragments_size())
-        self.scratch_at = pool.take(65536)
+        self.scratch_at = pool.take(65536 + 64)  # for a datagram that is too long for a frame, and its headers
         self.frame_at = self.frame_mac = self.frame_header = 0
         self.address_count = self.route_count = 0
         self.generation = 1

@@ -2,7 +2,7 @@
 """ICMP (RFC 792, RFC 1122 section 3.2.2) and ICMPv6 (RFC 4443): echo, errors that come in, errors that go out."""
 
 from libos.net import host as hosts
-from libos.net import neighbors, octets, output, seq, structs
+from libos.net import neighbors, octets, output, routes, seq, structs
 from libos.net.wire import icmp_message
 
 HARD = 64  # the error ends what it concerns (RFC 1122, section 3.2.2.1), where nothing else forbids that
@@ -47,25 +47,26 @@ def echo(host, p, reply):
     else:
         host.from_high = p.target_high
         host.from_low = p.target_low
-    if p.transport_length > 65536:
-        return
-    octets.copy(host.scratch_at, p.transport, p.transport_length)
-    octets.put8(host.scratch_at, reply)
-    icmp_message.seal(
-        host.scratch_at, p.transport_length, host.from_high, host.from_low, p.source_high, p.source_low, p.protocol
+    at = begin(host, p, p.protocol, 0, p.transport_length)
+    if at:
+        octets.copy(at, p.transport, p.transport_length)
+        octets.put8(at, reply)
+        end(host, p, p.protocol, at, p.transport_length)
+
+
+def begin(host, p, protocol, traffic_class, length):
+    """Address where a message to the sender of `p` goes, from `host.from_high, from_low`; 0 when it can't go."""
+    if not routes.find(host, p.source_high, p.source_low):
+        return 0
+    return output.begin_datagram(
+        host, protocol, host.from_high, host.from_low, p.source_high, p.source_low, 64, traffic_class, length
     )
-    output.datagram(
-        host,
-        p.protocol,
-        host.from_high,
-        host.from_low,
-        p.source_high,
-        p.source_low,
-        64,
-        0,
-        host.scratch_at,
-        p.transport_length,
-    )
+
+
+def end(host, p, protocol, at, length):
+    """The message that was begun is whole."""
+    icmp_message.seal(at, length, host.from_high, host.from_low, p.source_high, p.source_low, protocol)
+    output.end_datagram(host, length)
 
 
 def error4(kind, code):
@@ -125,31 +126,20 @@ def send_error(host, p, kind, code, extra):
         return
     if hosts.is_multicast(p.source_high, p.source_low) or (p.source_high == 0 and seq.low32(p.source_low) == 0):
         return
-    source_high = p.target_high
-    source_low = p.target_low
-    if not host.mine(source_high, source_low):
+    if not host.mine(p.target_high, p.target_low):
         return
+    host.from_high = p.target_high
+    host.from_low = p.target_low
     most = 576 - 28 if p.family == 4 else 1280 - 48
     size = p.network_length if p.network_length < most else most
-    at = host.scratch_at
-    octets.put32(at, kind << 24 | code << 16)
-    octets.put32(at + 4, extra)
-    octets.copy(at + 8, p.network, size)
     protocol = structs.PROTOCOL_ICMP if p.family == 4 else structs.PROTOCOL_ICMPV6
-    icmp_message.seal(at, size + 8, source_high, source_low, p.source_high, p.source_low, protocol)
-    host.unreachable += 1
-    output.datagram(
-        host,
-        protocol,
-        source_high,
-        source_low,
-        p.source_high,
-        p.source_low,
-        64,
-        0xC0 if p.family == 4 else 0,
-        at,
-        size + 8,
-    )
+    at = begin(host, p, protocol, 0xC0 if p.family == 4 else 0, size + 8)
+    if at:
+        octets.put32(at, kind << 24 | code << 16)
+        octets.put32(at + 4, extra)
+        octets.copy(at + 8, p.network, size)
+        end(host, p, protocol, at, size + 8)
+        host.unreachable += 1
 
 
 def port_unreachable(host, p):

@@ -8,9 +8,10 @@ cdef bint prepare(Host host, Tcb *c) noexcept nogil
 cdef size_t begin(Host host, Tcb *c) noexcept nogil
 cdef void end(Host host, Tcb *c, size_t at, long long length, unsigned int ecn) noexcept nogil
 cdef void dispatch(Host host, size_t frame, long long length, unsigned long long mac, unsigned long long high, unsigned long long low) noexcept nogil
-@cython.locals(mac="unsigned long long")
+@cython.locals(mac="unsigned long long", four=bint, header="long long", piece="long long")
 cdef size_t begin_datagram(Host host, unsigned int protocol, unsigned long long source_high, unsigned long long source_low, unsigned long long target_high, unsigned long long target_low, unsigned int ttl, unsigned int traffic_class, long long length) noexcept nogil
 cdef void end_datagram(Host host, long long length) noexcept nogil
-cdef int datagram(Host host, unsigned int protocol, unsigned long long source_high, unsigned long long source_low, unsigned long long target_high, unsigned long long target_low, unsigned int ttl, unsigned int traffic_class, size_t payload, long long length) noexcept nogil
-@cython.locals(piece="long long", ident="unsigned int", mac="unsigned long long", offset="long long", part="long long")
-cdef int fragmented(Host host, unsigned int protocol, unsigned long long source_high, unsigned long long source_low, unsigned long long target_high, unsigned long long target_low, unsigned int ttl, unsigned int traffic_class, size_t payload, long long length) noexcept nogil
+cdef long long fragment_size(Host host, bint four) noexcept nogil
+@cython.locals(piece="long long", header="long long", ident="unsigned int", offset="long long", part="long long", more="long long", four=bint)
+cdef void fragmented(Host host, long long length) noexcept nogil
+cdef long long LONGEST

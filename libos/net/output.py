@@ -7,6 +7,8 @@ from libos.net import host as hosts
 from libos.net import neighbors, octets, routes, seq, structs
 from libos.net.wire import ethernet, ip_header
 
+LONGEST = 65535 - 20  # octets in a datagram, of IPv4 with its header
+
 
 def prepare(host, c):
     """Write the headers of a connection's segments into its record; false when there is no route.
@@ -69,7 +71,7 @@ def begin(host, c):
     at = host.out.reserve()
     if at == 0 or host.loop.count == host.loop.capacity:
         return 0
-    octets.copy(at, structs.header_of(c), 64)
+    octets.copy(at, structs.header_of(c), 56)
     return at + c.header_length
 
 
@@ -117,20 +119,28 @@ def dispatch(host, frame, length, mac, high, low):
 def begin_datagram(host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, length):
     """Address where `length` octets of payload of one IP packet go, then `end_datagram`; 0 when nothing can go out now.
 
-    The route was found, and the packet fits.
+    The route was found. What does not fit is written aside, and goes out in fragments.
     """
+    four = hosts.is4(target_high, target_low)
+    header = 20 if four else 40
     at = host.out.reserve()
+    if length + header > host.hop_mtu:
+        at = host.scratch_at
+        piece = fragment_size(host, four)
+        if length > LONGEST or (length + piece - 1) // piece > host.out.capacity - host.out.count:
+            return 0
     if at == 0:
         return 0
     mac = neighbors.lookup(host, host.hop_high, host.hop_low)
     host.frame_at = at
     host.frame_mac = mac
-    if hosts.is4(target_high, target_low):
+    host.frame_header = 14 + header
+    if four:
         ethernet.write(at, mac, host.mac, structs.TYPE_IPV4)
         host.ident = (host.ident + 1) & 0xFFFF
         ip_header.write4(
             at + 14,
-            length + 20,
+            seq.low32(length) + 20,
             traffic_class,
             host.ident,
             0,
@@ -139,88 +149,47 @@ def begin_datagram(host, protocol, source_high, source_low, target_high, target_
             seq.low32(source_low),
             seq.low32(target_low),
         )
-        host.frame_header = 34
     else:
         ethernet.write(at, mac, host.mac, structs.TYPE_IPV6)
         ip_header.write6(
             at + 14, length, traffic_class, 0, ttl, protocol, source_high, source_low, target_high, target_low
         )
-        host.frame_header = 54
     return at + host.frame_header
 
 
 def end_datagram(host, length):
     """The packet that was begun is whole."""
     host.frames_out += 1
-    dispatch(host, host.frame_at, host.frame_header + length, host.frame_mac, host.hop_high, host.hop_low)
+    if host.frame_at == host.scratch_at:
+        fragmented(host, length)
+    else:
+        dispatch(host, host.frame_at, host.frame_header + length, host.frame_mac, host.hop_high, host.hop_low)
 
 
-def datagram(host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, payload, length):
-    """Send `length` octets in as many packets as it takes: 0, or what is wrong, negative."""
-    if not routes.find(host, target_high, target_low):
-        return -structs.NETWORK_UNREACHABLE
-    if length + (20 if hosts.is4(target_high, target_low) else 40) > host.hop_mtu:
-        return fragmented(
-            host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, payload, length
-        )
-    at = begin_datagram(host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, length)
-    if at == 0:
-        return -structs.WOULD_BLOCK
-    octets.copy(at, payload, length)
-    end_datagram(host, length)
-    return 0
+def fragment_size(host, four):
+    """Octets of a datagram that go into each of its fragments but the last."""
+    return (host.hop_mtu - (20 if four else 48)) // 8 * 8
 
 
-def fragmented(host, protocol, source_high, source_low, target_high, target_low, ttl, traffic_class, payload, length):
-    """Send a datagram in fragments; all of them or none, as far as the outbox has room."""
-    four = 20 if hosts.is4(target_high, target_low) else 48
-    piece = (host.hop_mtu - four) // 8 * 8
-    if length > 65535 - 20 or (length + piece - 1) // piece > host.out.capacity - host.out.count:
-        return -structs.TOO_LONG if length > 65535 - 20 else -structs.WOULD_BLOCK
-    hop_high = host.hop_high
-    hop_low = host.hop_low
-    mac = neighbors.lookup(host, hop_high, hop_low)
-    host.ident = (host.ident + 1) & 0xFFFF
+def fragmented(host, length):
+    """Send the packet that lies aside in fragments, for all of which there is room."""
+    whole = host.frame_at
+    header = host.frame_header
+    four = header == 34
+    piece = fragment_size(host, four)
     # hard to foretell, so that nobody can slip in fragments of its own (RFC 7739)
-    ident = host.ident if four == 20 else seq.low32(host.random())
+    ident = seq.low32(host.random())
     offset = 0
     while offset < length:
         part = length - offset if length - offset < piece else piece
         more = 1 if offset + part < length else 0
         at = host.out.reserve()
-        if at == 0:
-            return -structs.WOULD_BLOCK
-        if four == 20:
-            ethernet.write(at, mac, host.mac, structs.TYPE_IPV4)
-            ip_header.write4(
-                at + 14,
-                part + 20,
-                traffic_class,
-                ident,
-                more << 13 | offset >> 3,
-                ttl,
-                protocol,
-                seq.low32(source_low),
-                seq.low32(target_low),
-            )
+        octets.copy(at, whole, header)
+        to = at + header
+        if four:
+            ip_header.fragment4(at + 14, seq.low32(part) + 20, seq.low32(more << 13 | offset >> 3))
         else:
-            ethernet.write(at, mac, host.mac, structs.TYPE_IPV6)
-            ip_header.write6(
-                at + 14,
-                part + 8,
-                traffic_class,
-                0,
-                ttl,
-                structs.FRAGMENT,
-                source_high,
-                source_low,
-                target_high,
-                target_low,
-            )
-            octets.put16(at + 54, protocol << 8)
-            octets.put16(at + 56, seq.low32(offset) | more)
-            octets.put32(at + 58, ident)
-        octets.copy(at + 14 + four, payload + offset, part)
-        dispatch(host, at, 14 + four + part, mac, hop_high, hop_low)
+            to = ip_header.fragment6(at + 14, seq.low32(part), seq.low32(offset | more), ident)
+        octets.copy(to, whole + header + offset, part)
+        dispatch(host, at, to + part - at, host.frame_mac, host.hop_high, host.hop_low)
         offset += part
-    return 0

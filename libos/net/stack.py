@@ -172,6 +172,6 @@ class Stack:
 
     def next_deadline(self):
         """When to poll at the latest, in nanoseconds; the past when something is waiting; 0 for never."""
-        if self.tcp.pending_first or self.host.loop.count:
+        if structs.queue(self.tcp.pending).count or self.host.loop.count:
             return self.host.now
         return seq.earlier(timers.next_deadline(self.tcp), neighbors.next_deadline(self.host))

@@ -8,7 +8,7 @@ ctypedef struct Packet:  # what came in, decoded once
     unsigned long long source_high, source_low, target_high, target_low
     unsigned int ether_type, family, protocol, ecn, hop_limit
     unsigned int fragment_id, fragment_offset, more_fragments, dont_fragment
-    unsigned int unknown_at, broadcast  # of an IPv6 header that nobody knows; sent to all of a link
+    unsigned int broadcast, pad  # sent to all of a link
     unsigned int source_port, target_port
     unsigned int seq, ack, flags, window, urgent
     unsigned int has_timestamp, ts_value, ts_echo
@@ -49,6 +49,14 @@ ctypedef struct Ring:  # octets in a power of two of memory that grows with use
     size_t at
     long long size, head, used
 
+ctypedef struct Link:  # a record's place in a Queue
+    size_t next, before
+    size_t record  # whose it is while it is in one, else 0
+
+ctypedef struct Queue:  # of records, by their Links
+    size_t first, last
+    long long count
+
 ctypedef struct Sent:  # a segment on its way
     long long time  # of the last transmission
     unsigned int seq, length  # in sequence space: SYN and FIN count
@@ -58,10 +66,11 @@ ctypedef struct Tcb:  # transmission control block (RFC 9293, section 3.3.1)
     # who
     unsigned long long local_high, local_low, remote_high, remote_low
     unsigned int local_port, remote_port
-    size_t chain, bound, bound_before, parent, accept_next, pending_next, event_next  # next in lists
+    size_t chain, bound, bound_before, parent  # next in tables; whose child it is while it is half open
+    Link pending, event, waiting  # in the engine's queues; waiting: to be accepted, or in TIME-WAIT
     unsigned long long user
     unsigned int state, family, flags, options
-    unsigned int error, soft_error, events, told
+    unsigned int error, soft_error
     # send sequence space; window and scale
     unsigned int iss, snd_una, snd_nxt, snd_wl1, snd_wl2, snd_up
     unsigned int snd_scale, rcv_scale
@@ -87,33 +96,29 @@ ctypedef struct Tcb:  # transmission control block (RFC 9293, section 3.3.1)
     unsigned int congestion, recovery, recover, duplicates
     long long prr_delivered, prr_out, prr_flight
     # round trips and loss timers (RFC 6298, RFC 8985)
-    long long srtt, rttvar, rto, min_rtt
-    long long rack_time, rack_rtt, rack_window
-    unsigned int rack_end, backoff, probe_end, probe_again
+    long long srtt, rttvar, rto, min_rtt, min_rtt_at
+    long long rack_time, rack_rtt
+    unsigned int rack_end, backoff, probe_end, rack_persist
     unsigned int fack, reordered, rack_steps, rack_round  # highest delivered; what widens RACK's window
     long long progress  # when the peer last acknowledged anything new, or nothing was unanswered
     # timestamps (RFC 7323)
-    unsigned int ts_recent, ts_offset, ts_sent, ecn
+    unsigned int ts_recent, ts_offset
     long long ts_recent_at
     # deadlines
     long long retransmit_at, ack_at, cork_at, keep_at, end_at, reorder_at, trim_at
     long long deadline, heap_deadline
     long long heap_index
-    unsigned int timer_kind, probes, keep_probes, quick
-    # acknowledgments owed
-    unsigned int ack_owed, small_end, ecn_end, time_to_live
+    unsigned int timer_kind, probes, keep_probes, ack_owed
     # options in seconds and milliseconds
     unsigned int keep_idle, keep_interval, keep_count, user_timeout
     int linger
-    unsigned int defer, traffic_class
+    unsigned int defer, traffic_class, time_to_live, small_end
     # of a listener: those who wait to be accepted, and those half open
-    size_t accept_first, accept_last
-    unsigned int accept_count, half_open, backlog, cookie_time
+    Queue accepting
+    unsigned int half_open, backlog, cookie_time
     # the headers of what goes out, made once (valid while generation is the host's)
-    unsigned int generation, header_length, partial, ident
-    unsigned char header[64]
-    # counts
-    unsigned long long octets_in, octets_out, retransmissions
+    unsigned int generation, header_length, partial, ident, retransmissions
+    unsigned char header[56]
 
 ctypedef struct Datagram:  # received; its payload follows
     size_t next
@@ -123,19 +128,21 @@ ctypedef struct Datagram:  # received; its payload follows
 
 ctypedef struct Udp:  # a UDP socket
     unsigned long long local_high, local_low, remote_high, remote_low
-    unsigned int local_port, remote_port, family, options
-    size_t chain, event_next
+    unsigned int local_port, remote_port
+    size_t chain
+    unsigned int family, options
+    Link event
     unsigned long long user
     size_t first, last  # received datagrams
     long long queued, limit, dropped
-    unsigned int error, events, flags, told
-    unsigned int time_to_live, multicast_ttl, traffic_class, groups
+    unsigned int error, time_to_live, multicast_ttl, traffic_class, groups, pad
     unsigned long long group_high[16]
     unsigned long long group_low[16]
 
-ctypedef struct Transport:  # what the user sees first of either kind
+ctypedef struct Transport:  # what both kinds begin with
     unsigned long long local_high, local_low, remote_high, remote_low
     unsigned int local_port, remote_port
+    size_t chain
 
 cdef enum:  # Ethernet, IP
     ETHERNET = 14
@@ -186,8 +193,7 @@ cdef enum:  # states; those from ESTABLISHED on have a synchronised peer
     TIME_WAIT = 10
 
 cdef enum:  # flags of a Tcb
-    PENDING = 1  # in the list of those with something to send
-    LISTED = 2  # in the list of those with events
+    PROBED_AGAIN = 1  # and the probe was a segment sent again
     ORPHAN = 4  # its user has closed it
     FIN_QUEUED = 8  # the user sends no more
     FIN_RECEIVED = 16
@@ -205,15 +211,12 @@ cdef enum:  # flags of a Tcb
     URGENT_IN = 65536  # rcv_up is ahead of what was read
     URGENT_VALID = 131072  # urgent_octet holds it
     PROBED = 262144  # a tail loss probe is out
-    QUEUED = 524288  # waits to be accepted
     EXPLICIT = 1048576  # its port was asked for
     PUSH = 2097152
     FIN_AHEAD = 4194304  # fin_seq is known, what comes before is not there yet
     FULL = 8388608  # the user was told that there is no room, and waits for it
     DSACK = 16777216  # dsack_left, dsack_right arrived twice: say so
-    ABORTED = 33554432
-    COOKIE = 67108864
-    URGENT_READ = 134217728  # the urgent octet lies in the stream still, its user has had it
+    URGENT_READ = 33554432  # the urgent octet lies in the stream still, its user has had it
 
 cdef enum:  # options of a Tcb or Udp
     NODELAY = 1
@@ -323,6 +326,15 @@ cdef inline Waiting *waiting(size_t a) noexcept nogil:
 cdef inline Fragments *fragments(size_t a) noexcept nogil:
     return <Fragments *>a
 
+cdef inline Link *link(size_t a) noexcept nogil:
+    return <Link *>a
+
+cdef inline Queue *queue(size_t a) noexcept nogil:
+    return <Queue *>a
+
+cdef inline Transport *transport(size_t a) noexcept nogil:
+    return <Transport *>a
+
 cdef inline Sent *sent(size_t a) noexcept nogil:
     return <Sent *>a
 
@@ -356,6 +368,9 @@ cdef inline long long waiting_size() noexcept nogil:
 cdef inline long long fragments_size() noexcept nogil:
     return sizeof(Fragments)
 
+cdef inline long long queue_size() noexcept nogil:
+    return sizeof(Queue)
+
 cdef inline long long sent_size() noexcept nogil:
     return sizeof(Sent)
 
@@ -373,6 +388,24 @@ cdef inline size_t self_of(Tcb *c) noexcept nogil:
 
 cdef inline size_t header_of(Tcb *c) noexcept nogil:
     return <size_t>&c.header[0]
+
+cdef inline size_t self_of_link(Link *k) noexcept nogil:
+    return <size_t>k
+
+cdef inline Link *pending_of(Tcb *c) noexcept nogil:
+    return &c.pending
+
+cdef inline Link *event_of(Tcb *c) noexcept nogil:
+    return &c.event
+
+cdef inline Link *event_of_udp(Udp *u) noexcept nogil:
+    return &u.event
+
+cdef inline Link *waiting_of(Tcb *c) noexcept nogil:
+    return &c.waiting
+
+cdef inline size_t accepting_of(Tcb *c) noexcept nogil:
+    return <size_t>&c.accepting
 
 cdef inline size_t self_of_sent(Sent *s) noexcept nogil:
     return <size_t>s

@@ -4,7 +4,7 @@ that arrive.
 """
 
 from libos import raw
-from libos.net import groups, icmp, octets, structs
+from libos.net import groups, icmp, linked, octets, structs
 from libos.net import host as hosts
 from libos.net.wire import ip_header
 
@@ -27,7 +27,7 @@ class Sockets:
     def __init__(self, host):
         self.host = host
         self.ports = host.pool.take(1024 * 8)
-        self.events_first = self.events_last = 0
+        self.events = host.pool.take(structs.queue_size())
         self.port_low, self.port_high = 32768, 60999
         self.received = self.sent = self.dropped = self.bad = 0
         self.limit = 212992  # octets that wait in one socket: Linux' default
@@ -103,15 +103,15 @@ class Sockets:
         while at:
             u = structs.udp(at)
             rank = self.match(u, p)
-            if rank > best or (
-                rank == best
-                and rank >= 0
-                and self.host.mix(at, p.source_low, p.source_port) > self.host.mix(chosen, p.source_low, p.source_port)
-            ):
+            if rank > best or (rank == best and rank >= 0 and self.lot(at, p) > self.lot(chosen, p)):
                 best = rank
                 chosen = at
             at = u.chain
         return chosen
+
+    def lot(self, at, p):
+        """What a socket draws for a sender: always the same, from the same seed."""
+        return self.host.mix(at - self.host.pool.base, p.source_low, p.source_port)
 
     def to_members(self, p):
         """One copy for each socket that has joined the group, or hears broadcasts; true when there was one."""
@@ -178,44 +178,11 @@ class Sockets:
 
     def tell(self, u):
         """Something has happened that the user of `u` may wait for."""
-        if u.flags & structs.LISTED:
-            return
-        u.flags |= structs.LISTED
-        u.event_next = 0
-        if self.events_last:
-            structs.udp(self.events_last).event_next = structs.self_of_udp(u)
-        else:
-            self.events_first = structs.self_of_udp(u)
-        self.events_last = structs.self_of_udp(u)
+        linked.append(self.events, structs.event_of_udp(u), structs.self_of_udp(u))
 
     def next_event(self):
         """Take the address of a socket whose readiness may have changed, 0 where there is none left."""
-        at = self.events_first
-        if at:
-            u = structs.udp(at)
-            self.events_first = u.event_next
-            if self.events_first == 0:
-                self.events_last = 0
-            u.flags ^= structs.LISTED
-        return at
-
-    def unlist(self, u):
-        """Out of the list of events."""
-        mine = structs.self_of_udp(u)
-        at = self.events_first
-        before = structs.udp(0)
-        while at and u.flags & structs.LISTED:
-            v = structs.udp(at)
-            if at == mine:
-                if before:
-                    before.event_next = u.event_next
-                else:
-                    self.events_first = u.event_next
-                if self.events_last == mine:
-                    self.events_last = structs.self_of_udp(before) if before else 0
-                u.flags ^= structs.LISTED
-            before = v
-            at = v.event_next
+        return linked.take(self.events)
 
     def report_groups(self, family):
         """A router asks which groups are heard here."""

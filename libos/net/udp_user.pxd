@@ -1,6 +1,6 @@
 cimport cython
 from libos cimport raw
-from libos.net cimport groups, host as hosts, octets, output, routes, seq, structs, udp
+from libos.net cimport groups, host as hosts, linked, octets, output, routes, seq, structs, udp
 from libos.net.structs cimport Udp
 from libos.net.udp cimport Sockets
 from libos.net.wire cimport ip_header
@@ -14,7 +14,7 @@ cpdef int bind(Sockets s, size_t at, unsigned long long high, unsigned long long
 cpdef int connect(Sockets s, size_t at, unsigned long long high, unsigned long long low, unsigned int port) noexcept nogil
 cpdef int disconnect(Sockets s, size_t at) noexcept nogil
 cpdef long long send(Sockets s, size_t at, size_t address, long long length, unsigned long long high, unsigned long long low, unsigned int port) noexcept nogil
-@cython.locals(ttl="unsigned int", sum="unsigned int", to=size_t, header="long long", error="long long", group=bint)
+@cython.locals(ttl="unsigned int", sum="unsigned int", group=bint)
 cdef long long send_from(Sockets s, Udp *u, size_t address, long long length, unsigned long long source_high, unsigned long long source_low, unsigned long long high, unsigned long long low, unsigned int port) noexcept nogil
 cpdef size_t first(Sockets s, size_t at) noexcept nogil
 cpdef size_t payload(Sockets s, size_t datagram) noexcept nogil
@@ -23,7 +23,6 @@ cpdef long long receive_into(Sockets s, size_t at, size_t address, long long siz
 cpdef int join(Sockets s, size_t at, unsigned long long high, unsigned long long low) noexcept nogil
 cpdef int leave(Sockets s, size_t at, unsigned long long high, unsigned long long low) noexcept nogil
 cpdef void close(Sockets s, size_t at) noexcept nogil
-cdef void out_of_ports(Sockets s, Udp *u) noexcept nogil
 cdef void to_ourselves(Sockets s, size_t at, long long length, unsigned long long source_high, unsigned long long source_low, unsigned long long high, unsigned long long low) noexcept nogil
 cpdef unsigned int ready(Sockets s, size_t at) noexcept nogil
 cpdef unsigned int take_error(Sockets s, size_t at) noexcept nogil

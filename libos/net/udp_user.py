@@ -5,7 +5,7 @@ Answers are counts of octets or 0, or one of the errors of structs.pxd, negative
 """
 
 from libos import raw
-from libos.net import groups, octets, output, routes, seq, structs, udp
+from libos.net import groups, linked, octets, output, routes, seq, structs, udp
 from libos.net import host as hosts
 from libos.net.wire import ip_header
 
@@ -80,8 +80,7 @@ def bind(s, at, high, low, port):
         u.local_high = u.local_low = 0
         return -structs.IN_USE
     u.local_port = port
-    u.chain = raw.load(s.port_list(port))
-    raw.store(s.port_list(port), at)
+    linked.chain(s.port_list(port), at)
     return 0
 
 
@@ -150,46 +149,27 @@ def send_from(s, u, address, length, source_high, source_low, high, low, port):
     group = hosts.is_multicast(high, low)
     ttl = u.multicast_ttl if group else u.time_to_live
     pseudo = ip_header.pseudo(source_high, source_low, high, low, structs.PROTOCOL_UDP, length + 8)
-    header = 20 if hosts.is4(high, low) else 40
-    to = s.host.scratch_at
-    if length + 8 + header <= s.host.hop_mtu:
-        to = output.begin_datagram(
-            s.host,
-            structs.PROTOCOL_UDP,
-            source_high,
-            source_low,
-            high,
-            low,
-            ttl,
-            u.traffic_class,
-            length + 8,
-        )
-        if to == 0:
-            return -structs.WOULD_BLOCK
-    write_header(to, u.local_port, port, length)
-    octets.copy(to + 8, address, length)
+    at = output.begin_datagram(
+        s.host,
+        structs.PROTOCOL_UDP,
+        source_high,
+        source_low,
+        high,
+        low,
+        ttl,
+        u.traffic_class,
+        length + 8,
+    )
+    if at == 0:
+        return -structs.WOULD_BLOCK
+    write_header(at, u.local_port, port, length)
+    octets.copy(at + 8, address, length)
     if not s.host.leave_checksums:
-        sum = octets.sum(to, length + 8, pseudo) ^ 0xFFFF
-        octets.put16(to + 6, sum if sum else 0xFFFF)
+        sum = octets.sum(at, length + 8, pseudo) ^ 0xFFFF
+        octets.put16(at + 6, sum if sum else 0xFFFF)
     if group and not u.options & structs.NO_LOOP and s.member(high, low):
-        to_ourselves(s, to, length + 8, source_high, source_low, high, low)
-    if to != s.host.scratch_at:
-        output.end_datagram(s.host, length + 8)
-    else:
-        error = output.datagram(
-            s.host,
-            structs.PROTOCOL_UDP,
-            source_high,
-            source_low,
-            high,
-            low,
-            ttl,
-            u.traffic_class,
-            to,
-            length + 8,
-        )
-        if error < 0:
-            return error
+        to_ourselves(s, at, length + 8, source_high, source_low, high, low)
+    output.end_datagram(s.host, length + 8)
     s.sent += 1
     return length
 
@@ -278,18 +258,6 @@ def leave(s, at, high, low):
     return 0
 
 
-def out_of_ports(s, u):
-    mine = structs.self_of_udp(u)
-    at = s.port_list(u.local_port)
-    if raw.load(at) == mine:
-        raw.store(at, u.chain)
-        return
-    v = structs.udp(raw.load(at))
-    while v.chain != mine:
-        v = structs.udp(v.chain)
-    v.chain = u.chain
-
-
 def close(s, at):
     """Let go of a socket and all that waits in it."""
     u = structs.udp(at)
@@ -297,9 +265,9 @@ def close(s, at):
         pop(s, at)
     while u.groups:
         leave(s, at, u.group_high[0], u.group_low[0])
-    s.unlist(u)
+    linked.remove(s.events, structs.event_of_udp(u))
     if u.local_port:
-        out_of_ports(s, u)
+        linked.unchain(s.port_list(u.local_port), at)
     s.host.pool.give(at, structs.udp_size())
 
 

@@ -1,5 +1,6 @@
 """Frames written and read without the stack's own code: what tests put on the wire and expect there."""
 
+import functools
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -16,10 +17,12 @@ def checksum(data):
     return total ^ 0xFFFF
 
 
+@functools.cache
 def packed(address):
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
+@functools.cache
 def words(address):
     """An address as the stack has it: two words."""
     raw = packed(address)

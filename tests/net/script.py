@@ -365,8 +365,11 @@ class Runner:
             self.read_at[fd] += result
         return result
 
-    def call_peek(self, fd, count):
-        return user.receive_into(self.tcp, self.record(fd), self.at, int(count), True)
+    def call_peek(self, fd, count, skip="0"):
+        result = user.receive_into(self.tcp, self.record(fd), self.at, int(count), True)
+        if result > 0 and self.buffer[:result] != pattern(self.read_at[int(fd)] + int(skip), result):
+            raise Failed("other octets were peeked at")
+        return result
 
     def call_read_urgent(self, fd):
         return user.receive_urgent(self.tcp, self.record(fd), self.at, False)
@@ -416,7 +419,7 @@ class Runner:
     def call_records(self):
         return self.tcp.connections
 
-    # whole handshakes
+    # whole connections
 
     def peer_options(self, words):
         options = ",".join(word for word in words if not word.startswith("win"))

@@ -261,6 +261,30 @@ def test_idle_connections_are_small():
     pair.close()
 
 
+def test_time_wait_has_an_end():
+    """Of too many in TIME-WAIT the oldest goes; the others stay their minute."""
+    pair = Pair(Wire(1))
+    tcp = pair.stacks[0].tcp
+    tcp.time_wait_limit = 2
+    listener = pair.listen()
+    ports = []
+    for _ in range(4):
+        client = pair.connect()
+        assert pair.run(1, lambda: listener.ready)
+        server = listener.accept()
+        ports.append(client.record.local_port)
+        client.close()
+        pair.run(1)
+        server.close()
+        pair.run(1)
+    assert tcp.connections == 2
+    found = [tcp.find(*pair.address(0), port, *pair.address(1), 80) for port in ports]
+    assert [at != 0 for at in found] == [False, False, True, True]
+    pair.run(61)
+    assert tcp.connections == 0
+    pair.close()
+
+
 def test_a_full_path_is_used():
     """10 Mbit/s, 20 ms: CUBIC keeps the wire busy."""
     pair = Pair(Wire(2, delay=10 * MS, gap=1_200_000, queue=60))

@@ -249,3 +249,28 @@ def test_a_long_run_of_datagrams_gives_all_memory_back():
             used = pair.stacks[1].host.pool.used
     assert pair.stacks[1].host.pool.used == used
     pair.close()
+
+
+def test_a_wider_reordering_window_is_not_for_ever():
+    """RFC 8985, section 6.2, step 4: after a DSACK sixteen recoveries without another."""
+    import script
+
+    runner = script.Runner()
+    runner.call_connected("mss 1000", "sackOK")
+    c, end = structs.Tcb.from_address(runner.sockets[3]), 1
+
+    def answered(blocks=""):
+        nonlocal end
+        runner.call_write("3", "100")
+        runner.advance(runner.now + (0 if blocks else SECOND))  # without: a probe and a time-out
+        end += 100
+        runner.inject(runner.segment(f". 1:1(0) ack {end} win 65535{blocks}"))
+
+    answered(" <sack 1:101>")
+    assert (c.rack_steps, c.rack_persist) == (2, 16)
+    for left in range(15, -1, -1):
+        answered()
+        assert (c.rack_steps, c.rack_persist) == (2 if left else 1, left)
+    answered()
+    assert (c.rack_steps, c.rack_persist) == (1, 0)
+    runner.close()

@@ -161,9 +161,6 @@ def handshake_ends(t, c, p):
 
 def synchronised(t, c, p):
     """All states from SYN-RECEIVED on but TIME-WAIT."""
-    if c.state == structs.CLOSED:
-        closing.refuse(t, p)
-        return
     if too_old(t, c, p) or not acceptable(c, p):
         # Both have begun at once: the peer's SYN,ACK repeats its SYN, and acknowledges ours (figure 8 of RFC 9293).
         if c.state == structs.SYN_RECEIVED and p.flags & structs.SYN and p.seq == c.irs:

@@ -1,5 +1,5 @@
 cimport cython
-from libos.net cimport output, seq, structs
+from libos.net cimport linked, output, seq, structs
 from libos.net.structs cimport Packet, Tcb
 from libos.net.tcp cimport engine, flight, sender
 from libos.net.tcp.engine cimport Engine
@@ -7,6 +7,7 @@ from libos.net.wire cimport tcp_header
 
 cdef void refuse(Engine t, Packet *p) noexcept nogil
 cdef void reset(Engine t, Tcb *c) noexcept nogil
+cdef void send_reset(Engine t, Tcb *c, unsigned int start, unsigned int ack, unsigned int flags) noexcept nogil
 cdef void time_wait(Engine t, Tcb *c) noexcept nogil
 @cython.locals(half_open=bint)
 cdef void closed(Engine t, Tcb *c, unsigned int error) noexcept nogil

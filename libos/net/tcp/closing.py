@@ -1,7 +1,7 @@
 # cython: infer_types=True
 """The end of a connection: FIN, TIME-WAIT, reset (RFC 9293, sections 3.6 and 3.5.2)."""
 
-from libos.net import output, seq, structs
+from libos.net import linked, output, seq, structs
 from libos.net.tcp import engine, flight, sender
 from libos.net.wire import tcp_header
 
@@ -14,43 +14,27 @@ def refuse(t, p):
     """Answer a segment that belongs to nobody with a reset: RFC 9293, section 3.10.7.1."""
     if p.flags & structs.RST or p.broadcast:
         return
-    c = t.create()
+    c = t.facing(p)
     if not c:
         return
-    c.local_high = p.target_high
-    c.local_low = p.target_low
-    c.remote_high = p.source_high
-    c.remote_low = p.source_low
-    c.family = p.family
-    c.peer_mss = 536
-    at = output.begin(t.host, c)
-    if at:
-        # With an ACK to say where, it takes its sequence number from there; else it acknowledges all of the segment.
-        if p.flags & structs.ACK:
-            tcp_header.write(at, p.target_port, p.source_port, p.ack, 0, structs.RST, 0, 0, 20)
-        else:
-            length = p.payload_length + (1 if p.flags & structs.SYN else 0) + (1 if p.flags & structs.FIN else 0)
-            tcp_header.write(
-                at,
-                p.target_port,
-                p.source_port,
-                0,
-                seq.add(p.seq, length),
-                structs.RST | structs.ACK,
-                0,
-                0,
-                20,
-            )
-        output.end(t.host, c, at, 20, 0)
-        t.resets_out += 1
+    # With an ACK to say where, it takes its sequence number from there; else it acknowledges all of the segment.
+    if p.flags & structs.ACK:
+        send_reset(t, c, p.ack, 0, structs.RST)
+    else:
+        length = p.payload_length + (1 if p.flags & structs.SYN else 0) + (1 if p.flags & structs.FIN else 0)
+        send_reset(t, c, 0, seq.add(p.seq, length), structs.RST | structs.ACK)
     t.destroy(c)
 
 
 def reset(t, c):
     """Tell the peer that the connection is no more."""
+    send_reset(t, c, c.snd_nxt, c.rcv_nxt, structs.RST | structs.ACK)
+
+
+def send_reset(t, c, start, ack, flags):
     at = output.begin(t.host, c)
     if at:
-        tcp_header.write(at, c.local_port, c.remote_port, c.snd_nxt, c.rcv_nxt, structs.RST | structs.ACK, 0, 0, 20)
+        tcp_header.write(at, c.local_port, c.remote_port, start, ack, flags, 0, 0, 20)
         output.end(t.host, c, at, 20, 0)
         t.resets_out += 1
 
@@ -62,6 +46,10 @@ def time_wait(t, c):
         engine.buffers_back(t, c)
     c.retransmit_at = c.ack_at = c.cork_at = c.keep_at = c.reorder_at = c.trim_at = 0
     c.end_at = t.host.now + TIME_WAIT_LIFE
+    # So many are too many: the oldest goes (Linux, tcp_max_tw_buckets).
+    if structs.queue(t.time_waits).count >= t.time_wait_limit:
+        closed(t, structs.tcb(linked.first(t.time_waits)), 0)
+    linked.append(t.time_waits, structs.waiting_of(c), structs.self_of(c))
     t.tell(c)
     t.arm(c)
 
@@ -73,6 +61,8 @@ def closed(t, c, error):
         structs.tcb(c.parent).half_open -= 1
     if c.state == structs.LISTEN:
         t.leave_listeners(c)
+    elif c.state == structs.TIME_WAIT:
+        linked.remove(t.time_waits, structs.waiting_of(c))
     c.state = structs.CLOSED
     t.leave(c)
     t.leave_port(c)
@@ -147,10 +137,8 @@ def abort(t, c):
 
 def drop_children(t, c):
     """A listener closes: whoever was not accepted is reset."""
-    while c.accept_first:
-        d = structs.tcb(c.accept_first)
-        c.accept_first = d.accept_next
-        c.accept_count -= 1
+    while c.accepting.count:
+        d = structs.tcb(linked.take(structs.accepting_of(c)))
         d.flags |= structs.ORPHAN
         d.parent = 0
         abort(t, d)
@@ -167,6 +155,7 @@ def drop_children(t, c):
 def close(t, c):
     """The user lets go of the record: RFC 9293, section 3.10.4, and what RFC 2525, section 2.17 adds."""
     c.flags |= structs.ORPHAN
+    linked.remove(t.events, structs.event_of(c))
     if c.state == structs.LISTEN:
         drop_children(t, c)
         closed(t, c, 0)

@@ -1,14 +1,13 @@
 cimport cython
-from libos.net cimport octets, output, seq, structs
+from libos.net cimport octets, seq, structs
 from libos.net.structs cimport Packet, Tcb
-from libos.net.tcp cimport timing, window
+from libos.net.tcp cimport agreement, sender, timing
 from libos.net.tcp.engine cimport Engine
-from libos.net.wire cimport tcp_header
 
 cdef unsigned int minute(Engine t) noexcept nogil
 cdef unsigned int code(Engine t, Packet *p, unsigned int client, unsigned int when, unsigned int index) noexcept nogil
 cdef unsigned int size(unsigned int index) noexcept nogil
-@cython.locals(index="unsigned int", stamp="unsigned int", scale="unsigned int", iss="unsigned int")
+@cython.locals(index="unsigned int", stamp="unsigned int", carried="unsigned int")
 cdef void answer(Engine t, Tcb *listener, Packet *p) noexcept nogil
 cdef bint recent(Engine t, Tcb *listener) noexcept nogil
 @cython.locals(value="unsigned int", index="unsigned int", when="unsigned int", age="unsigned int")

@@ -8,9 +8,8 @@ Scale and SACK lie in the low six bits of our timestamp, which comes back (as in
 none.
 """
 
-from libos.net import octets, output, seq, structs
-from libos.net.tcp import timing, window
-from libos.net.wire import tcp_header
+from libos.net import octets, seq, structs
+from libos.net.tcp import agreement, sender, timing
 
 MINUTE = 60 * 10**9
 
@@ -50,51 +49,26 @@ def answer(t, listener, p):
             index = i
         i += 1
     listener.cookie_time = seq.low32(t.host.now // 1000000000) + 1
-    c = t.create()
+    c = t.facing(p)
     if not c:
         return
-    c.local_high = p.target_high
-    c.local_low = p.target_low
-    c.remote_high = p.source_high
-    c.remote_low = p.source_low
-    c.local_port = p.target_port
-    c.remote_port = p.source_port
-    c.family = p.family
     c.rx_limit = listener.rx_limit
     c.user_mss = listener.user_mss
-    c.peer_mss = 536
-    at = output.begin(t.host, c)
-    if at:
-        iss = code(t, p, p.seq, minute(t), index)
-        to = tcp_header.write_mss(at + 20, window.our_mss(t, c))
-        if p.has_timestamp:
-            scale = p.scale if p.has_scale else 15
-            if scale > 14 and p.has_scale:
-                scale = 14
-            timing.begin(t, c)
-            stamp = (timing.stamp(t, c) & ~63) | scale << 1 | p.sack_permitted
-            if seq.gt(stamp, timing.stamp(t, c)):
-                # never ahead of the clock: what follows must not seem older (RFC 7323, section 5)
-                stamp = seq.add(stamp, -64)
-            to = tcp_header.write_timestamp(to, stamp, p.ts_value)
-            if p.sack_permitted:
-                to = tcp_header.write_sack_permitted(to)
-            if p.has_scale:
-                to = tcp_header.write_scale(to, window.our_scale(c))
-        offered = c.rx_limit if c.rx_limit < 65535 else 65535
-        flags = structs.SYN | structs.ACK
-        tcp_header.write(
-            at,
-            c.local_port,
-            c.remote_port,
-            iss,
-            seq.add(p.seq, 1),
-            flags,
-            seq.low32(offered),
-            0,
-            to - at,
-        )
-        output.end(t.host, c, at, to - at, 0)
+    c.state = structs.SYN_RECEIVED
+    c.iss = code(t, p, p.seq, minute(t), index)
+    timing.begin(t, c)
+    agreement.agree(t, c, p)
+    if p.has_timestamp:
+        stamp = timing.stamp(t, c)
+        carried = (stamp & ~63) | (c.snd_scale if p.has_scale else 15) << 1 | p.sack_permitted
+        if seq.gt(carried, stamp):
+            # never ahead of the clock: what follows must not seem older (RFC 7323, section 5)
+            carried = seq.add(carried, -64)
+        c.ts_offset = seq.add(c.ts_offset, seq.gap(carried, stamp))
+    else:
+        c.flags &= ~structs.SACK
+        c.snd_scale = c.rcv_scale = 0
+    if sender.emit_syn(t, c):
         t.cookies_out += 1
     t.destroy(c)
 

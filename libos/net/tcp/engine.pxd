@@ -1,6 +1,6 @@
 cimport cython
 from libos cimport raw
-from libos.net cimport ring, seq, structs
+from libos.net cimport linked, octets, ring, seq, structs
 from libos.net.host cimport Host
 from libos.net.structs cimport Packet, Tcb
 from libos.net.tcp.deadlines cimport Deadlines
@@ -11,13 +11,16 @@ cdef class Engine:
     cdef public Deadlines deadlines
     cdef public size_t buckets, ports, listening
     cdef public long long bucket_count, connections, listeners
-    cdef public size_t pending_first, pending_last, events_first, events_last
+    cdef public size_t pending, events, time_waits
     cdef public long long challenges, challenges_at
     cdef public unsigned int congestion, ecn, port_low, port_high
-    cdef public long long rx_limit, tx_limit, half_open_limit
+    cdef public long long rx_limit, tx_limit, half_open_limit, time_wait_limit
     cdef public long long segments_in, segments_out, retransmitted, resets_out, cookies_out, bad_segments
     cdef size_t bucket(self, unsigned long long remote_high, unsigned long long remote_low, unsigned int remote_port, unsigned int local_port) noexcept nogil
     cdef Tcb *create(self) noexcept nogil
+    cdef Tcb *facing(self, Packet *p) noexcept nogil
+    cdef size_t bucket_of(self, Tcb *c) noexcept nogil
+    cdef unsigned int secret(self, Tcb *c, unsigned int purpose) noexcept nogil
     cdef void destroy(self, Tcb *c) noexcept nogil
     cdef void enter(self, Tcb *c) noexcept nogil
     cdef void leave(self, Tcb *c) noexcept nogil
@@ -32,10 +35,8 @@ cdef class Engine:
     cdef void leave_listeners(self, Tcb *c) noexcept nogil
     cdef size_t port_list(self, unsigned int port) noexcept nogil
     cdef void pend(self, Tcb *c) noexcept nogil
-    cdef Tcb *next_pending(self) noexcept nogil
     cdef void tell(self, Tcb *c) noexcept nogil
     cpdef size_t next_event(self) noexcept nogil
-    cdef void unlist(self, Tcb *c) noexcept nogil
     @cython.locals(soonest="long long")
     cdef void arm(self, Tcb *c) noexcept nogil
     cdef bint challenged(self) noexcept nogil

@@ -4,7 +4,7 @@ wait for.
 """
 
 from libos import raw
-from libos.net import ring, seq, structs
+from libos.net import linked, octets, ring, seq, structs
 from libos.net.tcp.deadlines import Deadlines
 
 SECOND = 10**9
@@ -21,13 +21,16 @@ class Engine:
         self.ports = host.pool.take(1024 * 8)
         self.listening = host.pool.take(256 * 8)
         self.connections = self.listeners = 0
-        self.pending_first = self.pending_last = self.events_first = self.events_last = 0
+        self.pending = host.pool.take(structs.queue_size())
+        self.events = host.pool.take(structs.queue_size())
+        self.time_waits = host.pool.take(structs.queue_size())
         self.challenges = self.challenges_at = 0
         self.congestion = structs.CUBIC
         self.ecn = 2
         self.port_low, self.port_high = 32768, 60999
         self.rx_limit = self.tx_limit = 1 << 20
         self.half_open_limit = 256
+        self.time_wait_limit = host.pool.room // 4096  # a quarter of all memory; Linux' tcp_max_tw_buckets
         self.segments_in = self.segments_out = self.retransmitted = self.resets_out = self.cookies_out = 0
         self.bad_segments = 0
 
@@ -49,11 +52,26 @@ class Engine:
         self.connections += 1
         return c
 
+    def facing(self, p):
+        """The same with the two sockets of a segment that came: ours is its target."""
+        c = self.create()
+        if c:
+            c.local_high = p.target_high
+            c.local_low = p.target_low
+            c.remote_high = p.source_high
+            c.remote_low = p.source_low
+            c.local_port = p.target_port
+            c.remote_port = p.source_port
+            c.family = p.family
+            c.peer_mss = 536
+        return c
+
     def destroy(self, c):
         """Give a record back. Nobody may know its address any more."""
         self.leave(c)
         self.leave_port(c)
-        self.unlist(c)
+        linked.remove(self.pending, structs.pending_of(c))
+        linked.remove(self.events, structs.event_of(c))
         self.deadlines.drop(c)
         buffers_back(self, c)
         self.connections -= 1
@@ -63,28 +81,34 @@ class Engine:
         h = self.host.mix(remote_high, remote_low, local_port * 65536 + remote_port)
         return self.buckets + (h & (self.bucket_count - 1)) * 8
 
+    def bucket_of(self, c):
+        return self.bucket(c.remote_high, c.remote_low, c.remote_port, c.local_port)
+
+    def secret(self, c, purpose):
+        """A number that always goes with a pair of sockets, and that nobody can guess; another for each purpose."""
+        pair = octets.hash(
+            self.host.key0,
+            self.host.key1,
+            c.local_high,
+            c.local_low,
+            c.remote_high,
+            c.remote_low,
+            seq.words(c.local_port, c.remote_port),
+            purpose,
+        )
+        return seq.low32(pair)
+
     def enter(self, c):
         """From now on segments of this pair of sockets find the record."""
         if self.connections > self.bucket_count:
             self.rehash()
-        at = self.bucket(c.remote_high, c.remote_low, c.remote_port, c.local_port)
-        c.chain = raw.load(at)
-        raw.store(at, structs.self_of(c))
+        linked.chain(self.bucket_of(c), structs.self_of(c))
         c.flags |= structs.HASHED
 
     def leave(self, c):
-        if not c.flags & structs.HASHED:
-            return
-        c.flags ^= structs.HASHED
-        mine = structs.self_of(c)
-        at = self.bucket(c.remote_high, c.remote_low, c.remote_port, c.local_port)
-        if raw.load(at) == mine:
-            raw.store(at, c.chain)
-            return
-        d = structs.tcb(raw.load(at))
-        while d.chain != mine:
-            d = structs.tcb(d.chain)
-        d.chain = c.chain
+        if c.flags & structs.HASHED:
+            c.flags ^= structs.HASHED
+            linked.unchain(self.bucket_of(c), structs.self_of(c))
 
     def rehash(self):
         old = self.buckets
@@ -99,9 +123,7 @@ class Engine:
             while chained:
                 c = structs.tcb(chained)
                 chained = c.chain
-                to = self.bucket(c.remote_high, c.remote_low, c.remote_port, c.local_port)
-                c.chain = raw.load(to)
-                raw.store(to, structs.self_of(c))
+                linked.chain(self.bucket_of(c), structs.self_of(c))
         self.host.pool.give(old, count * 8)
 
     def find(self, local_high, local_low, local_port, remote_high, remote_low, remote_port):
@@ -150,22 +172,12 @@ class Engine:
 
     def enter_listeners(self, c):
         """The record listens. It is in no table of connections, so that its link there is free."""
-        at = self.listener_list(c.local_port)
-        c.chain = raw.load(at)
-        raw.store(at, structs.self_of(c))
+        linked.chain(self.listener_list(c.local_port), structs.self_of(c))
         self.listeners += 1
 
     def leave_listeners(self, c):
+        linked.unchain(self.listener_list(c.local_port), structs.self_of(c))
         self.listeners -= 1
-        mine = structs.self_of(c)
-        at = self.listener_list(c.local_port)
-        if raw.load(at) == mine:
-            raw.store(at, c.chain)
-            return
-        d = structs.tcb(raw.load(at))
-        while d.chain != mine:
-            d = structs.tcb(d.chain)
-        d.chain = c.chain
 
     def listener(self, p):
         """Who listens for a segment: the most exact address; among several with REUSE_PORT the peer's address
@@ -191,7 +203,7 @@ class Engine:
                     rank = 1
             if rank == 0 or rank < best:
                 continue
-            draw = self.host.mix(order, structs.self_of(c), 0)
+            draw = self.host.mix(order, structs.self_of(c) - self.host.pool.base, 0)
             if rank > best or draw > lot:
                 best = rank
                 lot = draw
@@ -200,80 +212,16 @@ class Engine:
 
     def pend(self, c):
         """`c` has something to send at the next poll."""
-        if c.flags & structs.PENDING:
-            return
-        c.flags |= structs.PENDING
-        c.pending_next = 0
-        if self.pending_last:
-            structs.tcb(self.pending_last).pending_next = structs.self_of(c)
-        else:
-            self.pending_first = structs.self_of(c)
-        self.pending_last = structs.self_of(c)
-
-    def next_pending(self):
-        """Take the first of them; a null record where nobody is left."""
-        c = structs.tcb(self.pending_first)
-        if self.pending_first:
-            self.pending_first = c.pending_next
-            if self.pending_first == 0:
-                self.pending_last = 0
-            c.flags ^= structs.PENDING
-        return c
+        linked.append(self.pending, structs.pending_of(c), structs.self_of(c))
 
     def tell(self, c):
         """Something has happened that the user of `c` may wait for."""
-        if c.flags & (structs.LISTED | structs.ORPHAN):
-            return
-        c.flags |= structs.LISTED
-        c.event_next = 0
-        if self.events_last:
-            structs.tcb(self.events_last).event_next = structs.self_of(c)
-        else:
-            self.events_first = structs.self_of(c)
-        self.events_last = structs.self_of(c)
+        if not c.flags & structs.ORPHAN:
+            linked.append(self.events, structs.event_of(c), structs.self_of(c))
 
     def next_event(self):
         """Take the address of a connection whose readiness may have changed, 0 where there is none left."""
-        at = self.events_first
-        if at:
-            c = structs.tcb(at)
-            self.events_first = c.event_next
-            if self.events_first == 0:
-                self.events_last = 0
-            c.flags ^= structs.LISTED
-        return at
-
-    def unlist(self, c):
-        """Out of both lists."""
-        mine = structs.self_of(c)
-        at = self.pending_first
-        before = structs.tcb(0)
-        while at and c.flags & structs.PENDING:
-            d = structs.tcb(at)
-            if at == mine:
-                if before:
-                    before.pending_next = c.pending_next
-                else:
-                    self.pending_first = c.pending_next
-                if self.pending_last == mine:
-                    self.pending_last = structs.self_of(before) if before else 0
-                c.flags ^= structs.PENDING
-            before = d
-            at = d.pending_next
-        at = self.events_first
-        before = structs.tcb(0)
-        while at and c.flags & structs.LISTED:
-            d = structs.tcb(at)
-            if at == mine:
-                if before:
-                    before.event_next = c.event_next
-                else:
-                    self.events_first = c.event_next
-                if self.events_last == mine:
-                    self.events_last = structs.self_of(before) if before else 0
-                c.flags ^= structs.LISTED
-            before = d
-            at = d.event_next
+        return linked.take(self.events)
 
     def arm(self, c):
         """Have the earliest of the connection's timers looked at."""

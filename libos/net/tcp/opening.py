@@ -1,26 +1,14 @@
 # cython: infer_types=True
 """The beginning of a connection: three-way handshake, from both sides at once too (RFC 9293, section 3.5)."""
 
-from libos.net import octets, output, seq, structs
-from libos.net.tcp import closing, cookies, flight, receiver, rto, scoreboard, sender, timing, window
+from libos.net import linked, output, seq, structs
+from libos.net.tcp import agreement, closing, cookies, flight, receiver, rto, scoreboard, sender, timing
 from libos.net.tcp.congestion import control
 
 
 def initial_sequence(t, c):
-    """The initial sequence number (RFC 6528): a clock of 4 microseconds and a secret function of the pair of
-    sockets.
-    """
-    pair = octets.hash(
-        t.host.key0,
-        t.host.key1,
-        c.local_high,
-        c.local_low,
-        c.remote_high,
-        c.remote_low,
-        seq.words(c.local_port, c.remote_port),
-        1,
-    )
-    return seq.add(seq.low32(pair), t.host.now // 4000)
+    """The initial sequence number (RFC 6528): a clock of 4 microseconds and a secret function of the two sockets."""
+    return seq.add(t.secret(c, 1), t.host.now // 4000)
 
 
 def start(t, c):
@@ -50,33 +38,6 @@ def send_syn(t, c):
     return True
 
 
-def agree(t, c, p):
-    """What the options of the peer's SYN allow from now on; in a SYN,ACK they answer ours."""
-    if p.mss:
-        c.peer_mss = p.mss if p.mss > 64 else 64  # none so small that headers are all there is (CVE-2019-11479)
-    c.snd_scale = 0
-    c.rcv_scale = 0
-    if p.has_scale:
-        # More than 14 counts as 14: RFC 7323, section 2.3.
-        c.snd_scale = p.scale if p.scale < 14 else 14
-        c.rcv_scale = window.our_scale(c)
-    if p.has_timestamp:
-        c.flags |= structs.TIMESTAMPS
-        c.ts_recent = p.ts_value
-        c.ts_recent_at = t.host.now
-    else:
-        c.flags &= ~structs.TIMESTAMPS
-    if p.sack_permitted:
-        c.flags |= structs.SACK
-    c.irs = p.seq
-    c.rcv_nxt = seq.add(p.seq, 1)
-    c.rcv_adv = c.last_ack = c.rcv_nxt
-    # The window in a SYN is never scaled: RFC 7323, section 2.2.
-    c.snd_wnd = c.max_window = p.window
-    c.snd_wl1 = p.seq
-    c.snd_wl2 = p.ack
-
-
 def established(t, c, p):
     """The handshake is complete."""
     c.state = structs.ESTABLISHED
@@ -103,16 +64,9 @@ def child(t, listener, p):
     """A record for a connection that somebody begins with us, like the listener's; a null one where there is no
     memory.
     """
-    c = t.create()
+    c = t.facing(p)
     if not c:
         return c
-    c.local_high = p.target_high
-    c.local_low = p.target_low
-    c.remote_high = p.source_high
-    c.remote_low = p.source_low
-    c.local_port = p.target_port
-    c.remote_port = p.source_port
-    c.family = p.family
     c.parent = structs.self_of(listener)
     c.options = listener.options
     c.congestion = listener.congestion
@@ -150,7 +104,7 @@ def to_listener(t, listener, p):
 def syn_to_listener(t, listener, p):
     """Somebody wants to connect."""
     # Who could not be accepted is not answered, and tries again: Linux, against the RST of RFC 9293's user limit.
-    if listener.accept_count > listener.backlog:
+    if listener.accepting.count > listener.backlog:
         return
     if listener.half_open >= t.half_open_limit or listener.half_open > listener.backlog:
         # The table of half-open connections is full: what we would remember goes into our sequence number (RFC 4987).
@@ -159,7 +113,7 @@ def syn_to_listener(t, listener, p):
     c = child(t, listener, p)
     if not c:
         return
-    agree(t, c, p)
+    agreement.agree(t, c, p)
     if t.ecn and p.flags & (structs.ECE | structs.CWR) == structs.ECE | structs.CWR:
         c.flags |= structs.ECN
     c.state = structs.SYN_RECEIVED
@@ -174,7 +128,7 @@ def cookie_to_listener(t, listener, p):
     if mss == 0:
         closing.refuse(t, p)
         return
-    if listener.accept_count > listener.backlog:
+    if listener.accepting.count > listener.backlog:
         return
     c = child(t, listener, p)
     if not c:
@@ -183,7 +137,7 @@ def cookie_to_listener(t, listener, p):
     p.mss = mss
     p.seq = seq.add(p.seq, -1)
     cookies.options(t, c, p)
-    agree(t, c, p)
+    agreement.agree(t, c, p)
     p.seq = seq.add(p.seq, 1)
     c.iss = seq.add(p.ack, -1)
     c.snd_una = c.snd_nxt = c.tx_seq = c.small_end = c.fack = c.recover = c.rack_round = p.ack
@@ -200,17 +154,10 @@ def queue(t, c):
     if c.parent == 0:
         return True
     listener = structs.tcb(c.parent)
-    if listener.accept_count > listener.backlog:
+    if listener.accepting.count > listener.backlog:
         return False
     listener.half_open -= 1
-    listener.accept_count += 1
-    c.accept_next = 0
-    if listener.accept_first:
-        structs.tcb(listener.accept_last).accept_next = structs.self_of(c)
-    else:
-        listener.accept_first = structs.self_of(c)
-    listener.accept_last = structs.self_of(c)
-    c.flags |= structs.QUEUED
+    linked.append(structs.accepting_of(listener), structs.waiting_of(c), structs.self_of(c))
     c.parent = 0
     t.tell(listener)
     return True
@@ -231,7 +178,7 @@ def in_syn_sent(t, c, p):
         return
     # Fourth the SYN.
     asked = t.ecn == 1 and c.backoff == 0
-    agree(t, c, p)
+    agreement.agree(t, c, p)
     if p.flags & structs.ACK:
         # Our SYN is acknowledged: the connection is established, and we say so.
         if asked and p.flags & (structs.ECE | structs.CWR) == structs.ECE:

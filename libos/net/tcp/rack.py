@@ -5,6 +5,8 @@ from libos.net import seq, structs
 from libos.net.tcp import flight, rto
 
 THRESHOLD = 3  # DupThresh: RFC 6675, section 2
+PERSIST = 16  # recoveries that a wider window outlives: RFC 8985, section 6.2, step 4
+LEAST_LIFE = 300 * 10**9  # of a least round trip: Linux' tcp_min_rtt_wlen
 
 
 def later(time, end, other, other_end):
@@ -31,9 +33,14 @@ def delivered(t, c, s):
         c.rack_rtt = rtt
 
 
-def timed(c, rtt):
-    """A segment that was sent once has arrived: step 1."""
+def timed(t, c, rtt):
+    """A segment that was sent once has arrived: step 1. The least round trip is that of the last minutes, for ways
+    change.
+    """
     rto.measured(c, rtt)
+    if c.min_rtt == 0 or rtt < c.min_rtt or t.host.now - c.min_rtt_at > LEAST_LIFE:
+        c.min_rtt = rtt if rtt > 0 else 1
+        c.min_rtt_at = t.host.now
 
 
 def duplicated(c):
@@ -41,6 +48,15 @@ def duplicated(c):
     if seq.gt(c.snd_una, c.rack_round):
         c.rack_round = c.snd_nxt
         c.rack_steps += 1
+        c.rack_persist = PERSIST
+
+
+def repaired(c):
+    """A recovery is over: so many of them without a DSACK, and the window is as small as at first (step 4)."""
+    if c.rack_persist:
+        c.rack_persist -= 1
+        if c.rack_persist == 0:
+            c.rack_steps = 1
 
 
 def window(c):

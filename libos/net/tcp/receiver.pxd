@@ -17,9 +17,12 @@ cdef void remove_first(Tcb *c) noexcept nogil
 cdef void duplicate(Tcb *c, unsigned int left, unsigned int right) noexcept nogil
 cdef void urgent(Engine t, Tcb *c, Packet *p) noexcept nogil
 cdef unsigned int read_position(Tcb *c) noexcept nogil
-@cython.locals(n="long long")
+@cython.locals(n="long long", skipped="long long")
 cdef long long read(Engine t, Tcb *c, size_t address, long long size, bint peek) noexcept nogil
 cdef void skip(Engine t, Tcb *c, long long n) noexcept nogil
+cdef void past_mark(Tcb *c) noexcept nogil
+cdef bint at_mark(Tcb *c) noexcept nogil
+@cython.locals(distance="long long")
 cdef long long until_mark(Tcb *c, long long n) noexcept nogil
 cdef void opened(Engine t, Tcb *c) noexcept nogil
 cdef long long ENOUGH

@@ -71,7 +71,6 @@ def in_order(t, c, payload, length):
     ring.put(structs.rx_of(c), c.rx.used, payload, length)
     c.rx.used += length
     c.rcv_nxt = seq.add(c.rcv_nxt, length)
-    c.octets_in += length
     if c.hole_count:
         # A segment that fills a gap is acknowledged at once: RFC 5681, section 4.2.
         close_hole(t, c)
@@ -146,7 +145,6 @@ def close_hole(t, c):
         more = seq.gap(c.hole_right[0], c.rcv_nxt)
         if more > 0:
             c.rx.used += more
-            c.octets_in += more
             c.rcv_nxt = c.hole_right[0]
         remove_first(c)
 
@@ -186,34 +184,39 @@ def read_position(c):
     return seq.add(c.rcv_nxt, -c.rx.used - (1 if c.flags & structs.FIN_RECEIVED else 0))
 
 
+def at_mark(c):
+    """Whether the urgent octet is the next one."""
+    return c.flags & structs.URGENT_IN and c.rx.used and c.rcv_up == read_position(c)
+
+
 def until_mark(c, n):
-    """How many of the next `n` octets lie before the urgent one; a read stops there (tcp(7)). It skips it where it is
-    there.
-    """
-    if not c.flags & structs.URGENT_IN:
-        return n
+    """How many of the next `n` octets lie before the urgent one: a read stops there (tcp(7))."""
     distance = seq.gap(c.rcv_up, read_position(c))
-    if distance < 0:
-        return n
-    if distance > 0:
-        return n if n < distance else distance
-    if c.options & structs.OOB_INLINE or n == 0:
-        return n
+    return distance if c.flags & structs.URGENT_IN and 0 < distance < n else n
+
+
+def past_mark(c):
+    """The urgent octet, which is the next one, does not lie in the stream: who reads past it finds it aside (tcp(7))."""
     if not c.flags & structs.URGENT_READ:
         ring.get(structs.rx_of(c), 0, structs.urgent_of(c), 1)
         c.flags |= structs.URGENT_VALID
     c.flags &= ~(structs.URGENT_IN | structs.URGENT_READ)
     ring.drop(structs.rx_of(c), 1)
-    return n - 1
 
 
 def read(t, c, address, size, peek):
     """Copy up to `size` octets to the user: how many. With `peek` they stay."""
-    n = c.rx.used if c.rx.used < size else size
-    n = until_mark(c, n)
+    skipped = 0
+    if at_mark(c) and not c.options & structs.OOB_INLINE:
+        if peek:
+            skipped = 1
+        else:
+            past_mark(c)
+    n = c.rx.used - skipped
+    n = until_mark(c, n if n < size else size)
     if n <= 0:
         return 0
-    ring.get(structs.rx_of(c), 0, address, n)
+    ring.get(structs.rx_of(c), skipped, address, n)
     if not peek:
         skip(t, c, n)
     return n

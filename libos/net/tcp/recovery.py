@@ -66,6 +66,8 @@ def leave(c):
     """All that was out when the loss was found has arrived."""
     if c.recovery == structs.RECOVERY:
         c.cwnd = c.ssthresh if c.ssthresh > 2 * c.mss else 2 * c.mss
+    if c.recovery != structs.REDUCED:
+        rack.repaired(c)
     c.recovery = structs.OPEN
     c.duplicates = 0
 
@@ -121,7 +123,11 @@ def probe_answered(t, c, p):
     """A tail loss probe was acknowledged: RFC 8985, section 7.4.2."""
     c.flags ^= structs.PROBED
     # It was a segment sent again, and nobody says that it came twice: the first one was lost.
-    if c.probe_again and not (p.sacks and seq.le(p.sack_right[0], p.ack)) and c.recovery == structs.OPEN:
+    if (
+        c.flags & structs.PROBED_AGAIN
+        and not (p.sacks and seq.le(p.sack_right[0], p.ack))
+        and c.recovery == structs.OPEN
+    ):
         c.ssthresh = control.lost(c, t.host.now)
         c.cwnd = c.ssthresh
         c.flags |= structs.CWR_DUE

@@ -27,8 +27,6 @@ def measured(c, rtt):
         c.srtt += error // 8
         if c.srtt < 1:
             c.srtt = 1
-    if c.min_rtt == 0 or rtt < c.min_rtt:
-        c.min_rtt = rtt
     c.rto = c.srtt + 4 * c.rttvar
     if c.rto < MINIMUM:
         c.rto = MINIMUM

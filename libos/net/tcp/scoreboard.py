@@ -37,7 +37,7 @@ def acknowledged(t, c, ack):
             again = True
         flight.forget_oldest(c, s)
     if rtt >= 0 and not again:
-        rack.timed(c, rtt)
+        rack.timed(t, c, rtt)
     return delivered
 
 
@@ -64,5 +64,5 @@ def selected(t, c, left, right):
             rtt = t.host.now - s.time
         rack.delivered(t, c, s)
     if rtt >= 0:
-        rack.timed(c, rtt)
+        rack.timed(t, c, rtt)
     return delivered

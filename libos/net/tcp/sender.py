@@ -128,7 +128,7 @@ def emit_syn(t, c):
         to = tcp_header.write_timestamp(to, timing.stamp(t, c), c.ts_recent)
     if not passive or c.flags & structs.SACK:
         to = tcp_header.write_sack_permitted(to)
-    if not passive or c.rcv_scale:
+    if not passive or c.snd_scale or c.rcv_scale:
         to = tcp_header.write_scale(to, window.our_scale(c))
     ack = c.rcv_nxt if passive else 0
     tcp_header.write(at, c.local_port, c.remote_port, c.iss, ack, flags, seq.low32(offered), 0, to - at)
@@ -241,7 +241,6 @@ def send_new(t, c, n):
     length = n + 1 if fin else n
     flight.append(t, c, start, length, marks)
     c.snd_nxt = seq.add(start, length)
-    c.octets_out += n
     if n < payload_room(c):
         c.small_end = c.snd_nxt
     if c.recovery == structs.RECOVERY:

@@ -1,4 +1,4 @@
-from libos.net cimport ring, seq, structs
+from libos.net cimport linked, ring, seq, structs
 from libos.net.structs cimport Tcb
 from libos.net.tcp cimport closing, flight, rack, recovery, rto, sender, timing
 from libos.net.tcp.engine cimport Engine

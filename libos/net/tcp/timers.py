@@ -1,7 +1,7 @@
 # cython: infer_types=True
 """Timers of connections that are due, and what is waiting to be sent."""
 
-from libos.net import ring, seq, structs
+from libos.net import linked, ring, seq, structs
 from libos.net.tcp import closing, flight, rack, recovery, rto, sender, timing
 
 SYN_TRIES, SYN_ACK_TRIES, TRIES, ORPHAN_TRIES = 6, 5, 15, 8  # as Linux; RFC 9293, section 3.8.3 asks for 100 s at least
@@ -27,12 +27,10 @@ def poll(t):
 
 def flush(t):
     """Send what is waiting, as long as the outbox has room."""
-    last = t.pending_last
-    while t.pending_first and not t.host.full():
-        at = t.pending_first
-        sender.transmit(t, t.next_pending())
-        if at == last:
-            break
+    left = structs.queue(t.pending).count  # who waits again meanwhile waits for the next time
+    while left and not t.host.full():
+        sender.transmit(t, structs.tcb(linked.take(t.pending)))
+        left -= 1
 
 
 def due(t, c):
@@ -124,14 +122,14 @@ def tail_probe(t, c):
     """A tail loss probe: a new segment if there may be one, else the last one again (RFC 8985, section 7.3)."""
     before = c.snd_nxt
     c.flags |= structs.PROBED
-    c.probe_again = 0
+    c.flags &= ~structs.PROBED_AGAIN
     n = flight.unsent(c)
     if n > sender.payload_room(c):
         n = sender.payload_room(c)
     if n > 0 and n <= seq.gap(seq.add(c.snd_una, c.snd_wnd), c.snd_nxt):
         sender.send_new(t, c, n)
     if c.snd_nxt == before and c.sent_count:
-        c.probe_again = 1
+        c.flags |= structs.PROBED_AGAIN
         sender.retransmit(t, c, c.sent_count - 1)
     c.probe_end = c.snd_nxt
     timing.set_retransmission(t, c, True)

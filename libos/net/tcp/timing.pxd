@@ -1,4 +1,4 @@
-from libos.net cimport octets, seq, structs
+from libos.net cimport seq, structs
 from libos.net.structs cimport Tcb
 from libos.net.tcp cimport flight, rto
 from libos.net.tcp.engine cimport Engine

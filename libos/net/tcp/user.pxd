@@ -1,5 +1,5 @@
 cimport cython
-from libos.net cimport host as hosts, octets, ring, routes, seq, structs
+from libos.net cimport host as hosts, linked, octets, ring, routes, seq, structs
 from libos.net.structs cimport Tcb
 from libos.net.tcp cimport closing, opening, ports, receiver, sender, timing
 from libos.net.tcp.engine cimport Engine

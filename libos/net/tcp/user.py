@@ -7,7 +7,7 @@ nothing.
 """
 
 from libos.net import host as hosts
-from libos.net import octets, ring, routes, seq, structs
+from libos.net import linked, octets, ring, routes, seq, structs
 from libos.net.tcp import closing, opening, ports, receiver, sender, timing
 
 
@@ -106,12 +106,9 @@ def accept(t, at):
     listener = structs.tcb(at)
     if listener.state != structs.LISTEN:
         return -structs.INVALID
-    if listener.accept_first == 0:
+    if listener.accepting.count == 0:
         return -structs.WOULD_BLOCK
-    c = structs.tcb(listener.accept_first)
-    listener.accept_first = c.accept_next
-    listener.accept_count -= 1
-    c.flags &= ~structs.QUEUED
+    c = structs.tcb(linked.take(structs.accepting_of(listener)))
     c.options &= ~structs.REUSE_PORT
     return structs.self_of(c)
 
@@ -200,6 +197,8 @@ def oldest(t, at):
 def in_one_piece(t, at):
     """How many octets can be read at `oldest`: up to the end of the buffer or the urgent mark."""
     c = structs.tcb(at)
+    if receiver.at_mark(c) and not c.options & structs.OOB_INLINE:
+        receiver.past_mark(c)
     n = receiver.until_mark(c, c.rx.used)
     return n if n < c.rx.size - c.rx.head else c.rx.size - c.rx.head
 
@@ -289,7 +288,7 @@ def ready(t, at):
     c = structs.tcb(at)
     mask = 0
     if c.state == structs.LISTEN:
-        return structs.READABLE if c.accept_first else 0
+        return structs.READABLE if c.accepting.count else 0
     if c.rx.used or c.flags & (structs.FIN_RECEIVED | structs.NO_MORE_READS):
         mask |= structs.READABLE
     if c.flags & (structs.FIN_RECEIVED | structs.NO_MORE_READS):

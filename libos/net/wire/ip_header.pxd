@@ -13,3 +13,5 @@ cdef bint extensions(Packet *p, unsigned int kind, size_t at, size_t end) noexce
 cdef bint options6(Packet *p, size_t at, size_t end) noexcept nogil
 cpdef void write6(size_t at, long long length, unsigned int traffic_class, unsigned int flow, unsigned int hop_limit, unsigned int protocol, unsigned long long source_high, unsigned long long source_low, unsigned long long target_high, unsigned long long target_low) noexcept nogil
 cdef unsigned long long MAPPED
+cdef void fragment4(size_t at, unsigned int length, unsigned int fragment) noexcept nogil
+cdef size_t fragment6(size_t at, unsigned int length, unsigned int fragment, unsigned int ident) noexcept nogil

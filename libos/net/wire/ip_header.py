@@ -82,6 +82,14 @@ def write4(at, length, traffic_class, ident, fragment, ttl, protocol, source, ta
     octets.put16(at + 10, octets.sum(at, 20, 0) ^ 0xFFFF)
 
 
+def fragment4(at, length, fragment):
+    """Make the header of a fragment of that of its datagram."""
+    octets.put16(at + 2, length)
+    octets.put16(at + 6, fragment)
+    octets.put16(at + 10, 0)
+    octets.put16(at + 10, octets.sum(at, 20, 0) ^ 0xFFFF)
+
+
 def read6(p):
     """Decode the IPv6 header at p.network and those behind it; false when one is malformed or names a route."""
     at = p.network
@@ -98,7 +106,7 @@ def read6(p):
     p.source_low = octets.get64(at + 16)
     p.target_high = octets.get64(at + 24)
     p.target_low = octets.get64(at + 32)
-    p.fragment_id = p.fragment_offset = p.more_fragments = p.unknown_at = 0
+    p.fragment_id = p.fragment_offset = p.more_fragments = 0
     p.dont_fragment = 1
     if p.source_high >> 56 == 0xFF or (p.source_high == 0 and p.source_low >> 32 == 0xFFFF):
         return False  # neither a group nor a mapped address can send (RFC 4291, sections 2.7 and 2.5.5.2)
@@ -167,3 +175,13 @@ def write6(at, length, traffic_class, flow, hop_limit, protocol, source_high, so
     octets.put64(at + 16, source_low)
     octets.put64(at + 24, target_high)
     octets.put64(at + 32, target_low)
+
+
+def fragment6(at, length, fragment, ident):
+    """Make the header of a fragment of that of its datagram, with one of its own behind it: where its octets go."""
+    octets.put16(at + 4, length + 8)
+    octets.put16(at + 40, octets.get8(at + 6) << 8)
+    octets.put8(at + 6, structs.FRAGMENT)
+    octets.put16(at + 42, fragment)
+    octets.put32(at + 44, ident)
+    return at + 48

@@ -24,7 +24,7 @@ def read(p):
     p.urgent = octets.get16(at + 18)
     p.payload = at + header
     p.payload_length = p.transport_length - header
-    p.has_timestamp = p.sacks = 0
+    p.has_timestamp = p.sacks = p.mss = p.has_scale = p.sack_permitted = 0
     # what nearly all segments look like (RFC 7323, appendix A)
     if header == 32 and octets.get32(at + 20) == 0x0101080A:
         p.has_timestamp = 1
@@ -37,7 +37,6 @@ def read(p):
 
 def options(p, at, end):
     """Decode options; from the first malformed one on they are ignored (RFC 9293, section 3.1, MUST-7)."""
-    p.mss = p.has_scale = p.sack_permitted = 0
     while at < end:
         kind = octets.get8(at)
         if kind == structs.OPTION_END:
