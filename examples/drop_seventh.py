@@ -1,4 +1,5 @@
-"""Every seventh frame that a host of Catnip sends is lost, from now on, while its program runs: `install(libos)`.
+"""Every seventh frame that a host of Catnip sends is lost, from now on: by `install(libos)` in a program written for
+PDPIX, by `catflap run --libos catnip --hook examples/drop_seventh.py PROGRAM` in any other.
 
 What is lost is sent again by the stack, and the program sees nothing of it. `Wrapper` has what else can be done to
 frames on their way.
@@ -15,6 +16,5 @@ class DropSeventh(Wrapper):
         return True
 
 
-def install(libos):
-    with libos.lock:
-        libos.catnip.device = DropSeventh(libos.catnip.device)
+def install(where):
+    where.install("device", DropSeventh)

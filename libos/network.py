@@ -18,6 +18,7 @@ from libos.net.tcp import user
 from libos.net_options import take_over
 from libos.pair import Pair
 from libos.refusal import Refused
+from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
 if not COMPILED:
@@ -84,7 +85,9 @@ class Network:
             call = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self.call = own_socket.high(call)
             self.epoll = select.epoll()
-            gateway = Gateway(self.make(), self.call)
+            catnip = self.make()
+            catnip.device = instrument.device(catnip.device)
+            gateway = Gateway(catnip, self.call)
             self.epoll.register(self.call, select.EPOLLIN)
             if gateway.catnip.device.bell() >= 0:
                 self.epoll.register(gateway.catnip.device.bell(), select.EPOLLIN)

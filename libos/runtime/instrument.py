@@ -29,17 +29,29 @@ HOOKS = Hooks()
 
 
 def install(name, hook):
-    """Call `hook(qd, view)` at every `name`: "pop" or "push". Replaces an earlier one."""
-    if name not in ("pop", "push"):
-        raise ValueError(f"no such hook: {name!r}; there are pop and push")
+    """Call `hook(qd, view)` at every `name`: "pop" or "push". Replaces an earlier one. "device": `hook(device)` gives
+    what the program's network is to have in place of its device (libos/devices/wrapper.py), once, when it is opened.
+    """
+    if name not in ("pop", "push", "device"):
+        raise ValueError(f"no such hook: {name!r}; there are pop, push and device")
     installed[name] = hook
-    setattr(HOOKS, name, True)
+    if name != "device":
+        setattr(HOOKS, name, True)
 
 
 def remove(name):
     """Take a hook away; harmless when there is none."""
-    if installed.pop(name, None) is not None:
+    if installed.pop(name, None) is not None and name != "device":
         setattr(HOOKS, name, False)
+
+
+def device(plain):
+    """What the network is to have in place of a device."""
+    try:
+        return installed["device"](plain) if "device" in installed else plain
+    except BaseException as error:
+        on_error("device", error)
+        return plain
 
 
 def show(name, qd, address, count):

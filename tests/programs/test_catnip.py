@@ -140,6 +140,37 @@ def test_a_byte_changed_in_python_reaches_the_program(tmp_path):
         assert fetched(network, f"http://{SERVER}:{port}/65536") == sha(content(65537))
 
 
+SEVENTH = """
+import runpy
+
+Seventh = runpy.run_path({example!r})["DropSeventh"]
+
+
+class Counted(Seventh):
+    def transmit(self, address, length):
+        if self.transmitted % 7 == 6:
+            with open({report!r}, "a") as f:
+                f.write("x")
+        return super().transmit(address, length)
+
+
+def install(instrument):
+    instrument.install("device", Counted)
+"""
+
+
+def test_every_seventh_frame_of_nginx_is_lost(tmp_path):
+    """examples/drop_seventh.py under a live nginx: the file arrives."""
+    hook, report = tmp_path / "hook.py", tmp_path / "report"
+    example = os.path.join(flap.ROOT, "examples", "drop_seventh.py")
+    hook.write_text(SEVENTH.format(example=example, report=str(report)))
+    network, port = Network(), flap.free_port()
+    argv = web_server(tmp_path, (300_000,), port)
+    with network.server(argv, port, env={"CATFLAP_HOOK": str(hook)}):
+        assert fetched(network, f"http://{SERVER}:{port}/300000") == sha(content(300_000))
+        assert len(report.read_text()) > 20
+
+
 PING = """
 import socket, sys
 with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as sock:

@@ -196,7 +196,7 @@ def until_mark(c, n):
 
 
 def past_mark(c):
-    """The urgent octet, which is the next one, does not lie in the stream: who reads past it finds it aside (tcp(7))."""
+    """The urgent octet is the next one, and does not lie in the stream: who reads past it finds it aside (tcp(7))."""
     if not c.flags & structs.URGENT_READ:
         ring.get(structs.rx_of(c), 0, structs.urgent_of(c), 1)
         c.flags |= structs.URGENT_VALID
