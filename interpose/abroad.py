@@ -91,7 +91,6 @@ def connect(d, address, length):
         with Standing(d) as sock:
             d.queue.crossing = process.network.connect(sock, d.queue.crossing, *name)
         cross(d)
-        raw.store(d.end + layout.OUT_STATE, layout.OPENING)
         return 0
     except Refusal as refusal:
         return -refusal.errno

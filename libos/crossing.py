@@ -57,8 +57,8 @@ class Crossing(OnNetwork):
         self.sock = None  # the far end's
         self.met = None  # the address of the spine that the program will see
 
-    def begin(self, sock):
-        """The far end is the socket `sock`. Raises Refused."""
+    def begin(self, sock, flags=0):
+        """The far end is the socket `sock`; `flags` of the relay. Raises Refused."""
         network = self.network
         far = network.catloop.records.claim()
         if not far:
@@ -67,7 +67,7 @@ class Crossing(OnNetwork):
         spine.set_fd(far, sock.fileno())
         spine.nobody_sleeps(far)
         with network.locked() as gateway:
-            self.relay = gateway.begin(self.record, far)
+            self.relay = gateway.begin(self.record, far, flags)
         if not self.relay:
             raise Refused("NO_MEMORY")
         network.crossings[self.relay] = self
@@ -87,6 +87,8 @@ class Crossing(OnNetwork):
                 beyond.attach(self.far, slot)
                 raw.store(raw.load(self.far + layout.IN) + layout.H_WATCHED, 1)
                 agree(self.far)
+                if raw.load(self.relay + layout.R_FLAGS) & layout.R_OPENING:
+                    raw.store(end + layout.OUT_STATE, layout.OPENING)
                 raw.store(self.relay + layout.R_OWN, end)
 
     def step(self):

@@ -7,7 +7,7 @@ from libos.net.tcp cimport user
 from libos.net.tcp.engine cimport Engine
 
 cdef long long RELAYS
-cdef unsigned long long LISTENING
+cdef unsigned long long LISTENING, ASLEEP, AWAKE, CALLED
 cdef long long NEVER, PATIENCE
 
 @cython.locals(limit="long long")
@@ -31,6 +31,8 @@ cdef class Gateway(Driver):
     cpdef void leave(self) noexcept nogil
     cpdef bint arm(self) noexcept nogil
     cpdef void wake_keeper(self) noexcept nogil
+    cpdef bint keeper_sleeps(self) noexcept nogil
+    cpdef void keeper_is_awake(self) noexcept nogil
     @cython.locals(i="long long")
     cpdef bint soiled(self) noexcept nogil
     @cython.locals(now="long long", found=bint)
@@ -43,7 +45,7 @@ cdef class Gateway(Driver):
     cdef bint hear(self) noexcept nogil
     cpdef void pump(self, size_t at) noexcept nogil
     @cython.locals(at=size_t)
-    cpdef size_t begin(self, size_t record, size_t far) noexcept nogil
+    cpdef size_t begin(self, size_t record, size_t far, unsigned long long flags) noexcept nogil
     cpdef void end(self, size_t at) noexcept nogil
     @cython.locals(due="long long")
     cpdef long long wait_until(self, long long now) noexcept nogil

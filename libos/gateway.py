@@ -13,6 +13,7 @@ from libos.net.tcp import user
 COMPILED = __file__.endswith(".so")
 PAIRS = 64
 RELAYS = 16384
+ASLEEP, AWAKE, CALLED = 0, 1, 2  # the keeper
 LISTENING = 1  # what a listener's record has for its user
 NEVER = (1 << 63) - 1
 PATIENCE = 1000000000  # ns that the end of a process waits for its last bytes to be answered
@@ -33,7 +34,7 @@ class Gateway(Driver):
         area = private(4096 + relay.STAGE + RELAYS * layout.R_SIZE)
         self.lock_at = area
         self.armed_at = area + 64  # the device's bell is rung for the keeper
-        self.called_at = area + 72
+        self.called_at = area + 72  # whether the keeper has to be woken
         self.one_at = area + 80
         self.pairs_at = area + 128  # blocks of the far ends' side
         self.stage = area + 4096
@@ -43,6 +44,7 @@ class Gateway(Driver):
         self.looks = 0
         self.wakes_at = 0  # when the keeper looks by itself
         raw.store(self.one_at, 1)
+        raw.store(self.called_at, AWAKE)
         at_exit.call(last)
 
     def look(self):
@@ -73,6 +75,7 @@ class Gateway(Driver):
             if due and due < self.wakes_at:
                 self.wake_keeper()
         self.leave()
+        self.carry()
 
     def depart(self, at, reset):
         """Once for each connection and again while it says so: drains as the kernel would, for a moment only."""
@@ -89,6 +92,7 @@ class Gateway(Driver):
         self.turn()
         r = user.unanswered(self.tcp)
         self.leave()
+        self.carry()
         return r
 
     def enter(self):
@@ -107,8 +111,16 @@ class Gateway(Driver):
         return True
 
     def wake_keeper(self):
-        if raw.exchange(self.called_at, 1) == 0:
+        if raw.exchange(self.called_at, CALLED) == ASLEEP:
             raw.syscall(calls.SYS_write, self.call, self.one_at, 8, 0, 0, 0)
+
+    def keeper_sleeps(self):
+        """From now on it has to be woken; false when it was called meanwhile."""
+        return raw.exchange(self.called_at, ASLEEP) != CALLED
+
+    def keeper_is_awake(self):
+        """What it was called for it looks at next."""
+        raw.store(self.called_at, AWAKE)
 
     def soiled(self):
         """Whether a program's end has something to be carried on."""
@@ -126,6 +138,7 @@ class Gateway(Driver):
         if raw.load(self.armed_at):
             raw.store(self.armed_at, 0)
             self.catnip.device.disarm()
+            self.wake_keeper()  # it sleeps until the bell, which may be silent now
         found = self.drain()
         if self.catnip.turn(now):
             found = True
@@ -179,7 +192,7 @@ class Gateway(Driver):
             if relay.has(at, layout.R_OVER):
                 self.wake_keeper()
 
-    def begin(self, record, far):
+    def begin(self, record, far, flags):
         """A relay between a record of the stack and a far end, under the lock; 0 when there are too many."""
         at = self.free
         if at:
@@ -192,7 +205,7 @@ class Gateway(Driver):
         raw.store(at + layout.R_AT, record)
         raw.store(at + layout.R_FAR, far)
         raw.store(at + layout.R_OWN, 0)
-        raw.store(at + layout.R_FLAGS, 0)
+        raw.store(at + layout.R_FLAGS, flags)
         raw.store(far + layout.RELAY, at)
         structs.tcb(record).user = at
         return at
@@ -204,7 +217,6 @@ class Gateway(Driver):
 
     def wait_until(self, now):
         """Before the keeper sleeps, under the lock: until when, 0 to look again at once."""
-        raw.store(self.called_at, 0)
         if not self.arm() or self.soiled():
             return 0
         due = self.catnip.deadline(now)

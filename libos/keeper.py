@@ -39,13 +39,17 @@ class Keeper:
             else:
                 limit = self.doze()
                 rest = SHORTEST
+            if not self.gateway.keeper_sleeps():
+                limit = 0
             events = self.network.epoll.poll(limit)
+            self.gateway.keeper_is_awake()
             self.wake(events)
             looks = self.gateway.looks if events else looks
 
     def doze(self):
         """Take a turn, and arm: how long may be slept, in seconds; None for ever."""
         self.gateway.look()
+        self.gateway.keeper_is_awake()  # what it was called for comes now
         self.serve()
         with self.network.locked() as gateway:
             now = gateway.catnip.host.now
@@ -70,7 +74,6 @@ class Keeper:
 
     def serve(self):
         """Connections that have come in, and those that are over."""
-        raw.store(self.gateway.called_at, 0)
         for listener in list(self.network.listeners.values()):
             listener.take()
         for at, crossing in list(self.network.crossings.items()):
