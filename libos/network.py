@@ -9,7 +9,7 @@ import os
 import select
 from time import sleep
 
-from libos import driver, layout, own_socket, pair, raw, relay
+from libos import calls, driver, layout, own_socket, pair, raw, relay
 from libos.crossing import LOOPBACK, Bound, Crossing, Listening
 from libos.gateway import Gateway
 from libos.keeper import Keeper
@@ -79,6 +79,7 @@ class Network:
         self.expected = {}  # by the address that the program will see: connections it has not accepted yet
         self.listeners = {}  # by record
         self.landings = {}  # by family
+        self.past = []  # epoll sets of parents
 
     def open(self):
         """The gateway, with device and stack behind it. Raises OSError, Fail."""
@@ -121,12 +122,10 @@ class Network:
         if self.gateway is None:
             return
         driver.here().on = False
-        for crossing in self.crossings.values():
-            crossing.sock.close()
-        for sock in self.landings.values():
-            sock.close()
-        self.epoll.close()
-        os.close(self.call)
+        numbers = [sock.detach() for sock in (*(c.sock for c in self.crossings.values()), *self.landings.values())]
+        self.past.append(self.epoll)  # it would close its number once more
+        for fd in (*numbers, self.epoll.fileno(), self.call):
+            raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)  # libc's close may be the program's own fork's
         self.gateway = None
         for table in (self.crossings, self.by_fd, self.expected, self.listeners, self.landings):
             table.clear()

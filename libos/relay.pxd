@@ -19,6 +19,8 @@ cdef void tell(size_t own) noexcept nogil
 cdef void outward(Engine t, size_t relay, size_t at, size_t stage) noexcept nogil
 @cython.locals(far=size_t, count="long long", r="long long", ready="unsigned int")
 cdef void inward(Engine t, size_t relay, size_t at) noexcept nogil
+@cython.locals(slot="unsigned long long", area=size_t, word=size_t)
+cdef bint full(size_t far) noexcept nogil
 cdef void abort(Engine t, size_t relay) noexcept nogil
 @cython.locals(own=size_t)
 cdef void fail(Engine t, size_t relay, size_t at, unsigned int error) noexcept nogil

@@ -128,7 +128,9 @@ def inward(t, relay, at):
     while count > 0:
         r = endpoint.push(far, user.oldest(t, at), count, calls.NOSIGNAL)
         if r == -calls.EAGAIN:
-            return
+            if full(far):
+                return
+            continue
         if r < 0:  # nobody is there to read
             abort(t, relay)
             return
@@ -141,6 +143,23 @@ def inward(t, relay, at):
         mark(relay, layout.R_HEARD)
         leaving.stop_sending(far, True)
         raw.syscall(calls.SYS_shutdown, spine.fd_of(far), calls.SHUT_WR, 0, 0, 0, 0)
+
+
+def full(far):
+    """Whether the program still has to read before there is room; then its next read soils our bit. That bit is set
+    already, for epoll sets that a far end is in none of: it is taken back.
+    """
+    if raw.load(far + layout.OUT_STATE) != layout.RING:
+        return True
+    slot = raw.load(far + layout.SLOT)
+    area = raw.load(far + layout.DIRTY) ^ layout.SIDE
+    word = area + layout.DIRTY_WORDS + (slot >> 6) * 8
+    raw.fetch_and(word, raw.invert(raw.bit(slot & 63)))
+    if not raw.load(word):
+        raw.fetch_and(area, raw.invert(raw.bit(slot >> 6)))
+        if raw.load(word):
+            raw.fetch_or(area, raw.bit(slot >> 6))
+    return rings.room(far) == 0
 
 
 def abort(t, relay):
