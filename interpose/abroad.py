@@ -90,8 +90,8 @@ def connect(d, address, length):
             return NOT_OURS  # the kernel knows that it is connected
         with Standing(d) as sock:
             d.queue.crossing = process.network.connect(sock, d.queue.crossing, *name)
-        cross(d)
         raw.store(d.end + layout.OUT_STATE, layout.OPENING)
+        cross(d)
         return 0
     except Refusal as refusal:
         return -refusal.errno

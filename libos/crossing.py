@@ -57,8 +57,8 @@ class Crossing(OnNetwork):
         self.sock = None  # the far end's
         self.met = None  # the address of the spine that the program will see
 
-    def begin(self, sock):
-        """The far end is the socket `sock`. Raises Refused."""
+    def begin(self, sock, flags=0):
+        """The far end is the socket `sock`, its relay begins with `flags`. Raises Refused."""
         network = self.network
         far = network.catloop.records.claim()
         if not far:
@@ -68,6 +68,8 @@ class Crossing(OnNetwork):
         spine.nobody_sleeps(far)
         with network.locked() as gateway:
             self.relay = gateway.begin(self.record, far)
+            if self.relay:
+                raw.store(self.relay + layout.R_FLAGS, flags)
         if not self.relay:
             raise Refused("NO_MEMORY")
         network.crossings[self.relay] = self
@@ -82,12 +84,13 @@ class Crossing(OnNetwork):
         for one in (end, self.far):
             family.hear(one, family.key, family.page_fd)
         near.attach(end, slot)
-        with network.locked():
+        with network.locked() as gateway:
             if not raw.load(self.relay + layout.R_FLAGS) & layout.R_OVER:
                 beyond.attach(self.far, slot)
                 raw.store(raw.load(self.far + layout.IN) + layout.H_WATCHED, 1)
                 agree(self.far)
                 raw.store(self.relay + layout.R_OWN, end)
+                gateway.pump(self.relay)  # the network may have been faster, and says nothing twice
 
     def step(self):
         """As Meeting's: whether the rings are there."""

@@ -249,12 +249,11 @@ class Network:
             error = near.connect_ex(landing.getsockname())
             if error not in (0, EINPROGRESS):
                 raise Refusal(error)
-            crossing.begin(self.landed(landing, near.getsockname()))
+            crossing.begin(self.landed(landing, near.getsockname()), layout.R_OPENING)
         except BaseException:
             with self.locked() as gateway:
                 user.abort(gateway.tcp, record)
             raise
-        raw.store(crossing.relay + layout.R_FLAGS, layout.R_OPENING)
         return crossing
 
     def landing(self, family):
