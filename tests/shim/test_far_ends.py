@@ -139,10 +139,12 @@ def test_segments_sent_again_are_counted(network):
     before = seen(client)[client.pid, there].retransmissions
     os.kill(server.pid, signal.SIGSTOP)
     try:
-        client.do("sock.sendall(b'x' * 100)")
+        client.tell("sock.sendall(b'x' * 100); answer = sock.recv(100)")
         until(there, client, lambda row: row.retransmissions > before)
     finally:
         os.kill(server.pid, signal.SIGCONT)
+    server.do("peer.sendall(peer.recv(1))")
+    assert client.hear() == b"x"
 
 
 def test_a_child_shares_it(network):
