@@ -32,7 +32,7 @@ class Gateway(Driver):
         self.call = call
         area = private(4096 + relay.STAGE + RELAYS * layout.R_SIZE)
         self.lock_at = area
-        self.armed_at = area + 64  # the device's bell is rung for the keeper
+        self.armed_at = area + 64  # 1: the device's bell is rung for the keeper; 2: and it sleeps until then
         self.called_at = area + 72
         self.one_at = area + 80
         self.pairs_at = area + 128  # blocks of the far ends' side
@@ -124,7 +124,9 @@ class Gateway(Driver):
         now = self.catnip.tick()
         self.looks += 1
         if raw.load(self.armed_at):
-            raw.store(self.armed_at, 0)
+            # whoever takes a turn may take no other one, nor ever sleep with us: the keeper has to know
+            if raw.exchange(self.armed_at, 0) == 2:
+                self.wake_keeper()
             self.catnip.device.disarm()
         found = self.drain()
         if self.catnip.turn(now):
@@ -207,6 +209,7 @@ class Gateway(Driver):
         raw.store(self.called_at, 0)
         if not self.arm() or self.soiled():
             return 0
+        raw.store(self.armed_at, 2)
         due = self.catnip.deadline(now)
         self.wakes_at = due if due else NEVER
         return self.wakes_at

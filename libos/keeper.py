@@ -40,8 +40,8 @@ class Keeper:
                 limit = self.doze()
                 rest = SHORTEST
             events = self.network.epoll.poll(limit)
+            raw.compare_exchange(self.gateway.armed_at, 2, 1)
             self.wake(events)
-            looks = self.gateway.looks if events else looks
 
     def doze(self):
         """Take a turn, and arm: how long may be slept, in seconds; None for ever."""
