@@ -82,7 +82,7 @@ class Crossing(OnNetwork):
         for one in (end, self.far):
             family.hear(one, family.key, family.page_fd)
         near.attach(end, slot)
-        with network.locked():
+        with network.locked() as gateway:
             if not raw.load(self.relay + layout.R_FLAGS) & layout.R_OVER:
                 beyond.attach(self.far, slot)
                 raw.store(raw.load(self.far + layout.IN) + layout.H_WATCHED, 1)
@@ -90,6 +90,7 @@ class Crossing(OnNetwork):
                 if raw.load(self.relay + layout.R_FLAGS) & layout.R_OPENING:
                     raw.store(end + layout.OUT_STATE, layout.OPENING)
                 raw.store(self.relay + layout.R_OWN, end)
+                gateway.pump(self.relay)  # the network may have been faster, and says nothing twice
 
     def step(self):
         """As Meeting's: whether the rings are there."""

@@ -71,7 +71,13 @@ def pump(t, relay, stage):
 
 
 def opened(t, relay, at):
-    """Whether the connection that the program has asked for is there; if it can't be, the program is told."""
+    """Whether the connection that the program has asked for is there; if it can't be, the program is told.
+
+    Neither before there is a record to tell it by.
+    """
+    own = raw.load(relay + layout.R_OWN)
+    if not own:
+        return False
     ready = user.ready(t, at)
     if ready & (structs.FAILED | structs.HANGUP):
         fail(t, relay, at, user.take_error(t, at))
@@ -79,11 +85,9 @@ def opened(t, relay, at):
     if not ready & structs.WRITABLE:
         return False
     raw.store(relay + layout.R_FLAGS, raw.load(relay + layout.R_FLAGS) & raw.invert(layout.R_OPENING))
-    own = raw.load(relay + layout.R_OWN)
-    if own:
-        leave_opening(own, layout.PLAIN)
-        endpoint.try_mark(own)
-        tell(own)
+    leave_opening(own, layout.PLAIN)
+    endpoint.try_mark(own)
+    tell(own)
     return True
 
 

@@ -1,20 +1,23 @@
 """The TCP and UDP descriptors of processes under Catflap, and how each of them is served: for `top` and `why`."""
 
-import os
 import time
 from dataclasses import dataclass
 
 import psutil
 
 from libos import layout
-from shim import inside, reasons
+from shim import far_ends, inside, reasons
+from shim.inside import written
 
 MOVED = (layout.RING, layout.REPLAYING)
 
 
 @dataclass
 class Connection:
-    """One descriptor of one process. `libos` moves its bytes; `code` is 0 or the reason why that is the kernel."""
+    """One descriptor of one process. `libos` moves its bytes; `code` is 0 or the reason why that is the kernel.
+
+    `tcp` and what follows it: of a connection on Catnip, as far_ends.FarEnd has them.
+    """
 
     pid: int
     program: str
@@ -33,6 +36,10 @@ class Connection:
     spins: int = 0
     sleeps: int = 0
     fulls: int = 0
+    tcp: str = ""
+    cwnd: int = 0
+    srtt: int = 0
+    retransmissions: int = 0
 
     @property
     def name(self):
@@ -78,53 +85,63 @@ class Snapshot:
         numbers, found = {}, []
         for fd, link in links.items():
             numbers.setdefault(link, []).append(fd)
-        records = by_number(self.records(process)) if process.table else {}
+        records, far = self.records(process) if process.table else ({}, {})
         for fd, link in sorted(links.items()):
             kind = inside.protocol(process.pid, fd) if link.startswith("socket:") else ""
-            if kind:
+            if kind and process.entry(fd)[1] != inside.OWN and (process.pid, fd) not in far:
                 local, remote, status = self.addresses.get(link, ("", "", ""))
                 row = Connection(process.pid, program, fd, kind, local, remote)
                 row.peer = self.holders.get((remote, local), 0) if remote else 0
-                serve(row, process, candidates(records, numbers[link]), status)
+                record = serve(row, process, candidates(records, numbers[link]), status)
+                beyond = far.get((local, remote)) or record and far.get(record["AT"])
+                if beyond:
+                    carried(row, beyond)
                 found.append(row)
         return found
 
     def records(self, process):
-        """{address, as this process sees it: record} of its family: what any of them has touched."""
+        """What any process of its family has touched: ({descriptor number: records}, far ends as in `by_near`)."""
         if process.family not in self.families:
-            pages = set()
+            pages, relatives = set(), {}
             for other in self.processes:
                 if other.family == process.family:
+                    relatives[other.pid] = other
                     try:
                         pages |= other.touched()
                     except inside.Unreadable:  # it may have ended
                         continue
-            self.families[process.family] = process.records(pages)
+            records = process.records(pages)
+            self.families[process.family] = by_number(records), self.by_near(far_ends.find(records, relatives))
         return self.families[process.family]
+
+    def by_near(self, found):
+        """Far ends by what the program's end may be known by: its record, its (local, remote) on loopback.
+
+        And by their own (process, descriptor).
+        """
+        known = {}
+        for far in found:
+            known[far.pid, far.fd] = known[far.near] = far
+            link = inside.link(far.pid, far.fd)
+            if link in self.addresses:
+                local, remote, _ = self.addresses[link]
+                known[remote, local] = far
+        return known
 
 
 def addresses():
     """({link of a socket: (local, remote, TCP state)}, {(local, remote): process}) of this network namespace."""
     by_link, holders = {}, {}
     for known in psutil.net_connections("inet"):
-        local, remote = written(known.laddr), written(known.raddr)
+        local, remote = written(*known.laddr), written(*known.raddr)
         if known.pid is None:
             continue
         if remote:
             holders[local, remote] = known.pid
-        try:
-            by_link[os.readlink(f"/proc/{known.pid}/fd/{known.fd}")] = (local, remote, known.status)
-        except OSError:  # closed meanwhile, or not ours to see
-            continue
+        link = inside.link(known.pid, known.fd)
+        if link:
+            by_link[link] = (local, remote, known.status)
     return by_link, holders
-
-
-def written(address):
-    """`host:port`, IPv6 in brackets; "" for none."""
-    if not address:
-        return ""
-    host = f"[{address.ip}]" if ":" in address.ip else address.ip
-    return f"{host}:{address.port}"
 
 
 def by_number(records):
@@ -153,22 +170,22 @@ def pick(process, fd, records):
 
 
 def serve(row, process, records, status):
-    """Say who serves a descriptor, and in which state."""
+    """Say who serves a descriptor, and in which state. Returns its record, if it has one."""
     ours, row.code = process.entry(row.fd)
     if row.code == inside.LISTENING:
         row.state, row.code = "listening", 0
     if row.code or row.state == "listening":
-        return
+        return None
     tcp = row.protocol.startswith("tcp")
     if process.young(row.fd):
         row.state = "young" if row.remote else "unconnected"
-        return
+        return None
     record = pick(process, row.fd, records) if tcp and ours is not False else None
     if ours is None:  # no word of the preload's can be read
         ours = record is not None or process.host and not process.table
         if not tcp and process.table:
             row.code = reasons.AUTO
-            return
+            return None
     if not ours and process.host_state() == "off":
         row.code = process.kernel_reason()
     elif not ours:
@@ -181,12 +198,13 @@ def serve(row, process, records, status):
         row.state = "young" if row.remote else "unconnected"
     else:
         judge(row, record, status)
+    return record
 
 
 def judge(row, record, status):
     """As serve, for a connection of Catloop's."""
     row.bytes_in, row.bytes_out = record["HEAD"], record["TAIL"]
-    row.level_in, row.level_out = record["IN_LEVEL"], record["OUT_LEVEL"]
+    row.level_in, row.level_out = (min(record[name], layout.LEVELS - 1) for name in ("IN_LEVEL", "OUT_LEVEL"))
     row.spins, row.sleeps, row.fulls = record["SPINS"], record["SLEEPS"], record["FULLS"]
     if record["LEFT"]:
         row.code = reasons.LEFT
@@ -202,3 +220,11 @@ def judge(row, record, status):
         row.code = reasons.LEFT  # by the other end
     else:
         row.state = "moving"
+
+
+def carried(row, far):
+    """As serve, for a connection of Catnip's: its ends are those on the network."""
+    row.libos = row.state = "catnip"
+    row.code = row.peer = 0
+    row.local, row.remote, row.tcp = far.local, far.remote, far.tcp
+    row.cwnd, row.srtt, row.retransmissions = far.cwnd, far.srtt, far.retransmissions

@@ -15,13 +15,14 @@ from libos.layout import ENDS, FIRST, NOTED, NOTES
 
 PAGE = 4096
 SHOWN = ("FD", "OWNER", "IN_STATE", "OUT_STATE", "HEAD", "TAIL", "IN_LEVEL", "OUT_LEVEL", "SPINS", "SLEEPS", "FULLS",
-         "MEETING", "LEFT", "IN")  # fmt: skip
+         "MEETING", "LEFT", "IN", "RELAY")  # fmt: skip
 PAGE_BITS = 10  # csrc/trap.h, as the two below
 HOST_STATES = ("off", "cold", "booting", "up", "dead")
 WORDS = ("host_state", "kernel_reason", "descriptor_pages")
 OBJECT = 160  # bytes of a description that are looked at
 AT_SECURE = 23  # getauxval(3)
-LISTENING = 254  # csrc/abi.h: a listener of the kernel's, whose connections are looked at by themselves
+# csrc/abi.h: a listener of the kernel's, whose connections are looked at by themselves; a descriptor of Catflap's own
+LISTENING, OWN = 254, 255
 SCOPE = "/proc/sys/kernel/yama/ptrace_scope"
 
 
@@ -154,7 +155,7 @@ class Process:
             if self.memory is None:
                 self.memory = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
             found = os.pread(self.memory, size, address)
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # what was read there may be no address
             raise refused(self.pid, error)
         if len(found) < size:
             raise refused(self.pid, ProcessLookupError())
@@ -187,7 +188,7 @@ class Process:
         """One of HOST_STATES; what can be guessed without the preload's words."""
         at = self.word("host_state")
         if at:
-            return HOST_STATES[self.number(at, 4)]
+            return HOST_STATES[min(self.number(at, 4), len(HOST_STATES) - 1)]
         if self.table or self.host:
             return "up"
         return "off" if self.environ().get("CATFLAP_LIBOS") == "kernel" else "cold"
@@ -239,7 +240,7 @@ class Process:
         return {page for page, entry in enumerate(memoryview(entries).cast("Q")) if entry >> 62}
 
     def records(self, pages):
-        """The records in use on these pages of the table, as {name of a word: value}."""
+        """The records in use on these pages of the table, as {name of a word: value}; AT is the address."""
         if self.number(self.table) != MAGIC or self.number(self.table + 8) != layout.RECORD:
             raise Unreadable("its Catflap is of another version", "ask with the catflap that started it")
         wanted = set()
@@ -250,16 +251,17 @@ class Process:
                 wanted.update(range(first // layout.RECORD, min(last // layout.RECORD, ENDS - 1) + 1))
         found = []
         for run in runs(sorted(wanted)):
-            block = self.read(self.table + FIRST + run.start * layout.RECORD, len(run) * layout.RECORD)
-            words = memoryview(block).cast("Q")
-            for at in range(0, len(words), layout.RECORD // 8):
-                if words[at + layout.USERS // 8]:
-                    found.append(named(words[at : at + layout.RECORD // 8]))
+            begin = self.table + FIRST + run.start * layout.RECORD
+            block = memoryview(self.read(begin, len(run) * layout.RECORD))
+            for offset in range(0, len(block), layout.RECORD):
+                words = block[offset : offset + layout.RECORD].cast("Q")
+                if words[layout.USERS // 8]:
+                    found.append(named(begin + offset, words))
         return found
 
     def record(self, at):
         """The record at an address."""
-        return named(memoryview(self.read(at, layout.RECORD)).cast("Q"))
+        return named(at, memoryview(self.read(at, layout.RECORD)).cast("Q"))
 
     def end_of(self, fd):
         """Address of a descriptor's record, as its compiled description holds it; 0 for an interpreted one."""
@@ -273,8 +275,13 @@ class Process:
         return 0
 
 
-def named(words):
-    return {name: words[getattr(layout, name) // 8] for name in SHOWN}
+def named(at, words):
+    return {"AT": at, **{name: words[getattr(layout, name) // 8] for name in SHOWN}}
+
+
+def written(host="", port=0):
+    """`host:port`, IPv6 in brackets; "" for none."""
+    return f"[{host}]:{port}" if ":" in host else host and f"{host}:{port}"
 
 
 def runs(numbers):
@@ -297,6 +304,14 @@ def catflapped():
         if process.preload:
             found.append(process)
     return found
+
+
+def link(pid, fd):
+    """What a descriptor is, as in /proc/PID/fd; "" when it is closed or not ours to see."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{fd}")
+    except OSError:
+        return ""
 
 
 def protocol(pid, fd):

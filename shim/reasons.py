@@ -67,6 +67,7 @@ STATES = {
     "listening": ("it accepts connections; each of them is looked at by itself", ""),
     "unconnected": ("it is not connected to anything", ""),
     "catnap": ("it goes through Catnap: PDPIX over the kernel's socket", "--libos catloop for shared memory"),
+    "catnip": ("it goes through Catnip: TCP of our own, in the program, over a device of its own", ""),
     "inherited": (
         "another program made it, or this one before Catflap was there or by a system call of its own",
         "nothing: the kernel serves it",

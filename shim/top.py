@@ -14,11 +14,13 @@ from shim.connections import Snapshot
 EVERY = 1.0  # seconds between two looks
 ONCE = 0.5  # and between the two that a single table needs for its rates
 COLUMNS = ("pid", "program", "fd", "local", "remote", "libos", "state", "in", "out", "in/s", "out/s", "spins", "sleeps",
-           "rings")  # fmt: skip
+           "rings", "cwnd", "srtt", "retrans")  # fmt: skip
+CATNIP = ("cwnd", "srtt", "retrans")  # left out where nothing is on Catnip
 SIZES = ("1K", "256K", "4M")  # of the rings of libos/layout.py's levels; a test compares
-NUMBERS = ("pid", "fd", "in", "out", "in/s", "out/s", "spins", "sleeps")
-LEAST = ("rings", "sleeps", "spins", "libos", "local", "out/s", "in/s", "fd")  # what a narrow terminal does without
-STYLES = {"upgraded": "green", "catnap": "green"}
+NUMBERS = ("pid", "fd", "in", "out", "in/s", "out/s", "spins", "sleeps", *CATNIP)
+# what a narrow terminal does without
+LEAST = ("rings", "sleeps", "spins", "libos", "local", "out/s", "in/s", "fd", *CATNIP)
+STYLES = {"upgraded": "green", "catnap": "green", "catnip": "green"}
 
 
 def rates(before, now):
@@ -62,8 +64,8 @@ def document():
 
 
 def state(row):
-    """The state of a connection in a cell: a reason by its number and name."""
-    return f"{row.code} {row.name.removeprefix('CATFLAP_KERNEL_')}" if row.code else row.state
+    """The state of a connection in a cell: a reason by its number and name, on Catnip that of its TCP."""
+    return f"{row.code} {row.name.removeprefix('CATFLAP_KERNEL_')}" if row.code else row.tcp or row.state
 
 
 def size(count):
@@ -71,12 +73,18 @@ def size(count):
     return filesize.decimal(int(count)).replace(" bytes", "").replace(" byte", "").replace(" ", "")
 
 
+def time_taken(nanoseconds):
+    """A time in a few letters: 0.043ms, 12.5ms."""
+    return f"{nanoseconds / 1e6:.3g}ms"
+
+
 def cells(row, in_rate, out_rate):
     """{column: what it shows} of one connection."""
     rings = f"{SIZES[row.level_in]}/{SIZES[row.level_out]}" if row.libos == "catloop" else ""
+    path = (size(row.cwnd), time_taken(row.srtt), row.retransmissions) if row.libos == "catnip" else ("", "", "")
     named = (row.pid, row.program, row.fd, row.local, row.remote, row.libos, state(row))
     counted = (size(row.bytes_in), size(row.bytes_out), size(in_rate), size(out_rate), row.spins, row.sleeps, rings)
-    found = {column: Text(str(value)) for column, value in zip(COLUMNS, named + counted, strict=True)}
+    found = {column: Text(str(value)) for column, value in zip(COLUMNS, named + counted + path, strict=True)}
     found["state"].stylize("yellow" if row.code else STYLES.get(row.state, ""))
     return found
 
@@ -95,8 +103,9 @@ def view(console, snapshot, rows):
     """The table, as many columns as there is room for, and a line for each process that can't be looked into."""
     endless = console.options.update_width(10_000)
     filled = [cells(*row) for row in rows]
+    needless = () if any(row.libos == "catnip" for row, _, _ in rows) else CATNIP
     for count in range(len(LEAST) + 1):
-        shown_table = table(filled, LEAST[:count])
+        shown_table = table(filled, needless + LEAST[:count])
         if Measurement.get(console, endless, shown_table).maximum <= console.width:
             break
     lines = [f"{name} ({pid}): {error}; {error.remedy}" for pid, (name, error) in snapshot.unreadable.items()]

@@ -40,6 +40,9 @@ def document(text):
             what = f"descriptor {fd} is no TCP or UDP socket but {links[fd]}, the kernel's"
             raise run.Refused(f"why {text}", what, f"'catflap why {pid}' for those that are")
         rows = [row for row in rows if row.fd == fd]
+        if process.preload and not rows:
+            what = f"descriptor {fd} is none of the program's but one of Catflap's own"
+            raise run.Refused(f"why {text}", what, f"'catflap why {pid}' for those that are")
     return {**about, "descriptors": [described(row, process) for row in rows]}
 
 
@@ -60,6 +63,8 @@ def described(row, process):
     meaning, remedy = reasons.explain(row.state, row.code)
     if row.state == "young" and process.settings():
         meaning = f"{meaning} (worth: {process.settings().worth} reads and writes)"
+    if row.tcp:
+        meaning = f"{meaning} ({row.tcp})"
     peer = ""
     if row.peer:
         try:

@@ -15,7 +15,12 @@ LISTEN = """
 server = socket.create_server((HOST, 0), family=socket.AF_INET6 if ":" in HOST else socket.AF_INET)
 answer = server.getsockname()[1]
 """
-ECHO = "for _ in range(ROUNDS): peer.sendall(peer.recv(100))"
+ECHO = """
+left = ROUNDS * 100
+while left and (part := peer.recv(100)):
+    peer.sendall(part)
+    left -= len(part)
+"""
 TALK = """
 for _ in range(ROUNDS):
     sock.sendall(b"x" * 100)
@@ -25,11 +30,14 @@ for _ in range(ROUNDS):
 
 
 class Puppet:
-    """`do(code, NAME=value)` runs code in it and returns its `answer`. A context manager: it ends there."""
+    """`do(code, NAME=value)` runs code in it and returns its `answer`. A context manager: it ends there.
 
-    def __init__(self, catflap, libos="catloop", words=(sys.executable, "-c", STRINGS), **options):
+    `flags`: further options of `catflap run`.
+    """
+
+    def __init__(self, catflap, libos="catloop", words=(sys.executable, "-c", STRINGS), flags=(), **options):
         if libos:
-            words = catflap.words("run", "--libos", libos, "--", *words)
+            words = catflap.words("run", "--libos", libos, *flags, "--", *words)
         self.process = subprocess.Popen(
             words,
             env=catflap.environ(CATFLAP_WORTH=1),
