@@ -166,6 +166,8 @@ def start(shared):
 
         process.handed = handed
         atexit.register(lib.services_die)
+        if process.network is not None and not native:
+            atexit.register(process.network.drain)
     hook = settings.hook
     if hook:
         run_hook(hook)

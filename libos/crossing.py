@@ -64,6 +64,7 @@ class Crossing(OnNetwork):
         if not far:
             raise Refused("NO_MEMORY")
         self.sock, self.far = sock, far
+        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_OOBINLINE, 1)
         spine.set_fd(far, sock.fileno())
         spine.nobody_sleeps(far)
         with network.locked() as gateway:

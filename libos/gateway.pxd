@@ -8,7 +8,7 @@ from libos.net.tcp.engine cimport Engine
 
 cdef long long RELAYS
 cdef unsigned long long LISTENING, ASLEEP, AWAKE, CALLED
-cdef long long NEVER, PATIENCE
+cdef long long NEVER, PATIENCE, LONGEST
 
 @cython.locals(limit="long long")
 cdef void last(void *nothing) noexcept nogil
@@ -19,13 +19,13 @@ cdef class Gateway(Driver):
     cdef public Engine tcp
     cdef public long call
     cdef public size_t lock_at, armed_at, called_at, one_at, pairs_at, stage, relays, free
-    cdef public long long pairs, used, looks, wakes_at
+    cdef public long long pairs, used, looks, wakes_at, heard, patient_until
     @cython.locals(found=bint)
     cpdef bint look(self) noexcept nogil
     cpdef void carry(self) noexcept nogil
     @cython.locals(now="long long", due="long long")
     cpdef void rest(self) noexcept nogil
-    @cython.locals(r=bint)
+    @cython.locals(r=bint, now="long long")
     cpdef bint depart(self, size_t at, bint reset) noexcept nogil
     cpdef bint enter(self) noexcept nogil
     cpdef void leave(self) noexcept nogil

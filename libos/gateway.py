@@ -16,7 +16,8 @@ RELAYS = 16384
 ASLEEP, AWAKE, CALLED = 0, 1, 2  # the keeper
 LISTENING = 1  # what a listener's record has for its user
 NEVER = (1 << 63) - 1
-PATIENCE = 1000000000  # ns that the end of a process waits for its last bytes to be answered
+PATIENCE = 1000000000  # ns without a segment, after which the end of a process waits for answers no more
+LONGEST = 60 * PATIENCE
 MAPPED = bytes(10) + b"\xff\xff"  # an IPv4 address as IPv6 has it (RFC 4291, section 2.5.5.2)
 
 
@@ -42,6 +43,7 @@ class Gateway(Driver):
         self.pairs = 0
         self.free = self.used = 0
         self.looks = 0
+        self.heard = self.patient_until = 0  # at the end of the process: segments, and how long others are waited for
         self.wakes_at = 0  # when the keeper looks by itself
         raw.store(self.one_at, 1)
         raw.store(self.called_at, AWAKE)
@@ -78,7 +80,9 @@ class Gateway(Driver):
         self.carry()
 
     def depart(self, at, reset):
-        """Once for each connection and again while it says so: drains as the kernel would, for a moment only."""
+        """Once for each connection and again while it says so: drains as the kernel would; who does not answer for a
+        second is reset.
+        """
         if not self.enter():
             return True
         self.catnip.tick()
@@ -91,6 +95,14 @@ class Gateway(Driver):
                 relay.pump(self.tcp, at, self.stage)
         self.turn()
         r = user.unanswered(self.tcp)
+        now = raw.now()
+        if self.patient_until == 0 or self.tcp.segments_in != self.heard:
+            self.heard = self.tcp.segments_in
+            self.patient_until = now + PATIENCE
+        elif r and now > self.patient_until:
+            user.give_up(self.tcp)
+            self.catnip.flush(now)
+            r = False
         self.leave()
         self.carry()
         return r
@@ -208,6 +220,7 @@ class Gateway(Driver):
         raw.store(at + layout.R_FLAGS, flags)
         raw.store(far + layout.RELAY, at)
         structs.tcb(record).user = at
+        structs.tcb(record).options |= structs.OOB_INLINE  # the spine has no second way for it
         return at
 
     def end(self, at):
@@ -244,6 +257,6 @@ class Gateway(Driver):
 
 def last(nothing):
     """What the program has closed already, or has not, is to arrive: nobody will send it once more."""
-    limit = raw.now() + PATIENCE
+    limit = raw.now() + LONGEST
     while driver.HERE.on and driver.HERE.driver.depart(0, False) and raw.now() < limit:
         raw.syscall(calls.SYS_poll, 0, 0, 1, 0, 0, 0)

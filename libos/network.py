@@ -104,6 +104,11 @@ class Network:
                 )
         return self.gateway
 
+    def drain(self):
+        """At the end of a Python program, interpreted: what gateway.last is to compiled code."""
+        while self.gateway is not None and self.gateway.depart(0, False):
+            sleep(0.001)
+
     def before_fork(self):
         """The stack stays with the parent: what a child shares goes through the kernel from now on."""
         if self.gateway is None:

@@ -1,5 +1,6 @@
 """Two stacks and a wire between them: streams arrive whole, in order and once, whatever the wire does."""
 
+import ctypes
 import os
 import random
 import subprocess
@@ -334,3 +335,30 @@ def test_a_connection_with_itself():
     pair.run(61)
     assert tcp.connections == 0
     pair.close()
+
+
+def test_a_stream_is_read_where_it_lies():
+    """What a relay does: octets at `oldest`, as many as are in one piece, however the ring has turned."""
+    pair = Pair(Wire(5))
+    try:
+        client, server = pair.connected()
+        data, got = stream(9, 300_000), bytearray()
+        sent = 0
+        assert not user.unanswered(client.tcp)
+        while len(got) < len(data):
+            while sent < len(data):
+                room = user.sendable(client.tcp, client.address)
+                n = client.send(data[sent : sent + room]) if room else 0
+                assert n == min(room, len(data) - sent)
+                if n == 0:
+                    break
+                sent += n
+            assert user.unanswered(client.tcp)
+            assert pair.run(10, lambda: user.in_one_piece(server.tcp, server.address) > 0)
+            count = min(user.in_one_piece(server.tcp, server.address), 7001)
+            got += (ctypes.c_char * count).from_address(user.oldest(server.tcp, server.address)).raw
+            user.taken(server.tcp, server.address, count)
+        assert bytes(got) == data
+        assert pair.run(10, lambda: not user.unanswered(client.tcp))
+    finally:
+        pair.close()

@@ -86,11 +86,11 @@ def test_python_server_and_client(tmp_path):
     assert (result.status, sha(result.stdout)) == (0, sha(content(300_000))), str(result)
 
 
-def spoken(run, server, client, address, port):
+def spoken(run, server, client, address, port, *times):
     """What both ends of abroad.py say."""
     script = [pythons.same(), os.path.join(SCRIPTS, "abroad.py")]
-    with server([*script, "server", address, str(port)], port, says=b"listens") as program:
-        result = run([*script, "client", address, str(port)])
+    with server([*script, "server", address, str(port), *times], port, says=b"listens") as program:
+        result = run([*script, "client", address, str(port), *times])
         assert result.status == 0, f"{result}\n{program.read('out')}\n{program.read('err')}"
         ended = program.wait(30)
     assert ended.status == 0, str(ended)
@@ -115,7 +115,7 @@ def test_every_call_answers_as_on_the_kernel(family, pure):
     loopback = "127.0.0.1" if family == 4 else "::1"
     wanted = spoken(flap.run, plain, loopback, loopback, flap.free_port())
     ends = (SERVER, CLIENT) if family == 4 else (SERVER6, CLIENT6)
-    found = spoken(network.client, network.server, ends[1], ends[0], flap.free_port())
+    found = spoken(network.client, network.server, ends[1], ends[0], flap.free_port(), *(["1"] if pure else []))
     assert found == wanted
 
 
@@ -262,6 +262,36 @@ def test_the_network_goes_on_while_the_program_computes(tmp_path):
         result = network.client([pythons.same(), "-c", ask, SERVER, str(port)])
         assert result.stdout == b"b'done'\n", str(result)
         assert server.wait(20).status == 0
+
+
+SILENT = """
+import os, select, signal, socket, sys
+listener = socket.create_server(("", int(sys.argv[1])))
+sock, _ = listener.accept()
+print(sock.recv(10), flush=True)
+print("silent" if not select.select([sock], [], [], 1)[0] else "told", flush=True)
+"""
+KILLED = """
+import os, signal, socket, sys
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+sock.sendall(b"first", socket.MSG_OOB if len(sys.argv) > 3 else 0)
+if len(sys.argv) == 3:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_differs_from_the_kernel():
+    """A killed host says nothing; urgent data comes in the stream; an ended one says goodbye (docs/differences.md)."""
+    for urgent, wanted in ((False, b"b'first'\nsilent\n"), (True, b"b'first'\ntold\n")):
+        network, port = Network(), flap.free_port()
+        with network.server([pythons.same(), "-c", SILENT, str(port)], port) as server:
+            argv = [pythons.same(), "-c", KILLED, SERVER, str(port), *(["urgent"] if urgent else [])]
+            result = network.client(argv, strict=False)
+            assert result.status == (0 if urgent else 137), str(result)
+            assert server.wait(20).stdout == wanted
+    # nor are the network's addresses among the interfaces', nor datagram sockets on it
+    lists = [pythons.same(), "-c", "import socket; print(socket.if_nameindex(), socket.socket(type=2).fileno())"]
+    assert network.client(lists).stdout == flap.run(lists).stdout
 
 
 def test_an_unknown_device_leaves_the_program_on_the_kernel(tmp_path):

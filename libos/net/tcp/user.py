@@ -358,3 +358,13 @@ def unanswered(t):
             return True
         i -= 1
     return False
+
+
+def give_up(t):
+    """Reset every connection whose peer has not acknowledged all that was sent."""
+    i = t.deadlines.count
+    while i > 0:
+        c = structs.tcb(t.deadlines.entry(i))
+        if c.state >= structs.ESTABLISHED and (c.sent_count or c.tx.used):
+            closing.abort(t, c)
+        i = i - 1 if i <= t.deadlines.count else t.deadlines.count

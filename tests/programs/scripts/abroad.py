@@ -1,6 +1,6 @@
 """Both ends of TCP connections, by their role: what each call answers, one line for each, names as words.
 
-abroad.py server ADDRESS PORT | client ADDRESS PORT
+abroad.py server ADDRESS PORT [TIMES] | client ADDRESS PORT [TIMES]: how much more than one MiB all buffers hold
 """
 
 import errno
@@ -14,6 +14,7 @@ import time
 ROLE, ADDRESS, PORT = sys.argv[1], sys.argv[2], int(sys.argv[3])
 FAMILY = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
 BIG = bytes(range(256)) * 4096
+TIMES = int(sys.argv[4]) if len(sys.argv) > 4 else 8
 
 
 def said(*words):
@@ -134,12 +135,12 @@ def polled(sock):
 
 def serve_slow(sock):
     time.sleep(0.5)
-    said("slow", all_of(sock) == BIG * 8)
+    said("slow", all_of(sock) == BIG * TIMES)
 
 
 def slow(sock):
     """More than all buffers hold, and the reader has not begun."""
-    sock.sendall(BIG * 8)
+    sock.sendall(BIG * TIMES)
 
 
 def serve_exit(sock):
