@@ -166,8 +166,8 @@ def start(shared):
 
         process.handed = handed
         atexit.register(lib.services_die)
-        if process.network is not None and not native:
-            atexit.register(process.network.drain)
+        if process.network is not None:
+            atexit.register(process.network.farewell)
     hook = settings.hook
     if hook:
         run_hook(hook)

@@ -9,7 +9,7 @@ import _socket
 import select
 from time import sleep
 
-from libos import layout, leaving, raw, spine
+from libos import layout, leaving, raw, rings, spine
 from libos.meeting import agree
 from libos.net.tcp import user
 from libos.net_options import KNOWN, take_over
@@ -17,6 +17,7 @@ from libos.refusal import Refused
 
 LOOPBACK = {_socket.AF_INET: "127.0.0.1", _socket.AF_INET6: "::1"}
 PATIENCE = 500  # milliseconds
+SYS_shutdown, SHUT_WR = 48, 1
 EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
 
@@ -108,6 +109,21 @@ class Crossing(OnNetwork):
                 break
             self.network.gateway.carry()
             sleep(0.001)
+
+    def depart(self):
+        """The process ends with the program's socket open: as a close that the kernel makes for us."""
+        own = raw.load(self.relay + layout.R_OWN)
+        if not own or not self.network.catloop.records.alone(own):
+            return
+        unread = raw.load(own + layout.IN_STATE) == layout.RING and rings.inbound(own) != 0
+        leaving.close_inward(own)
+        leaving.stop_sending(own, True)
+        for _ in range(PATIENCE):
+            if leaving.settle(own):
+                break
+            sleep(0.001)
+        raw.syscall(SYS_shutdown, spine.fd_of(own), SHUT_WR, 0, 0, 0, 0)
+        self.network.gateway.depart(self.relay, unread)
 
     def options(self, sock, names=KNOWN):
         if self.relay in self.network.crossings:

@@ -23,8 +23,9 @@ cdef class Gateway(Driver):
     @cython.locals(found=bint)
     cpdef bint look(self) noexcept nogil
     cpdef void carry(self) noexcept nogil
-    @cython.locals(now="long long", due="long long")
     cpdef void rest(self) noexcept nogil
+    @cython.locals(due="long long")
+    cpdef void remind(self) noexcept nogil
     @cython.locals(r=bint, now="long long")
     cpdef bint depart(self, size_t at, bint reset) noexcept nogil
     cpdef bint enter(self) noexcept nogil

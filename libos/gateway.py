@@ -66,18 +66,21 @@ class Gateway(Driver):
 
     def rest(self):
         """Have the device ring for the keeper, and see that it wakes in time."""
-        if raw.load(self.armed_at) or not self.enter():
+        if not self.enter():
             return
-        now = self.catnip.tick()
-        self.turn()
-        if not self.arm():
-            self.wake_keeper()
-        else:
-            due = self.catnip.deadline(now)
-            if due and due < self.wakes_at:
+        if not raw.load(self.armed_at):
+            self.turn()
+            if not self.arm():
                 self.wake_keeper()
+        self.remind()
         self.leave()
         self.carry()
+
+    def remind(self):
+        """See that the keeper, if it sleeps, wakes in time for what is due. Under the lock."""
+        due = self.catnip.deadline(self.catnip.tick())
+        if due and due < self.wakes_at:
+            self.wake_keeper()
 
     def depart(self, at, reset):
         """Once for each connection and again while it says so: drains as the kernel would; who does not answer for a
@@ -133,6 +136,7 @@ class Gateway(Driver):
     def keeper_is_awake(self):
         """What it was called for it looks at next."""
         raw.store(self.called_at, AWAKE)
+        self.wakes_at = 0
 
     def soiled(self):
         """Whether a program's end has something to be carried on."""

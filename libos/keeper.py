@@ -7,6 +7,7 @@ from time import sleep
 
 from libos import endpoint, layout, raw
 
+PATIENCE = 1000  # ms
 SHORTEST, LONGEST = 5, 100  # ms between two looks whether the program's threads take turns
 
 
@@ -16,7 +17,7 @@ class Keeper:
     def __init__(self, network):
         self.network = network
         self.gateway = network.gateway
-        self.ended = False
+        self.ended = self.gone = False
         start_new_thread(self.run, ())
 
     def run(self):
@@ -28,6 +29,16 @@ class Keeper:
             except BaseException as error:  # whatever it is, others' connections go on
                 self.network.log("in the keeper", error)
                 sleep(LONGEST / 1000)
+        self.gone = True
+
+    def stop(self):
+        """Have it end, and wait for that, not for ever."""
+        self.ended = True
+        os.eventfd_write(self.network.call, 1)
+        for _ in range(PATIENCE):
+            if self.gone:
+                return
+            sleep(0.001)
 
     def serve_on(self):
         looks, rest = -1, SHORTEST

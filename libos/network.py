@@ -59,6 +59,7 @@ class Locked:
         catnip = self.gateway.catnip
         catnip.stack.poll(catnip.host.now)
         catnip.flush(catnip.host.now)
+        self.gateway.remind()
         self.gateway.leave()
         self.gateway.carry()  # for who did not get the lock
 
@@ -104,10 +105,18 @@ class Network:
                 )
         return self.gateway
 
-    def drain(self):
-        """At the end of a Python program, interpreted: what gateway.last is to compiled code."""
-        while self.gateway is not None and self.gateway.depart(0, False):
+    def farewell(self):
+        """A program that is a Python ends, and its threads stop where they are, the keeper too: say goodbye for what is
+        open, and wait while it is answered.
+        """
+        if self.gateway is None:
+            return
+        for crossing in tuple(self.crossings.values()):
+            crossing.depart()
+        while self.gateway.depart(0, False):
             sleep(0.001)
+        self.keeper.stop()
+        driver.here().on = False
 
     def before_fork(self):
         """The stack stays with the parent: what a child shares goes through the kernel from now on."""

@@ -264,6 +264,29 @@ def test_the_network_goes_on_while_the_program_computes(tmp_path):
         assert server.wait(20).status == 0
 
 
+def test_every_connection_is_heard_of():
+    """The network may have made, or refused, a connection before the program's socket has its rings."""
+    network, port = Network(), flap.free_port()
+    serve = (
+        "import socket, sys\n"
+        "listener = socket.create_server(('', int(sys.argv[1])))\n"
+        "while True:\n"
+        "    sock, _ = listener.accept()\n"
+        "    sock.sendall(b'x')\n"
+    )
+    ask = (
+        "import socket, sys\n"
+        "for _ in range(50):\n"
+        "    with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as sock:\n"
+        "        assert sock.recv(1) == b'x'\n"
+        "    with socket.socket() as sock:\n"
+        "        print(sock.connect_ex((sys.argv[1], 1)))\n"
+    )
+    with network.server([pythons.same(), "-c", serve, str(port)], port):
+        result = network.client([pythons.same(), "-c", ask, SERVER, str(port)])
+    assert (result.status, result.stdout) == (0, b"111\n" * 50), str(result)
+
+
 SILENT = """
 import os, select, signal, socket, sys
 listener = socket.create_server(("", int(sys.argv[1])))
