@@ -54,6 +54,8 @@ class NetStream(LoopStream):
             if r:
                 return r
             self.opening = True
+            if not self.blocks():
+                return -calls.EINPROGRESS
         while self.waits():
             if not self.blocks():
                 return -calls.EINPROGRESS

@@ -324,5 +324,5 @@ def test_an_unknown_device_leaves_the_program_on_the_kernel(tmp_path):
     env = {"CATFLAP_DEVICE": "tap:nonsense0", "CATFLAP_ADDRESSES": ""}
     with flap.Program(argv, "catnip", env=env, strict=False) as server:
         flap.wait_for_port(port, server)
-        assert "needs addresses" in server.log()
+        until(lambda: "needs addresses" in server.log(), "word of it in the log", program=server)
         os.kill(server.pid, signal.SIGTERM)

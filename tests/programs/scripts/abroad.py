@@ -185,10 +185,6 @@ def server():
 
 
 def client():
-    for _, step in STEPS:
-        with socket.socket(FAMILY) as sock:
-            sock.connect((ADDRESS, PORT))
-            step(sock)
     with socket.socket(FAMILY) as sock:
         said("refused", failed(sock.connect, (ADDRESS, PORT + 1)))
     with socket.socket(FAMILY) as sock:
@@ -198,6 +194,10 @@ def client():
         said("error", errno.errorcode[sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)])
     with socket.socket(FAMILY) as sock:
         said("not connected", failed(sock.getpeername), failed(sock.shutdown, socket.SHUT_WR))
+    for _, step in STEPS:  # with the last one the server ends
+        with socket.socket(FAMILY) as sock:
+            sock.connect((ADDRESS, PORT))
+            step(sock)
 
 
 server() if ROLE == "server" else client()
