@@ -19,6 +19,7 @@ NAMES = (
     "connections",
     "segment",
     "stack",
+    "catnip",
     "goodput",
 )
 

@@ -7,11 +7,11 @@ import tempfile
 from benchmarks.programs import CLIENT_CORE, Server, compiled, free_port, pinned, served
 
 
-def output(argv, libos="kernel", timeout=120):
-    """What a program prints that runs on one side."""
+def output(argv, libos="kernel", timeout=120, settings=None):
+    """What a program prints that runs on one side; `settings`: more of its environment."""
     with served(libos) as env:
         try:
-            done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, text=True, timeout=timeout)
+            done = subprocess.run(argv, env=env | (settings or {}), stdout=subprocess.PIPE, text=True, timeout=timeout)
         except subprocess.TimeoutExpired:
             raise SystemExit(f"catflap: {' '.join(argv)} on {libos} does not end in {timeout} s")
     if done.returncode:
@@ -19,9 +19,9 @@ def output(argv, libos="kernel", timeout=120):
     return done.stdout
 
 
-def lines(argv, libos="kernel", timeout=120):
+def lines(argv, libos="kernel", timeout=120, settings=None):
     """The numbers that a program prints."""
-    return [float(word) for word in output(argv, libos, timeout).split()]
+    return [float(word) for word in output(argv, libos, timeout, settings).split()]
 
 
 def conversation(name, kind, *words, client=None):

@@ -96,14 +96,15 @@ def reach(where):
 class Server:
     """A server on a port of loopback or the path of a Unix socket, up when entered, gone when left."""
 
-    def __init__(self, argv, libos, port, core=SERVER_CORE, stderr=None):
+    def __init__(self, argv, libos, port, core=SERVER_CORE, stderr=None, settings=None):
         self.argv, self.libos, self.port, self.core, self.stderr = argv, libos, port, core, stderr
+        self.settings = settings or {}  # more of its environment
 
     def __enter__(self):
         self.service = served(self.libos)
         self.process = subprocess.Popen(
             pinned(self.core, self.argv),
-            env=self.service.__enter__(),
+            env=self.service.__enter__() | self.settings,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self.stderr,

@@ -12,7 +12,7 @@ static int left(int fd, int reason)
 }
 
 /* Offer a new kernel socket to the host. Whatever it answers, the program has its socket. `name`: the peer's, of one accepted. */
-static int offer(int fd, int domain, int type, struct iovec *name)
+static int offer(int fd, int domain, int type, struct sockaddr *name)
 {
     if (fd < 0)
         return fd;
@@ -71,8 +71,7 @@ EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
         return offer(next.accept4(fd, addr, len, flags), 0, SOCK_STREAM | flags, NULL);
     if (likely(!lookup(fd)) || bypass())
         return next.accept4(fd, addr, len, flags);
-    struct iovec name = {addr, addr && len ? *len : 0};
-    return offer(accepted(fd, addr, len, flags), 0, SOCK_STREAM | flags, addr && len ? &name : NULL);
+    return offer(accepted(fd, addr, len, flags), 0, SOCK_STREAM | flags, len ? addr : NULL);
 }
 
 EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)

@@ -5,6 +5,8 @@ A socket is ours when the program binds it to an address of the network, connect
 that listens on all addresses listens on the kernel's and on ours.
 """
 
+import _socket
+
 from interpose import attention, description, sockaddr
 from libos import layout, own_socket, raw
 from libos.crossing import LOOPBACK, Crossing
@@ -78,6 +80,16 @@ def listening(d, backlog):
         return 0
 
 
+def packed(name):
+    """(packed address, port) of a Python socket name."""
+    return _socket.inet_pton(_socket.AF_INET6 if ":" in name[0] else _socket.AF_INET, name[0]), name[1]
+
+
+def commonprefix(texts):
+    """What two byte strings begin with alike."""
+    return texts[0][: next((i for i, (a, b) in enumerate(zip(*texts, strict=True)) if a != b), len(texts[0]))]
+
+
 def connect(d, address, length):
     """Begin connect(2) to an address of the network: 0, -errno, or NOT_OURS."""
     process, name = description.process(), where(address, length)
@@ -122,7 +134,10 @@ def accepted(d, name):
         crossing.options(sock)
     cross(d)
     if name:
-        sockaddr.write(crossing.family, crossing.peer, raw.load(name), raw.load(name + 8))
+        # how much room the program gave is known by how much the kernel has written there
+        seen = sockaddr.text(crossing.family, packed(crossing.met))
+        room = len(commonprefix((seen, sockaddr.bytes_at(name, len(seen)))))
+        sockaddr.write(crossing.family, crossing.peer, name, room)
 
 
 def known(d, peer, address, length):

@@ -93,7 +93,7 @@ def failed(what, error):
 
 def adopt(fd, domain, kind, uses, name):
     """Take a kernel socket that has had so many uses, or answer the CATFLAP_KERNEL_* reason why it is left to the
-    kernel. `name`: where accept(2) has written the peer's name, a struct iovec of it, or 0.
+    kernel. `name`: where accept(2) has written the peer's name, or 0.
     """
     try:
         libos = description.PROCESS.libos

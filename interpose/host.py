@@ -144,8 +144,7 @@ def start(shared):
             from interpose import abroad
             from interpose.net_stream import NetStream
 
-            values = choice.values
-            texts = [values[name] or "" for name in ("device", "addresses", "gateway")]
+            texts = [choice.device, choice.addresses or "", choice.gateway or ""]
             process.network = factory.network(process.libos, *texts, lib.services_own_thread, log)
             process.abroad, process.stream = abroad, NetStream
         lib.set_sets(1)

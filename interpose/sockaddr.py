@@ -33,15 +33,19 @@ def unmapped(packed):
     return packed[12:] if len(packed) == 16 and packed.startswith(MAPPED) else packed
 
 
-def write(family, name, address, room):
-    """Write (packed address, port) to `address` as sockaddr of a family, cut off at `room` bytes: its whole size."""
+def text(family, name):
+    """The bytes of a sockaddr of (packed address, port)."""
     packed, port = name
     if family == AF_INET6 and len(packed) == 4:
         packed = MAPPED + packed
     flow = bytes(4) if family == AF_INET6 else b""
-    text = family.to_bytes(2, "little") + port.to_bytes(2, "big") + flow + packed
-    text = text.ljust(28 if family == AF_INET6 else 16, b"\0")
-    whole = min(room, len(text))
-    for offset in range(0, whole - 3, 4):
-        raw.store32(address + offset, int.from_bytes(text[offset : offset + 4], "little"))
-    return len(text)
+    whole = family.to_bytes(2, "little") + port.to_bytes(2, "big") + flow + packed
+    return whole.ljust(28 if family == AF_INET6 else 16, b"\0")
+
+
+def write(family, name, address, room):
+    """Write (packed address, port) to `address` as sockaddr of a family, cut off at `room` bytes: its whole size."""
+    whole = text(family, name)
+    for offset in range(0, min(room, len(whole)) - 3, 4):
+        raw.store32(address + offset, int.from_bytes(whole[offset : offset + 4], "little"))
+    return len(whole)

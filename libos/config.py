@@ -216,6 +216,18 @@ class Config:
         return self.values["hook"]
 
     @property
+    def device(self):
+        return self.values["device"]
+
+    @property
+    def addresses(self):
+        return self.values["addresses"]
+
+    @property
+    def gateway(self):
+        return self.values["gateway"]
+
+    @property
     def spin(self):
         return self.values["spin"]
 

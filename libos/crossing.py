@@ -71,6 +71,7 @@ class Crossing(OnNetwork):
         with network.locked() as gateway:
             self.relay = gateway.begin(self.record, far, flags)
         if not self.relay:
+            network.catloop.records.give_back(far)
             raise Refused("NO_MEMORY")
         network.crossings[self.relay] = self
         network.epoll.register(sock.fileno(), EDGES)
@@ -85,7 +86,7 @@ class Crossing(OnNetwork):
             family.hear(one, family.key, family.page_fd)
         near.attach(end, slot)
         with network.locked() as gateway:
-            if not raw.load(self.relay + layout.R_FLAGS) & layout.R_OVER:
+            if self.relay in network.crossings and not raw.load(self.relay + layout.R_FLAGS) & layout.R_OVER:
                 beyond.attach(self.far, slot)
                 raw.store(raw.load(self.far + layout.IN) + layout.H_WATCHED, 1)
                 agree(self.far)

@@ -67,6 +67,7 @@ class Gateway(Driver):
     def rest(self):
         """Have the device ring for the keeper, and see that it wakes in time."""
         if not self.enter():
+            self.wake_keeper()  # it arms when the lock is free
             return
         if not raw.load(self.armed_at):
             self.turn()

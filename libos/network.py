@@ -214,8 +214,9 @@ class Network:
         """A connection has come in: a far end of ours connects to the program's listening socket."""
         gateway = self.gateway
         crossing = Crossing(self, record, listener.family, gateway.name(record, False), gateway.name(record, True))
-        sock = own_socket.raised(own_socket.made(listener.family, _socket.SOCK_STREAM))
+        sock = None
         try:
+            sock = own_socket.raised(own_socket.made(listener.family, _socket.SOCK_STREAM))
             sock.bind((LOOPBACK[listener.family], 0))
             crossing.met = sock.getsockname()[:2]
             self.expected[crossing.met] = crossing
@@ -229,7 +230,7 @@ class Network:
         self.unmet(crossing)
         if crossing.relay:
             self.end(crossing)
-        else:
+        elif sock is not None:
             sock.close()
         with self.locked() as gateway:
             user.abort(gateway.tcp, crossing.record)

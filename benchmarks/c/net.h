@@ -22,7 +22,7 @@ union address {
     struct sockaddr_un unix_;
 };
 
-/* `text` is a port of 127.0.0.1, or the path of a Unix socket */
+/* `text` is a port of 127.0.0.1, an IPv4 address and a port (10.77.1.1:80), or the path of a Unix socket */
 static inline socklen_t address(const char *text, union address *a)
 {
     memset(a, 0, sizeof *a);
@@ -31,8 +31,14 @@ static inline socklen_t address(const char *text, union address *a)
         strncpy(a->unix_.sun_path, text, sizeof a->unix_.sun_path - 1);
         return sizeof a->unix_;
     }
-    a->tcp = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(text)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const char *colon = strchr(text, ':');
+    char host[16] = "127.0.0.1";
+    if (colon && (size_t)(colon - text) < sizeof host) {
+        memcpy(host, text, (size_t)(colon - text));
+        host[colon - text] = 0;
+    }
+    a->tcp = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(colon ? colon + 1 : text)),
+                                  .sin_addr.s_addr = inet_addr(host)};
     return sizeof a->tcp;
 }
 
