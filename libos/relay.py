@@ -189,8 +189,8 @@ def reset(relay):
     far = raw.load(relay + layout.R_FAR)
     leaving.close_inward(far)
     scratch = far + layout.OPTION
-    raw.store(scratch, 1)  # struct linger: on, no seconds
-    raw.syscall(calls.SYS_setsockopt, spine.fd_of(far), calls.SOL_SOCKET, calls.SO_LINGER, scratch, 8, 0)
+    raw.store(scratch, 0)  # AF_UNSPEC: dissolves the connection, at once (connect(2))
+    raw.syscall(calls.SYS_connect, spine.fd_of(far), scratch, 8, 0, 0, 0)
     over(relay)
 
 
