@@ -25,7 +25,7 @@ def address(memory):
 
 def adopted(bridge, end, flags=NONBLOCK):
     end.setblocking(not flags)
-    assert bridge.adopt(end.fileno(), 0, STREAM | flags, 0) == 0
+    assert bridge.adopt(end.fileno(), 0, STREAM | flags, 0, 0) == 0
     return bridge.at(end.fileno())
 
 
@@ -141,7 +141,7 @@ def test_datagrams_keep_their_bounds(bridge):
     left.setblocking(False)
     left.connect(right.getsockname())
     right.connect(left.getsockname())
-    assert bridge.adopt(left.fileno(), 0, DGRAM | NONBLOCK, 0) == 0
+    assert bridge.adopt(left.fileno(), 0, DGRAM | NONBLOCK, 0, 0) == 0
     d = bridge.at(left.fileno())
     memory = buffer(b"abcdef", 4)
     assert bridge.recv(d, address(memory), 4, 0, bridge.qt) == -errno.EAGAIN
