@@ -46,7 +46,9 @@ class Host:
         return [frame[layout.HEADER :] for frame in self.all(looks)]
 
     def rung(self, seconds=0):
-        return bool(select.select([self.device.bell()], [], [], seconds)[0])
+        bell = select.poll()  # select(2) knows no number above 1023
+        bell.register(self.device.bell(), select.POLLIN)
+        return bool(bell.poll(seconds * 1000))
 
 
 @contextlib.contextmanager
