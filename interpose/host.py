@@ -55,6 +55,7 @@ def first_frame(entry):
     return first
 
 
+WAKES = 5  # how much longer a thread looks where what it waits for comes by way of the keeper's wake-up and its own
 CLOSED = {"handle": 0, "pending": 0}  # an address and a count: what they are of a description that has neither
 
 
@@ -149,7 +150,7 @@ def start(shared):
             process.abroad, process.stream = abroad, NetStream
         lib.set_sets(1)
         sets.begin(process.libos, lib.unseen_address())
-        spinning.begin(choice.spin * 1000)
+        spinning.begin(choice.spin * 1000 * (WAKES if process.network is not None else 1))
         Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
     native = entries.native()
     if native:

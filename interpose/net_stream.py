@@ -36,7 +36,10 @@ class NetStream(LoopStream):
         """The result of an attempt; the spine can only be reset, so that why is in our record."""
         if not self.driven or not driver.HERE.on:
             return r
-        driver.HERE.driver.carry()
+        if r == -linux.EAGAIN:
+            driver.HERE.driver.look()  # who asks without waiting may ask in a loop, and drives the stack too
+        else:
+            driver.HERE.driver.carry()
         if r == -calls.ECONNRESET:
             why = raw.load32(self.end + layout.FAULT)
             if why:
