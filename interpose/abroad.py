@@ -5,18 +5,17 @@ A socket is ours when the program binds it to an address of the network, connect
 that listens on all addresses listens on the kernel's and on ours.
 """
 
-import _socket
+from os.path import commonprefix
 
 from interpose import attention, description, sockaddr
-from libos import layout, own_socket, raw
+from libos import diagnostics, layout, own_socket, raw
 from libos.crossing import LOOPBACK, Crossing
-from libos.errors import Fail
 from libos.net_options import KNOWN
 from libos.network import Refusal
 from libos.refusal import Refused
 
 NOT_OURS = 1
-EINVAL, ENOMEM, ENETDOWN, EALREADY, EINPROGRESS = 22, 12, 100, 114, 115
+ENOMEM, ENETDOWN = 12, 100
 ANY = (bytes(4), bytes(16))
 
 
@@ -68,26 +67,15 @@ def listening(d, backlog):
     try:
         with Standing(d) as sock:
             name = sock.getsockname()[:2]
-            if bound is None and name[0] not in ("0.0.0.0", "::"):
+            if bound is None and (name[0] not in ("0.0.0.0", "::") or not network.there()):
                 return 0
             place = (LOOPBACK[sock.family], name[1])
             d.queue.crossing = network.listen(bound, sock, 0 if bound else name[1], backlog, place)
         return 0
     except Refusal as refusal:
         return -refusal.errno
-    except (OSError, Fail) as error:
-        description.process().log("the network is not there", error)
-        return 0
-
-
-def packed(name):
-    """(packed address, port) of a Python socket name."""
-    return _socket.inet_pton(_socket.AF_INET6 if ":" in name[0] else _socket.AF_INET, name[0]), name[1]
-
-
-def commonprefix(texts):
-    """What two byte strings begin with alike."""
-    return texts[0][: next((i for i, (a, b) in enumerate(zip(*texts, strict=True)) if a != b), len(texts[0]))]
+    except OSError as error:
+        return -error.errno
 
 
 def connect(d, address, length):
@@ -110,9 +98,6 @@ def connect(d, address, length):
         return -ENOMEM
     except OSError as error:
         return -(error.errno or ENETDOWN)
-    except Fail as error:
-        process.log("the network is not there", error)
-        return NOT_OURS
 
 
 def cross(d):
@@ -135,7 +120,7 @@ def accepted(d, name):
     cross(d)
     if name:
         # how much room the program gave is known by how much the kernel has written there
-        seen = sockaddr.text(crossing.family, packed(crossing.met))
+        seen = sockaddr.text(crossing.family, diagnostics.numbers(crossing.met)[1:])
         room = len(commonprefix((seen, sockaddr.bytes_at(name, len(seen)))))
         sockaddr.write(crossing.family, crossing.peer, name, room)
 

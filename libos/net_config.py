@@ -2,7 +2,7 @@
 
 import ipaddress
 
-from libos.catnip import Catnip
+from libos.catnip import Catnip, words
 from libos.devices.segment import Segment
 from libos.devices.tap import Tap
 from libos.errors import Fail, Kind
@@ -45,6 +45,4 @@ def by_default(host, text):
     except ValueError as error:
         raise Fail(Kind.INVALID, f"gateway {text!r} is not possible: {error}")
     four = len(packed) == 4
-    mapped = (bytes(10) + b"\xff\xff" if four else b"") + packed
-    high, low = int.from_bytes(mapped[:8], "big"), int.from_bytes(mapped[8:], "big")
-    routes.add(host, 0, 0xFFFF << 32 if four else 0, 96 if four else 0, high, low)
+    routes.add(host, 0, 0xFFFF << 32 if four else 0, 96 if four else 0, *words(packed))

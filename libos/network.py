@@ -10,7 +10,9 @@ import select
 from time import sleep
 
 from libos import calls, driver, layout, own_socket, pair, raw, relay
+from libos.catnip import words
 from libos.crossing import LOOPBACK, Bound, Crossing, Listening
+from libos.errors import Fail
 from libos.gateway import Gateway
 from libos.keeper import Keeper
 from libos.net import octets, routes, structs
@@ -24,17 +26,9 @@ COMPILED = __file__.endswith(".so")
 if not COMPILED:
     octets.copy  # noqa: B018 - now: later, what it is made of may be out of reach
 FAMILIES = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
-MAPPED = bytes(10) + b"\xff\xff"
 BACKLOG = 4096
 ENOMEM, EINPROGRESS = 12, 115
 PATIENCE = 1000  # turns until the kernel has made a connection of its own ends
-
-
-def words(packed):
-    """The two words that the stack has for an address of 4 or 16 bytes (RFC 4291, section 2.5.5.2)."""
-    if len(packed) == 4:
-        packed = MAPPED + packed
-    return int.from_bytes(packed[:8], "big"), int.from_bytes(packed[8:], "big")
 
 
 class Refusal(Exception):
@@ -73,6 +67,7 @@ class Network:
         self.own_thread = own_thread
         self.log = log
         self.gateway = None
+        self.failed = False  # it could not be opened
         self.forks = False  # we are told of them
         self.pairs = []  # (the program's side, the far ends' side)
         self.crossings = {}  # by relay
@@ -149,19 +144,32 @@ class Network:
         """For `with`: the gateway, with its lock, told the time; what was made goes out."""
         return Locked(self.gateway)
 
-    def reaches(self, packed):
-        """Whether routes lead to an address by this network."""
+    def there(self):
+        """Whether the network is open, or could be opened; if not, the log says why, once, and all is the kernel's."""
+        try:
+            return not self.failed and self.open() is not None
+        except (OSError, Fail) as error:
+            self.failed = True
+            self.log("the network is not there", error)
+            return False
+
+    def may_have(self, packed):
+        """Whether an address may be of a network at all, and there is one."""
         if packed[:1] == b"\x7f" and len(packed) == 4 or packed in (bytes(15) + b"\1", bytes(4), bytes(16)):
             return False
-        self.open()
+        return self.there()
+
+    def reaches(self, packed):
+        """Whether routes lead to an address by this network."""
+        if not self.may_have(packed):
+            return False
         with self.locked() as gateway:
             return bool(routes.find(gateway.catnip.host, *words(packed)))
 
     def owns(self, packed):
         """Whether an address is one of ours."""
-        if packed[:1] == b"\x7f" and len(packed) == 4 or packed in (bytes(15) + b"\1", bytes(4), bytes(16)):
+        if not self.may_have(packed):
             return False
-        self.open()
         with self.locked() as gateway:
             return bool(gateway.catnip.host.mine(*words(packed)))
 
@@ -194,7 +202,6 @@ class Network:
         """Listen at the port, by every address where `bound` is None. `where`: the kernel's listener, the program's
         socket. Raises Refusal.
         """
-        self.open()
         with self.locked() as gateway:
             record = bound.record if bound else self.record(gateway, sock)
             try:

@@ -326,3 +326,15 @@ def test_an_unknown_device_leaves_the_program_on_the_kernel(tmp_path):
         flap.wait_for_port(port, server)
         until(lambda: "needs addresses" in server.log(), "word of it in the log", program=server)
         os.kill(server.pid, signal.SIGTERM)
+
+
+def test_without_its_device_every_address_is_the_kernels():
+    """What can't be opened is not the program's fault: bind(2) answers as the kernel does."""
+    code = (
+        "import errno, socket\n"
+        "try: socket.socket().bind(('10.99.99.99', 0))\n"
+        "except OSError as error: print(errno.errorcode[error.errno])\n"
+    )
+    env = {"CATFLAP_DEVICE": "tap:nonsense0", "CATFLAP_ADDRESSES": ""}
+    argv = [pythons.same(), "-c", code]
+    assert flap.run(argv, "catnip", env=env, strict=False).stdout == flap.run(argv).stdout
