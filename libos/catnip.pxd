@@ -18,8 +18,11 @@ cdef class Catnip:
     cdef public size_t frames
     cdef public long long refused_at, lost
     cpdef long long tick(self) noexcept nogil
-    @cython.locals(n="unsigned long long", i="unsigned long long", frame=size_t)
+    @cython.locals(came=bint)
     cpdef bint turn(self, long long now) noexcept nogil
+    @cython.locals(n="unsigned long long", i="unsigned long long", frame=size_t)
+    cpdef bint receive(self, long long now) noexcept nogil
+    cpdef bint answer(self, long long now) noexcept nogil
     @cython.locals(sent=bint)
     cpdef bint flush(self, long long now) noexcept nogil
     @cython.locals(due="long long", other="long long")

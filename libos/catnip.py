@@ -42,14 +42,23 @@ class Catnip:
 
     def turn(self, now):
         """What has come in, what is due, what goes out. True when there was any of it to do."""
+        came = self.receive(now)
+        return self.answer(now) or came
+
+    def receive(self, now):
+        """What has come in: whether there was any."""
         n = self.device.receive(self.frames, BURST)
         i = 0
         while i < n:
             frame = self.frames + i * layout.FRAME
             self.stack.receive(raw.load(frame), raw.load(frame + 8), now)
             i += 1
+        return n != 0
+
+    def answer(self, now):
+        """What is due, and what goes out: whether there was any."""
         self.stack.poll(now)
-        return self.flush(now) or n != 0
+        return self.flush(now)
 
     def flush(self, now):
         """Hand the device what waits to go out. True when it has taken any of it."""

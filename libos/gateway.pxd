@@ -19,9 +19,10 @@ cdef class Gateway(Driver):
     cdef public Engine tcp
     cdef public long call
     cdef public size_t lock_at, armed_at, called_at, one_at, pairs_at, stage, relays, free
-    cdef public long long pairs, used, looks, wakes_at, heard, patient_until
+    cdef public long long pairs, used, looks, glances, wakes_at, heard, patient_until
     @cython.locals(found=bint)
     cpdef bint look(self) noexcept nogil
+    cdef bint nothing(self) noexcept nogil
     cpdef void carry(self) noexcept nogil
     cpdef void rest(self) noexcept nogil
     @cython.locals(due="long long")

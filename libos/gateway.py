@@ -42,7 +42,7 @@ class Gateway(Driver):
         self.relays = self.stage + relay.STAGE
         self.pairs = 0
         self.free = self.used = 0
-        self.looks = 0
+        self.looks = self.glances = 0
         self.heard = self.patient_until = 0  # at the end of the process: segments, and how long others are waited for
         self.wakes_at = 0  # when the keeper looks by itself
         raw.store(self.one_at, 1)
@@ -50,6 +50,9 @@ class Gateway(Driver):
         at_exit.call(last)
 
     def look(self):
+        self.glances += 1
+        if self.glances & 15 and self.nothing():
+            return False
         found = False
         while raw.load(self.lock_at) == 0 and self.enter():
             if self.turn():
@@ -58,6 +61,10 @@ class Gateway(Driver):
             if not self.soiled():
                 break
         return found
+
+    def nothing(self):
+        """Whether there is nothing to do but what is due by time. Needs no lock."""
+        return not (self.catnip.device.waiting() or self.catnip.out.count or self.soiled() or raw.load(self.armed_at))
 
     def carry(self):
         while self.soiled() and self.enter():
@@ -149,7 +156,7 @@ class Gateway(Driver):
         return False
 
     def turn(self):
-        """Under the lock: the program's bytes go out, what has come in goes to the program."""
+        """Under the lock: the program's bytes go out, what has come in goes to the program, and only then what can wait."""
         now = self.catnip.tick()
         self.looks += 1
         if raw.load(self.armed_at):
@@ -157,12 +164,16 @@ class Gateway(Driver):
             self.catnip.device.disarm()
             self.wake_keeper()  # it sleeps until the bell, which may be silent now
         found = self.drain()
-        if self.catnip.turn(now):
+        if found:
+            self.catnip.flush(now)
+        if self.catnip.receive(now):
+            found = True
+            self.hear()
+        if self.catnip.answer(now):
             found = True
         if self.hear():
             found = True
-            self.catnip.stack.poll(now)
-            self.catnip.flush(now)
+            self.catnip.answer(now)
         return found
 
     def drain(self):

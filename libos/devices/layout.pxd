@@ -21,6 +21,7 @@ cdef extern from * nogil:
     int P_INTENT "384"
     int RECORD "512"
     int S_FRAME "8"
+    int S_BESIDE "56"
     int PATIENCE "1000000"
     int M_OURS "0"
     int M_SCRATCH "8"

@@ -33,6 +33,7 @@ RECORD = 512
 
 # the word of a slot: turn << 32 | sender << 16 | length; then the frame
 S_FRAME = 8
+S_BESIDE = 56  # bytes of the frame that lie in the word's cache line
 PATIENCE = 1000000  # ns that a slot may be taken and not filled before its sender is looked for
 
 # the private memory of a port, which a forked child finds zeroed

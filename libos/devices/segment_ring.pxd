@@ -13,7 +13,7 @@ cdef class Ring:
     cpdef size_t slot(self, unsigned long long port, unsigned long long position) noexcept nogil
     cdef unsigned long long turn(self, unsigned long long position) noexcept nogil
     cdef bint up(self, unsigned long long port) noexcept nogil
-    @cython.locals(record=size_t, known=size_t, tries="unsigned int", tail="unsigned long long", used="long long", slot=size_t)
+    @cython.locals(record=size_t, known=size_t, tries="unsigned int", tail="unsigned long long", used="long long", slot=size_t, beside="unsigned long long")
     cdef bint put(self, unsigned long long port, size_t address, unsigned long long length) noexcept nogil
     @cython.locals(name=size_t)
     cdef void ring(self, unsigned long long port) noexcept nogil

@@ -63,9 +63,13 @@ class Ring:
             raw.store(self.record(self.port) + layout.P_INTENT, (tail & layout.POSITIONS) | port << 48)
             if raw.compare_exchange(record + layout.P_TAIL, tail, tail + 1):
                 slot = self.slot(port, tail)
-                raw.copy(slot + layout.S_FRAME, address, length)
-                # with a full barrier: the receiver raises its flag, then looks at the slot
-                raw.exchange(slot, self.turn(tail) << 32 | self.port << 16 | length)
+                # the line of the word at last and all at once: the receiver looks at it all the time, and would take
+                # it away in between
+                beside = length if length < layout.S_BESIDE else layout.S_BESIDE
+                raw.copy(slot + layout.S_FRAME + beside, address + beside, length - beside)
+                raw.copy(slot + layout.S_FRAME, address, beside)
+                raw.store(slot, self.turn(tail) << 32 | self.port << 16 | length)
+                raw.fence()  # the receiver raises its flag, then looks at the slot
                 if raw.load(record + layout.P_SLEEPER) and raw.exchange(record + layout.P_SLEEPER, 0):
                     self.ring(port)
                 return True
