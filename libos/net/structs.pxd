@@ -115,7 +115,7 @@ ctypedef struct Tcb:  # transmission control block (RFC 9293, section 3.3.1)
     unsigned int defer, traffic_class, time_to_live, small_end
     # of a listener: those who wait to be accepted, and those half open
     Queue accepting
-    unsigned int half_open, backlog, cookie_time
+    unsigned int half_open, backlog, told_at  # the second of the last cookie; of others the ms of the last challenge
     # the headers of what goes out, made once (valid while generation is the host's)
     unsigned int generation, header_length, partial, ident, retransmissions
     unsigned char header[56]

@@ -11,7 +11,7 @@ def acknowledgment(t, c, p):
     ack = p.ack
     # An ACK too old or of what was never sent is answered and dropped: RFC 5961, section 5.2.
     if seq.gt(ack, c.snd_nxt) or seq.lt(ack, seq.add(c.snd_una, -c.max_window - 1)):
-        if t.challenged():
+        if t.challenged(c, p):
             sender.acknowledge(t, c)
         return False
     if seq.lt(ack, c.snd_una):

@@ -117,7 +117,7 @@ def unacceptable(t, c, p):
         # It was there before: a retransmission whose acknowledgment was lost. It is said which (RFC 2883).
         receiver.duplicate(c, p.seq, seq.add(p.seq, p.payload_length))
         sender.acknowledge(t, c)
-    elif t.challenged():
+    elif t.challenged(c, p):
         sender.acknowledge(t, c)
     t.arm(c)
 
@@ -125,7 +125,7 @@ def unacceptable(t, c, p):
 def reset_arrived(t, c, p):
     """Second, the RST: only one that is exactly in order ends the connection (RFC 5961, section 3.2)."""
     if p.seq != c.rcv_nxt:
-        if t.challenged():
+        if t.challenged(c, p):
             sender.acknowledge(t, c)
         return
     error = structs.RESET
@@ -181,7 +181,7 @@ def synchronised(t, c, p):
         return
     # Fourth, the SYN: in the window it is answered by a challenge (RFC 5961, section 4.2).
     if p.flags & structs.SYN:
-        if t.challenged():
+        if t.challenged(c, p):
             sender.acknowledge(t, c)
         return
     # Fifth, the ACK: without one the segment is dropped.
@@ -229,7 +229,7 @@ def in_time_wait(t, c, p):
             opening.to_listener(t, structs.tcb(found), p)
             return
     if p.payload_length or p.flags & (structs.SYN | structs.FIN) or not acceptable(c, p):
-        if t.challenged():
+        if t.challenged(c, p):
             sender.acknowledge(t, c)
         if p.flags & structs.FIN:
             c.end_at = t.host.now + closing.TIME_WAIT_LIFE

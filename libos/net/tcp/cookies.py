@@ -48,7 +48,7 @@ def answer(t, listener, p):
         if size(i) <= p.mss:
             index = i
         i += 1
-    listener.cookie_time = seq.low32(t.host.now // 1000000000) + 1
+    listener.told_at = seq.low32(t.host.now // 1000000000) + 1
     c = t.facing(p)
     if not c:
         return
@@ -75,7 +75,7 @@ def answer(t, listener, p):
 
 def recent(t, listener):
     """Whether a cookie of this listener may still come back: two minutes after the last one."""
-    return listener.cookie_time != 0 and t.host.now // 1000000000 - seq.number(listener.cookie_time) < 120
+    return listener.told_at != 0 and t.host.now // 1000000000 - seq.number(listener.told_at) < 120
 
 
 def check(t, p):

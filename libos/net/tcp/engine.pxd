@@ -39,7 +39,9 @@ cdef class Engine:
     cpdef size_t next_event(self) noexcept nogil
     @cython.locals(soonest="long long")
     cdef void arm(self, Tcb *c) noexcept nogil
-    cdef bint challenged(self) noexcept nogil
+    @cython.locals(now="long long", ms="unsigned int")
+    cdef bint challenged(self, Tcb *c, Packet *p) noexcept nogil
 cdef void sending_back(Engine t, Tcb *c) noexcept nogil
 cdef void buffers_back(Engine t, Tcb *c) noexcept nogil
 cdef long long SECOND
+cdef unsigned int CHALLENGE_AGAIN

@@ -8,6 +8,7 @@ from libos.net import linked, octets, ring, seq, structs
 from libos.net.tcp.deadlines import Deadlines
 
 SECOND = 10**9
+CHALLENGE_AGAIN = 500  # ms
 
 
 class Engine:
@@ -237,12 +238,19 @@ class Engine:
         else:
             c.deadline = 0
 
-    def challenged(self):
+    def challenged(self, c, p):
         """Whether one more challenge ACK may be sent in this second (RFC 5961, section 7).
 
-        The limit itself is drawn anew each second, so that nobody counts ours to find out about others (CVE-2016-5696).
+        Of a connection twice a second, but for data: two ends that think each other wrong would go on for ever (Linux,
+        tcp_invalid_ratelimit). The limit of all is drawn anew each second, so that nobody counts ours to find out about
+        others (CVE-2016-5696).
         """
         now = self.host.now
+        if p.payload_length == 0:
+            ms = seq.low32(now // 1000000)
+            if c.told_at and seq.diff(ms, c.told_at) < CHALLENGE_AGAIN:
+                return False
+            c.told_at = ms
         if now - self.challenges_at >= SECOND or self.challenges_at == 0:
             self.challenges_at = now
             self.challenges = 500 + seq.number(self.host.random() & 511)
