@@ -282,8 +282,10 @@ def test_every_connection_is_heard_of():
         "    with socket.socket() as sock:\n"
         "        print(sock.connect_ex((sys.argv[1], 1)))\n"
     )
-    with network.server([pythons.same(), "-c", serve, str(port)], port):
+    with network.server([pythons.same(), "-c", serve, str(port)], port) as server:
         result = network.client([pythons.same(), "-c", ask, SERVER, str(port)])
+        # the keeper has closed the far ends of those that are over
+        until(lambda: len(os.listdir(f"/proc/{server.pid}/fd")) < 30, "far ends closed", program=server)
     assert (result.status, result.stdout) == (0, b"111\n" * 50), str(result)
 
 
