@@ -37,6 +37,7 @@ PRELOAD_SOURCES = [
     "trap_ready.c",
     "wait.c",
     "trap_descriptor.c",
+    "trap_interfaces.c",
     "trap_process.c",
     "trap_signal.c",
 ]

@@ -1,11 +1,21 @@
-"""`python -m benchmarks catnip`: unmodified C programs on Catnip, two hosts of a segment, against the kernel."""
+"""`python -m benchmarks catnip`: unmodified C programs on Catnip, two hosts of a segment, against the kernel; and what
+connections cost that nobody uses, of these and of programs written for PDPIX.
+"""
 
+import contextlib
+import functools
 import os
+import subprocess
+import sys
+import time
 
+from benchmarks import memory
+from benchmarks.command import command
+from benchmarks.connections import client_of, heard, room_for, share
 from benchmarks.conversation import conversation, lines
-from benchmarks.pairs import compared, interleaved, limited, percentiles
-from benchmarks.programs import CLIENT_CORE, Server, compiled, free_port, pinned
-from benchmarks.report import row
+from benchmarks.pairs import compared, gathered, interleaved, limited, percentiles
+from benchmarks.programs import CLIENT_CORE, SERVER_CORE, Server, compiled, free_port, pinned
+from benchmarks.report import ROOT, row
 from libos.devices.segment import Segment
 
 PAIRS = 5
@@ -13,6 +23,7 @@ SERVER, CLIENT = "10.77.1.1", "10.77.1.2"
 LINE, OURS, SPINNING, FOUND = "cache line", "Catnip", "kernel, spinning", "kernel, blocking"
 MTUS = ((1500, 8), (9000, 16))  # and the bar, Gbit/s
 MTU_BYTES = 1 << 30
+RESTING = 3  # seconds after which rings have gone back
 
 
 class Network:
@@ -37,11 +48,6 @@ class Network:
         with Server([program, "server", f"0.0.0.0:{port}"], "catnip", port, settings=self.host(SERVER)):
             argv = [program, "client", f"{SERVER}:{port}", *(str(w) for w in words)]
             return lines(pinned(CLIENT_CORE, argv), "catnip", settings=self.host(CLIENT))
-
-
-def run(quick, progress, pairs=PAIRS):
-    pairs = min(pairs, 2) if quick else pairs
-    return echo(quick, progress, pairs) + bulk(quick, progress, pairs)
 
 
 def echo(quick, progress, pairs):
@@ -77,3 +83,83 @@ def bulk(quick, progress, pairs):
         one = row(f"stream, Catnip, MTU {mtu}", "Gbit/s", ours, bar=f"≥ {bar} Gbit/s")
         rows.append(one | {"met": one["median"] >= bar})
     return rows
+
+
+@contextlib.contextmanager
+def unmodified(network, n):
+    """Two C programs: (their processes' numbers, the client)."""
+    program, port = compiled("idle", "idle"), free_port()
+    with (
+        Server([program, "server", f"0.0.0.0:{port}"], "catnip", port, settings=network.host(SERVER)) as server,
+        client_of(program, "catnip", f"{SERVER}:{port}", n, 1, settings=network.host(CLIENT)) as client,
+    ):
+        yield [server.process.pid, client.pid], client
+
+
+@contextlib.contextmanager
+def written_for_it(network, n):
+    """The same of two programs written for PDPIX."""
+    with contextlib.ExitStack() as stack:
+
+        def host(core, *words):
+            argv = pinned(core, [sys.executable, "-m", "benchmarks.catnip_end", *words])
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            process = subprocess.Popen(argv, cwd=ROOT, text=True, **pipes)
+            stack.callback(process.communicate)
+            stack.callback(process.kill)
+            return process
+
+        server = host(SERVER_CORE, "server", network.name)
+        client = host(CLIENT_CORE, "client", network.name, heard(server), str(n))
+        yield [server.pid, client.pid], client
+
+
+def idle(quick, progress, pairs):
+    """Memory of each connection at its ends, and processor time of all, after a question and an answer on each."""
+    n = 50 if quick else 1000
+    room_for(3 * n + 1000)  # an end of its own for each, and its far end
+    rows = []
+    for what, ends in (("PDPIX", written_for_it), ("unmodified programs", unmodified)):
+        progress(f"{n:,} idle connections, {what}")
+        found = [rest(ends, n, quick) for _ in range(1 if quick else min(pairs, 3))]
+        title = f"{n:,} idle connections on Catnip, {what}"
+        parts = found[-1][1]
+        note = "whole machine, both ends: " + ", ".join(f"{name} {kib:.1f}" for name, kib in parts.items())
+        made = row(f"{title}, memory of each end", "KiB", [kib for kib, _, _ in found], bar="≤ 4 KiB", note=note)
+        cpu = row(f"{title}, both ends", "% CPU", [percent for _, _, percent in found], bar="< 1 %")
+        rows += [made | {"met": made["median"] <= 4}, cpu | {"met": cpu["median"] < 1}]
+    return rows
+
+
+def rest(ends, n, quick):
+    """(KiB of an end's own memory, {part: KiB of both} of the machine's, per cent of a core) of each connection."""
+    with Network() as network, ends(network, n) as (pids, client):
+
+        def private():
+            return sum(memory.fields(f"/proc/{pid}/smaps_rollup")["Private_Dirty"] for pid in pids)
+
+        heard(client, "one")
+        time.sleep(RESTING)
+        before, parts = private(), memory.taken(pids)
+        client.stdin.write("\n")
+        client.stdin.flush()
+        heard(client, "all")
+        time.sleep(RESTING)
+        each = (private() - before) / n / len(pids)
+        parts = {name: (kib - parts[name]) / n for name, kib in memory.taken(pids).items()}
+        return each, parts, share(pids, 0.5 if quick else 10)
+
+
+RUNS = {"echo": echo, "bulk": bulk, "idle": idle}
+PARTS = tuple(RUNS)
+
+
+def run(quick, progress, pairs=PAIRS, parts=PARTS):
+    pairs = min(pairs, 2) if quick else pairs
+    return gathered({part: functools.partial(RUNS[part], quick, progress, pairs) for part in parts})
+
+
+main = command(run, "Catnip", PARTS)
+
+if __name__ == "__main__":
+    main()

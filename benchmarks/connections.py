@@ -53,11 +53,13 @@ def upgraded(pid, libos):
 
 
 @contextlib.contextmanager
-def client_of(program, libos, *words):
-    """A client that stays until it is left, its input and output pipes."""
+def client_of(program, libos, *words, settings=None):
+    """A client that stays until it is left, its input and output pipes. `settings`: more of its environment."""
     argv = pinned(CLIENT_CORE, [program, "client", *(str(w) for w in words)])
     with served(libos) as env:
-        client = subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        client = subprocess.Popen(
+            argv, env=env | (settings or {}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         try:
             yield client
         finally:

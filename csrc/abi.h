@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* --- parsed by cffi from here --- */
-enum { CATFLAP_ABI = 6 };
+enum { CATFLAP_ABI = 7 };
 
 /* What an operation may answer besides a count (>= 0) or a kernel error (-errno). */
 enum {
@@ -90,6 +90,7 @@ struct catflap_ops {
     int64_t (*dup)(void *d, int fd);
     int64_t (*close)(void *d, int fd);
     int64_t (*slept)(void *d);
+    int64_t (*interface)(uint64_t request, uintptr_t at, int room);
     int64_t (*probe_gil)(void *d, int64_t x);
     int sets; /* 1: epoll sets are watched by the host */
     uint32_t forks;  /* how often this process has forked or been forked */

@@ -3,14 +3,12 @@
 #include "trap.h"
 #include "before_python.h"
 
-#include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
-#include <sys/syscall.h>
 
 _Atomic int host_state = STATE_OFF;
 _Atomic int kernel_reason = CATFLAP_KERNEL_AUTO;
 bool streams_only; /* no datagram socket can be the host's: not worth starting it for one */
+bool networked;    /* there may be a network of the program's own */
 struct catflap_ops ops;
 
 static struct {
@@ -108,6 +106,7 @@ __attribute__((constructor(102))) static void read_environment(void)
     } else {
         bool streams = !libos || !*libos || strcmp(libos, "auto") == 0 || strcmp(libos, "catloop") == 0;
         streams_only = streams && !is_set("CATFLAP_CONFIG");
+        networked = is_set("CATFLAP_CONFIG") || (libos && strcmp(libos, "catnip") == 0);
         if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG")) {
             young_start(is_set("CATFLAP_WORTH") ? strtoul(getenv("CATFLAP_WORTH"), NULL, 10) : 32);
             boot_pid = (int)syscall(SYS_getpid);

@@ -3,8 +3,6 @@
  * socket (young.c). */
 #include "trap.h"
 
-#include <sys/mman.h>
-
 _Atomic(entry_t *) descriptor_pages[PAGE_COUNT];
 static _Atomic unsigned page_top; /* no page at or above this one has ever been made */
 _Atomic int descriptor_top;       /* no number at or above this one has ever been ours */

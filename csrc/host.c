@@ -13,8 +13,6 @@ static void services_log(const char *line) { services->log(line); }
 static void services_own_thread(void) { services->own_thread(); }
 
 static struct catflap_ops *ops_table;
-static uintptr_t forks_address(void) { return (uintptr_t)&ops_table->forks; }
-static uintptr_t unseen_address(void) { return (uintptr_t)&ops_table->unseen; }
 
 /* A program that is a Python may be anywhere when it calls us: followed by a debugger, deep in a recursion, in a subinterpreter
  * with the GIL. Ours begins in the main interpreter as if it were the first, and leaves everything as it was. */
@@ -66,9 +64,6 @@ static void set_native(const char *name, uintptr_t address)
         *(shared && gil ? (uintptr_t *)&real_##op : (uintptr_t *)&ops_table->op) = address;
     FOR_EACH_OP(NATIVE)
 }
-
-static void set_sets(int yes) { ops_table->sets = yes; }
-static void set_guarded(int yes) { ops_table->guarded = yes; }
 
 /* The error that Python holds, as one log line; never to stderr. */
 static void log_python_error(void)

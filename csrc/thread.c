@@ -6,10 +6,7 @@
 #include "trap.h"
 
 #include <linux/membarrier.h>
-#include <pthread.h>
 #include <sched.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 
 #ifndef RECORDS
 #define RECORDS (1 << 14) /* threads at a time */

@@ -16,10 +16,13 @@
 #endif
 #include "abi.h"
 
+#include <aio.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
-#include <aio.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -29,14 +32,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
-#include <sys/types.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
+/* A trap that is one walk. */
+#define ENTRY(result, name, params, walk) EXPORT result name params { walk; }
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -164,7 +171,7 @@ int64_t slow_call(struct thread *t, void *function, int64_t a, int64_t b, int64_
 enum state { STATE_OFF, STATE_COLD, STATE_BOOTING, STATE_UP, STATE_DEAD };
 extern _Atomic int host_state;
 extern struct catflap_ops ops;
-extern bool streams_only;
+extern bool streams_only, networked;
 extern int boot_pid;              /* of this process; its child of vfork is another */
 extern _Atomic int kernel_reason; /* why sockets are the kernel's when no host is asked */
 bool host_ready(void);            /* boots at the first call; false: stay on the kernel */
@@ -230,6 +237,7 @@ void go_plain(int fd);
 void passed_go_plain(const struct msghdr *msg);
 
 void forget(int fd);
+int64_t beyond(unsigned long request, void *at, int room);
 bool epoll_set_is_marked(int ep);
 int epoll_set_mark(int ep);
 bool in_vfork_child(void);

@@ -2,9 +2,7 @@
  * kernel; the host keeps its open file descriptions in step. */
 #include "trap.h"
 
-#include <fcntl.h>
 #include <linux/sockios.h>
-#include <sys/ioctl.h>
 
 void epoll_set_closed(int ep);
 void epoll_set_copied(int ep, int to);
@@ -73,10 +71,7 @@ EXPORT int fclose(FILE *file)
     return next.fclose(file);
 }
 
-EXPORT int dup(int fd)
-{
-    return copied(fd, next.dup(fd));
-}
+ENTRY(int, dup, (int fd), return copied(fd, next.dup(fd)))
 
 #define CONCERNS_US(fd) (known(fd) || epoll_set_is_marked(fd))
 #define ONTO(name, params, args)                                                                                       \
@@ -116,7 +111,13 @@ int fcntl_trap(int fd, int cmd, long arg)
 EXPORT int ioctl_trap(int fd, unsigned long request, long arg) __asm__("ioctl");
 int ioctl_trap(int fd, unsigned long request, long arg)
 {
+    bool lists = unlikely(networked) && (int)request == SIOCGIFCONF;
+    int error = errno, room = lists && !unmapped(arg) ? ((struct ifconf *)arg)->ifc_len : 0;
     int r = next.ioctl(fd, request, arg);
+    if (lists && r == 0)
+        beyond(request, (void *)arg, room);
+    if (unlikely(networked) && r < 0 && errno == ENODEV && (r = (int)result(beyond(request, (void *)arg, 0))) == 0)
+        errno = error;
     if (r == 0 && ((int)request == FIONREAD || (int)request == SIOCOUTQ) && lookup(fd) && !bypass()) {
         /* bytes that the kernel does not know of */
         TELL_OF(fd, *(int *)arg += (int)HOT(t, pending, d, (int)request == SIOCOUTQ, 0, 0, 0));

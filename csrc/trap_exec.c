@@ -3,7 +3,6 @@
 #include "trap.h"
 
 #include <alloca.h>
-#include <fcntl.h>
 
 enum { KEPT = 32 };
 /* What the process began with, copied, for programs write over their environment (setproctitle(3)). */
@@ -79,12 +78,11 @@ NEW_IMAGE(posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_ac
         for (size_t i = 1; i <= n; i++)                                                                                \
             argv[i] = va_arg(ap, char *);                                                                              \
         char *const *envp = environment;                                                                               \
-        inherited_go_plain();                                                                                          \
         int r = call;                                                                                                  \
         va_end(ap);                                                                                                    \
         return r;                                                                                                      \
     }
 
-LISTED(execl, environ, next.execve(path, argv, CARRIED(envp)))
-LISTED(execlp, environ, next.execvpe(path, argv, CARRIED(envp)))
-LISTED(execle, va_arg(ap, char *const *), next.execve(path, argv, CARRIED(envp)))
+LISTED(execl, environ, execve(path, argv, envp))
+LISTED(execlp, environ, execvpe(path, argv, envp))
+LISTED(execle, va_arg(ap, char *const *), execve(path, argv, envp))

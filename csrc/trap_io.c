@@ -22,11 +22,6 @@ EXPORT ssize_t read(int fd, void *buf, size_t n)
     RECV(fd, buf, n, 0, next.read(fd, buf, n));
 }
 
-EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
-{
-    RECV(fd, buf, n, flags, next.recv(fd, buf, n, flags));
-}
-
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
 {
     if (unlikely(n > SSIZE_MAX))
@@ -34,10 +29,10 @@ EXPORT ssize_t write(int fd, const void *buf, size_t n)
     SEND(fd, buf, n, 0, next.write(fd, buf, n));
 }
 
-EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
-{
-    SEND(fd, buf, n, flags, next.send(fd, buf, n, flags));
-}
+ENTRY(ssize_t, recv, (int fd, void *buf, size_t n, int flags), RECV(fd, buf, n, flags, next.recv(fd, buf, n, flags)))
+ENTRY(ssize_t, send, (int fd, const void *buf, size_t n, int flags), SEND(fd, buf, n, flags, next.send(fd, buf, n, flags)))
+ENTRY(ssize_t, recvmsg, (int fd, struct msghdr *msg, int flags), RECVMSG(fd, msg, flags, next.recvmsg(fd, msg, flags)))
+ENTRY(ssize_t, sendmsg, (int fd, const struct msghdr *msg, int flags), passed_go_plain(msg); SENDMSG(fd, msg, flags, next.sendmsg(fd, msg, flags)))
 
 /* Vectors that recvmsg and sendmsg take in another way: of nothing (they would take or send a datagram, or find the
  * connection gone) and of too many segments (EINVAL here, EMSGSIZE there). */
@@ -51,32 +46,16 @@ static bool odd_vector(const struct iovec *iov, int cnt)
     return first >= cnt;
 }
 
-EXPORT ssize_t readv(int fd, const struct iovec *iov, int cnt)
-{
-    if (likely(!known(fd)) || unlikely(odd_vector(iov, cnt)))
-        return next.readv(fd, iov, cnt);
-    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
-    RECVMSG(fd, &msg, 0, next.readv(fd, iov, cnt));
-}
-
-EXPORT ssize_t writev(int fd, const struct iovec *iov, int cnt)
-{
-    if (likely(!known(fd)) || unlikely(odd_vector(iov, cnt)))
-        return next.writev(fd, iov, cnt);
-    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};
-    SENDMSG(fd, &msg, 0, next.writev(fd, iov, cnt));
-}
-
-EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
-{
-    RECVMSG(fd, msg, flags, next.recvmsg(fd, msg, flags));
-}
-
-EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
-{
-    passed_go_plain(msg);
-    SENDMSG(fd, msg, flags, next.sendmsg(fd, msg, flags));
-}
+#define VECTOR(name, WALKED)                                                                                           \
+    EXPORT ssize_t name(int fd, const struct iovec *iov, int cnt)                                                      \
+    {                                                                                                                  \
+        if (likely(!known(fd)) || unlikely(odd_vector(iov, cnt)))                                                      \
+            return next.name(fd, iov, cnt);                                                                            \
+        struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)cnt};                               \
+        WALKED(fd, &msg, 0, next.name(fd, iov, cnt));                                                                  \
+    }
+VECTOR(readv, RECVMSG)
+VECTOR(writev, SENDMSG)
 
 /* As recvmsg with `msg`; msg_iov becomes NULL when the kernel's own call was made instead. */
 #define KERNEL_RECVFROM (msg->msg_iov = NULL, next.recvfrom(fd, buf, n, flags, addr, len))
@@ -123,8 +102,7 @@ EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t n)
 }
 
 /* fortified forms: an overflow is libc's to report, everything else is the plain call */
-#define CHECKED(name, params, args, plain)                                                                             \
-    EXPORT ssize_t name params { return unlikely(n > room) ? next.name args : plain; }
+#define CHECKED(name, params, args, plain) ENTRY(ssize_t, name, params, return unlikely(n > room) ? next.name args : plain)
 CHECKED(__read_chk, (int fd, void *buf, size_t n, size_t room), (fd, buf, n, room), read(fd, buf, n))
 CHECKED(__recv_chk, (int fd, void *buf, size_t n, size_t room, int flags), (fd, buf, n, room, flags), recv(fd, buf, n, flags))
 CHECKED(__recvfrom_chk, (int fd, void *buf, size_t n, size_t room, int flags, struct sockaddr *addr, socklen_t *len),

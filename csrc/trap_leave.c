@@ -5,7 +5,6 @@
 
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
-#include <sys/syscall.h>
 
 enum { PATIENCE = 500 }; /* milliseconds */
 
@@ -17,22 +16,11 @@ void go_plain(int fd)
                         syscall(SYS_nanosleep, &(struct timespec){0, 1000000}, NULL));
 }
 
-#define PLAIN(type, name, params, args, fd)                                                                            \
-    EXPORT type name params                                                                                            \
-    {                                                                                                                  \
-        go_plain(fd);                                                                                                  \
-        return next.name args;                                                                                         \
-    }
-
-PLAIN(FILE *, fdopen, (int fd, const char *mode), (fd, mode), fd)
-PLAIN(int, vdprintf, (int fd, const char *format, va_list ap), (fd, format, ap), fd)
-PLAIN(int, __vdprintf_chk, (int fd, int flag, const char *format, va_list ap), (fd, flag, format, ap), fd)
-PLAIN(int, recvmmsg, (int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout), (fd, msgs, n, flags, timeout), fd)
-PLAIN(ssize_t, preadv2, (int fd, const struct iovec *iov, int cnt, off_t offset, int flags), (fd, iov, cnt, offset, flags), fd)
-PLAIN(ssize_t, pwritev2, (int fd, const struct iovec *iov, int cnt, off_t offset, int flags), (fd, iov, cnt, offset, flags), fd)
-PLAIN(int, aio_read, (struct aiocb *block), (block), unmapped(block) ? -1 : block->aio_fildes)
-PLAIN(int, aio_write, (struct aiocb *block), (block), unmapped(block) ? -1 : block->aio_fildes)
-PLAIN(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *actions, int fd, int to), (actions, fd, to), fd)
+/* The traps of which no more is to be said. */
+#define TRAP(result, name, params, args, fd)
+#define TRAP_PLAIN(result, name, params, args, fd) ENTRY(result, name, params, go_plain(fd); return next.name args)
+#include "traps.def"
+#undef TRAP
 
 EXPORT ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t n, unsigned flags)
 {

@@ -3,10 +3,7 @@
  * of its own it answers for both, and the thread sleeps on the set and its bell. */
 #include "trap.h"
 
-#include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <time.h>
 
 #define FOREVER (-1)
 #define NEVER INT64_MAX
@@ -29,9 +26,7 @@ static bool odd_time(const struct timespec *t)
 
 static int64_t timeout_of(const struct timespec *t)
 {
-    if (!t)
-        return FOREVER;
-    return t->tv_sec > 9000000000ll ? FOREVER : t->tv_sec * 1000000000ll + t->tv_nsec;
+    return !t || t->tv_sec > 9000000000ll ? FOREVER : t->tv_sec * 1000000000ll + t->tv_nsec;
 }
 
 /* The walk of a set: what the host finds, or `call` on the kernel where the host leaves it to it. */
@@ -218,8 +213,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, c
     return polled(fds, n, timeout, mask);
 }
 
-#define CHECKED(name, params, args, plain)                                                                             \
-    EXPORT int name params { return unlikely(room / sizeof *fds < n) ? next.name args : plain; }
+#define CHECKED(name, params, args, plain) ENTRY(int, name, params, return unlikely(room / sizeof *fds < n) ? next.name args : plain)
 CHECKED(__poll_chk, (struct pollfd *fds, nfds_t n, int timeout, size_t room), (fds, n, timeout, room), poll(fds, n, timeout))
 CHECKED(__ppoll_chk, (struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t room),
         (fds, n, timeout, mask, room), ppoll(fds, n, timeout, mask))
@@ -374,15 +368,9 @@ EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
         WAIT(HOT(t, ready, ep, events, n, &wait, 0), on, 1, timeout_ns, mask, call);                                   \
     } while (0)
 
-EXPORT int epoll_wait(int ep, struct epoll_event *events, int n, int timeout)
-{
-    EPOLL_WAIT(timeout < 0 ? FOREVER : timeout * 1000000ll, NULL, next.epoll_wait(ep, events, n, timeout));
-}
-
-EXPORT int epoll_pwait(int ep, struct epoll_event *events, int n, int timeout, const sigset_t *mask)
-{
-    EPOLL_WAIT(timeout < 0 ? FOREVER : timeout * 1000000ll, mask, next.epoll_pwait(ep, events, n, timeout, mask));
-}
+#define MS(timeout) (timeout < 0 ? FOREVER : timeout * 1000000ll)
+ENTRY(int, epoll_wait, (int ep, struct epoll_event *events, int n, int timeout), EPOLL_WAIT(MS(timeout), NULL, next.epoll_wait(ep, events, n, timeout)))
+ENTRY(int, epoll_pwait, (int ep, struct epoll_event *events, int n, int timeout, const sigset_t *mask), EPOLL_WAIT(MS(timeout), mask, next.epoll_pwait(ep, events, n, timeout, mask)))
 
 EXPORT int epoll_pwait2(int ep, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask)
 {

@@ -74,24 +74,11 @@ EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
     return offer(accepted(fd, addr, len, flags), 0, SOCK_STREAM | flags, len ? addr : NULL);
 }
 
-EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
-{
-    return likely(!known(fd)) ? next.accept(fd, addr, len) : accept4(fd, addr, len, 0);
-}
+ENTRY(int, accept, (int fd, struct sockaddr *addr, socklen_t *len), return likely(!known(fd)) ? next.accept(fd, addr, len) : accept4(fd, addr, len, 0))
 
-EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
-{
-    WALK(int, fd, addr, CATFLAP_CONNECT, SLOW(t, connect, d, addr, len, &wait, 0), next.connect(fd, addr, len));
-}
-
-EXPORT int shutdown(int fd, int how)
-{
-    young_ends(fd, CATFLAP_KERNEL_LEFT);
-    SIMPLE(fd, SLOW(t, shutdown, d, how, 0, 0, 0), next.shutdown(fd, how));
-}
-
-#define CALL(name, params, args, op_call)                                                                              \
-    EXPORT int name params { SIMPLE(fd, op_call, next.name args); }
+ENTRY(int, shutdown, (int fd, int how), young_ends(fd, CATFLAP_KERNEL_LEFT); SIMPLE(fd, SLOW(t, shutdown, d, how, 0, 0, 0), next.shutdown(fd, how)))
+ENTRY(int, connect, (int fd, const struct sockaddr *addr, socklen_t len), WALK(int, fd, addr, CATFLAP_CONNECT, SLOW(t, connect, d, addr, len, &wait, 0), next.connect(fd, addr, len)))
+#define CALL(name, params, args, op_call) ENTRY(int, name, params, SIMPLE(fd, op_call, next.name args))
 CALL(bind, (int fd, const struct sockaddr *addr, socklen_t len), (fd, addr, len), SLOW(t, bind, d, addr, len, 0, 0))
 CALL(getsockname, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len), SLOW(t, name, d, 0, addr, len, 0))
 CALL(getpeername, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len), SLOW(t, name, d, 1, addr, len, 0))

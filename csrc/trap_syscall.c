@@ -5,14 +5,9 @@
 #include "trap.h"
 
 #include <linux/aio_abi.h>
-#include <fcntl.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/ioctl.h>
 #include <sys/sendfile.h>
-#include <sys/syscall.h>
-#include <time.h>
 
 void sandboxed(void);
 
@@ -42,7 +37,7 @@ void sandboxed(void);
     C(getpeername, OURS, getpeername(fd, (void *)b, (void *)c))                                                        \
     C(getsockopt, OURS, getsockopt(fd, (int)b, (int)c, (void *)d, (void *)e))                                          \
     C(setsockopt, OURS, setsockopt(fd, (int)b, (int)c, (void *)d, (socklen_t)e))                                       \
-    C(ioctl, OURS, ioctl(fd, (unsigned long)b, c))                                                                     \
+    C(ioctl, OURS || networked, ioctl(fd, (unsigned long)b, c))                                                                     \
     C(fcntl, (b == F_SETFL || b == F_DUPFD || b == F_DUPFD_CLOEXEC) && (OURS || SET), fcntl(fd, (int)b, c))            \
     C(close, OURS || descriptor_reason(fd) == CATFLAP_OWN || SET, close(fd))                                           \
     C(dup, OURS || SET, dup(fd))                                                                                       \

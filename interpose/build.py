@@ -19,11 +19,8 @@ int services_grace_passed(void);
 void services_die(void);
 void services_log(const char *line);
 void services_own_thread(void);
-uintptr_t forks_address(void);
-uintptr_t unseen_address(void);
 void set_native(const char *name, uintptr_t address);
-void set_guarded(int yes);
-void set_sets(int yes);
+static struct catflap_ops *ops_table;
 """
 
 # A failing init code would print to the program's stderr; this one reports to the log and answers BOOT_FAILED.

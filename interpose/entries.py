@@ -291,6 +291,16 @@ def slept(d):
         return failed("slept", error)
 
 
+def interface(request, at, room):
+    """What the kernel knows no interface for (interfaces.py)."""
+    try:
+        if description.PROCESS.interfaces is None:
+            return -linux.ENODEV
+        return description.PROCESS.interfaces.asked(request, at, room)
+    except BaseException as error:
+        return failed("interface", error)
+
+
 def probe_gil(d, x):
     """As probe, with the GIL."""
     return x
@@ -336,6 +346,7 @@ def native():
         "dup": raw.address_of(dup),
         "close": raw.address_of(close),
         "slept": raw.address_of(slept),
+        "interface": raw.address_of(interface),
         "probe_gil": raw.address_of(probe_gil),
     }
 
@@ -378,5 +389,6 @@ def interpreted():
         "dup": (dup, True),
         "close": (close, True),
         "slept": (slept, True),
+        "interface": (interface, False),
         "probe_gil": (probe_gil, True),
     }

@@ -77,6 +77,11 @@ def connect_entries(entries, alive, shared):
             ffi.def_extern(name="py_" + operation, error=-EIO, onerror=onerror)(entry)
 
 
+def address_of(name):
+    """Where a member of the bridge lies."""
+    return int(ffi.cast("uintptr_t", ffi.addressof(lib.ops_table, name)))
+
+
 def environment():
     """The program's environment as it started, as text. Not os.environ: importing os takes a tenth of the boot."""
     return {
@@ -130,7 +135,7 @@ def start(shared):
         process.choose = lambda host, port: choice.choose(host, port) or choice.libos
         process.ruled = True
     process.log = log
-    process.forks_at = lib.forks_address()
+    process.forks_at = address_of("forks")
     process.bind_number = lib.services_bind
     process.grace_begin = lib.services_grace_begin
     process.grace_passed = lib.services_grace_passed
@@ -142,14 +147,13 @@ def start(shared):
         process.attention = attention
         process.stream = LoopStream
         if "catnip" in wanted:
-            from interpose import abroad
+            from interpose import abroad, interfaces
             from interpose.net_stream import NetStream
 
-            texts = [choice.device, choice.addresses or "", choice.gateway or ""]
-            process.network = factory.network(process.libos, *texts, lib.services_own_thread, log)
-            process.abroad, process.stream = abroad, NetStream
-        lib.set_sets(1)
-        sets.begin(process.libos, lib.unseen_address())
+            process.network = factory.network(process.libos, choice.values, lib.services_own_thread, log)
+            process.abroad, process.interfaces, process.stream = abroad, interfaces, NetStream
+        lib.ops_table.sets = 1
+        sets.begin(process.libos, address_of("unseen"))
         spinning.begin(choice.spin * 1000 * (WAKES if process.network is not None else 1))
         Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
     native = entries.native()
@@ -176,7 +180,7 @@ def start(shared):
 
         debug.attach()
     if native:
-        lib.set_guarded(1 if hook or environ.get("CATFLAP_DEBUG") else 0)
+        lib.ops_table.guarded = 1 if hook or environ.get("CATFLAP_DEBUG") else 0
     return 0
 
 

@@ -1,6 +1,6 @@
 """Linux x86-64 numbers that the POSIX layer names. Compiled code takes them from the C headers (linux.pxd)."""
 
-from errno import EAGAIN, EBADF, EINTR, EINVAL, EIO, ENOMEM, ENOTSOCK, ESPIPE  # noqa: F401
+from errno import EAGAIN, EBADF, EINTR, EINVAL, EIO, ENODEV, ENOMEM, ENOTSOCK, ESPIPE  # noqa: F401
 
 EPOLLIN = POLLIN = 0x1
 EPOLLOUT = POLLOUT = 0x4

@@ -15,6 +15,15 @@ def bytes_at(address, size):
     return bytes(out[:size])
 
 
+def put(address, data):
+    """Write bytes to `address`."""
+    for offset in range(0, len(data), 4):
+        part = data[offset : offset + 4]
+        if len(part) < 4:
+            part += bytes_at(address + offset, 4)[len(part) :]
+        raw.store32(address + offset, int.from_bytes(part, "little"))
+
+
 def read(address, length):
     """(host, port) of a sockaddr_in or sockaddr_in6 of `length` bytes, or None for anything else."""
     if not address or length < 16:
@@ -46,6 +55,5 @@ def text(family, name):
 def write(family, name, address, room):
     """Write (packed address, port) to `address` as sockaddr of a family, cut off at `room` bytes: its whole size."""
     whole = text(family, name)
-    for offset in range(0, min(room, len(whole)) - 3, 4):
-        raw.store32(address + offset, int.from_bytes(whole[offset : offset + 4], "little"))
+    put(address, whole[: room & ~3])
     return len(whole)

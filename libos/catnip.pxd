@@ -12,6 +12,7 @@ cdef long long PATIENCE
 @cython.final
 cdef class Catnip:
     cdef public FrameDevice device
+    cdef public object addresses
     cdef public Stack stack
     cdef public Host host
     cdef public Outbox out

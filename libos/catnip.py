@@ -20,11 +20,14 @@ PATIENCE = 1000000  # ns that a frame waits for room in the device
 
 
 class Catnip:
-    """The host of `device`, a FrameDevice. `addresses`: (packed address, prefix length) of each of its own."""
+    """The host of `device`, a FrameDevice. `addresses`: (packed address, prefix length) of each of its own; `mtu`: what
+    it sends at most, by default what the device takes.
+    """
 
-    def __init__(self, device, addresses):
+    def __init__(self, device, addresses, mtu=0):
         self.device = device
-        self.stack = Stack(int.from_bytes(device.mac, "big"), device.mtu, os.urandom(16))
+        self.addresses = tuple(addresses)
+        self.stack = Stack(int.from_bytes(device.mac, "big"), mtu or device.mtu, os.urandom(16))
         self.host = self.stack.host
         self.out = self.host.out
         self.frames = private(BURST * layout.FRAME)

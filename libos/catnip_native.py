@@ -9,8 +9,7 @@ import select
 import socket as kernel
 import threading
 
-from libos.catnip import Catnip
-from libos.devices.segment import Segment
+from libos import net_config
 from libos.errors import Fail, Kind
 from libos.net import udp_user
 from libos.net.tcp import user
@@ -137,7 +136,8 @@ class Keeper(threading.Thread):
 class CatnipLibOS(LibOS):
     """PDPIX over a network stack of our own. `device`: a FrameDevice, by default a port of the segment `segment`;
     `addresses`: (packed, prefix length) of each of this host's, by default those that come with the port. `address`:
-    the first of them, as text.
+    the first of them, as text. `gateway`, `routes`, `mtu` and `neighbours` as the knobs of these names
+    (docs/configuration.md).
     """
 
     def __init__(
@@ -148,13 +148,17 @@ class CatnipLibOS(LibOS):
         device=None,
         addresses: tuple | None = None,
         segment: str = "default",
+        gateway: str | None = None,
+        routes: str | None = None,
+        mtu: int | None = None,
+        neighbours: str | None = None,
     ) -> None:
         super().__init__(heap, clock, beside=beside)
         if device is None:
-            device = Segment(segment)
-            addresses = addresses or ((device.ipv4, device.ipv4_prefix), (device.ipv6, 64))
+            device = net_config.segment(segment, mtu)
+            addresses = addresses or net_config.allotted(device)
         self.address = str(ipaddress.ip_address(addresses[0][0])) if addresses else ""
-        self.catnip = Catnip(device, addresses or ())
+        self.catnip = net_config.over(device, addresses or (), gateway, routes, mtu, neighbours)
         self.by_record: dict[int, NetQueue] = {}
         self.over(NetDevice(self))
         self.keeper = Keeper(self.device)

@@ -99,6 +99,25 @@ KNOBS = (
         "--gateway",
         "where Catnip sends what is not on its link; without one that is the kernel's",
     ),
+    Knob(
+        "routes",
+        None,
+        "NETWORK via GATEWAY, more of them after commas",
+        "CATFLAP_ROUTES",
+        "--routes",
+        "networks behind gateways on Catnip's link; of two that hold an address the smaller decides",
+    ),
+    Knob(
+        "mtu", None, range(576, 9001), "CATFLAP_MTU", "--mtu", "bytes of Catnip's largest packet; else its device's MTU"
+    ),
+    Knob(
+        "neighbours",
+        None,
+        "ADDRESS=MAC, more of them after commas",
+        "CATFLAP_NEIGHBOURS",
+        "--neighbours",
+        "hosts on Catnip's link that answer neither ARP nor Neighbor Discovery",
+    ),
     Knob("hook", None, None, "CATFLAP_HOOK", "--hook", "Python file whose install(instrument) runs inside the program"),
 )
 RULE_KEYS = ("address", "libos", "program")
@@ -190,50 +209,32 @@ def parse_ports(text, address, where):
     raise ConfigError(f"{where}: address {address!r} is not possible; a port is 0 to 65535, a range FIRST-LAST")
 
 
+def value_of(name):
+    """A property: the value of a knob."""
+    return property(lambda config: config.values[name])
+
+
 class Config:
     """The values of all knobs, where each came from, and the rules in the order of the file."""
+
+    libos = value_of("libos")
+    log = value_of("log")
+    verbose = value_of("verbose")
+    spin = value_of("spin")
+    worth = value_of("worth")
+    device = value_of("device")
+    addresses = value_of("addresses")
+    gateway = value_of("gateway")
+    routes = value_of("routes")
+    mtu = value_of("mtu")
+    neighbours = value_of("neighbours")
+    hook = value_of("hook")
 
     def __init__(self):
         self.values = {knob.name: knob.default for knob in KNOBS}
         self.sources = {knob.name: "default" for knob in KNOBS}
         self.rules = []
         self.path = None
-
-    @property
-    def libos(self):
-        return self.values["libos"]
-
-    @property
-    def log(self):
-        return self.values["log"]
-
-    @property
-    def verbose(self):
-        return self.values["verbose"]
-
-    @property
-    def hook(self):
-        return self.values["hook"]
-
-    @property
-    def device(self):
-        return self.values["device"]
-
-    @property
-    def addresses(self):
-        return self.values["addresses"]
-
-    @property
-    def gateway(self):
-        return self.values["gateway"]
-
-    @property
-    def spin(self):
-        return self.values["spin"]
-
-    @property
-    def worth(self):
-        return self.values["worth"]
 
     def set(self, name, value, source):
         self.values[name] = value

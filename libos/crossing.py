@@ -70,10 +70,11 @@ class Crossing(OnNetwork):
         spine.nobody_sleeps(far)
         with network.locked() as gateway:
             self.relay = gateway.begin(self.record, far, flags)
+            if self.relay:  # before it can be over: the keeper is told once
+                network.crossings[self.relay] = self
         if not self.relay:
             network.catloop.records.give_back(far)
             raise Refused("NO_MEMORY")
-        network.crossings[self.relay] = self
         network.epoll.register(sock.fileno(), EDGES)
         network.by_fd[sock.fileno()] = self
 

@@ -16,15 +16,14 @@ def make(name, **options):
     raise ValueError(f"no libOS named {name!r}; there are: {', '.join(NAMES)}")
 
 
-def network(catloop, device, addresses, gateway, own_thread, log):
-    """The network under a program whose sockets are of `catloop`, opened at first use. `device`, `addresses`,
-    `gateway`: texts of the knobs of these names; `own_thread` is called by a thread of ours, `log(what, error)` when
-    something goes wrong in it.
+def network(catloop, values, own_thread, log):
+    """The network under a program whose sockets are of `catloop`, opened at first use. `values`: those of all knobs;
+    `own_thread` is called by a thread of ours, `log(what, error)` when something goes wrong in it.
     """
-    from libos.net_config import make
+    from libos.net_config import KNOBS, make
     from libos.network import Network
 
-    return Network(catloop, lambda: make(device, addresses, gateway), own_thread, log)
+    return Network(catloop, lambda: make(*(values[name] for name in KNOBS)), own_thread, log)
 
 
 def native(name: str, **options):

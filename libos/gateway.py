@@ -36,7 +36,7 @@ class Gateway(Driver):
         self.lock_at = area
         self.armed_at = area + 64  # the device's bell is rung for the keeper
         self.called_at = area + 72  # whether the keeper has to be woken
-        self.one_at = area + 80
+        self.one_at = area + 80  # behind it: whether a relay has come to its end
         self.pairs_at = area + 128  # blocks of the far ends' side
         self.stage = area + 4096
         self.relays = self.stage + relay.STAGE
@@ -103,7 +103,7 @@ class Gateway(Driver):
             else:
                 relay.mark(at, layout.R_RELEASED)
                 endpoint.look_next(raw.load(at + layout.R_FAR))
-                relay.pump(self.tcp, at, self.stage)
+            self.pump(at)
         self.turn()
         r = user.unanswered(self.tcp)
         now = raw.now()
@@ -218,7 +218,12 @@ class Gateway(Driver):
         if at:
             relay.pump(self.tcp, at, self.stage)
             if relay.has(at, layout.R_OVER):
+                raw.store(self.one_at + 8, 1)
                 self.wake_keeper()
+
+    def any_over(self):
+        """Whether there are relays that have come to their end: the keeper, who asks, closes their far ends."""
+        return raw.exchange(self.one_at + 8, 0) != 0
 
     def begin(self, record, far, flags):
         """A relay between a record of the stack and a far end, under the lock; 0 when there are too many."""

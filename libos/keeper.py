@@ -87,6 +87,6 @@ class Keeper:
         """Connections that have come in, and those that are over."""
         for listener in list(self.network.listeners.values()):
             listener.take()
-        for at, crossing in list(self.network.crossings.items()):
+        for at, crossing in list(self.network.crossings.items()) if self.gateway.any_over() else ():
             if raw.load(at + layout.R_FLAGS) & layout.R_OVER:
                 self.network.end(crossing)

@@ -132,6 +132,7 @@ LIBRARIES = {
         "libos.keeper",
         "libos.network",
         "interpose.abroad",
+        "interpose.interfaces",
     ),
 }
 HOT_MODULES = tuple(name for modules in LIBRARIES.values() for name in modules)

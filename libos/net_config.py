@@ -1,48 +1,54 @@
-"""Catnip as the configuration describes it: device, addresses, gateways."""
-
-import ipaddress
+"""Catnip as the configuration describes it: device, addresses, MTU, routes and neighbours."""
 
 from libos.catnip import Catnip, words
 from libos.devices.segment import Segment
 from libos.devices.tap import Tap
 from libos.errors import Fail, Kind
-from libos.net import routes
+from libos.net import neighbors
+from libos.net import routes as tables
+from libos.net_texts import Links
+from libos.net_texts import neighbours as pairs
+
+KNOBS = ("device", "addresses", "gateway", "routes", "mtu", "neighbours")
+USUAL = 1500  # the MTU of a segment that is made now, unless more is asked for
 
 
-def make(device, addresses, gateway):
-    """A Catnip of the texts of those knobs (libos/config.py). Raises Fail, OSError."""
+def make(device, addresses=None, gateway=None, routes=None, mtu=None, neighbours=None):
+    """A Catnip of the values of those knobs (libos/config.py). Raises Fail, OSError."""
     kind, colon, name = device.partition(":")
     if not colon or not name or kind not in ("segment", "tap"):
         raise Fail(Kind.INVALID, f"device {device!r} is not possible; use segment:NAME or tap:NAME")
-    own = [interface(text) for text in addresses.split(",") if text.strip()]
-    if kind == "segment":
-        made = Segment(name)
-        own = own or [(made.ipv4, made.ipv4_prefix), (made.ipv6, 64)]
-    else:
-        if not own:
-            raise Fail(Kind.INVALID, f"{device} needs addresses; a TAP interface allots none")
-        made = Tap(name)
-    catnip = Catnip(made, own)
-    for text in gateway.split(","):
-        if text.strip():
-            by_default(catnip.host, text.strip())
+    links = Links(addresses)
+    if kind == "tap" and not links.own:
+        raise Fail(Kind.INVALID, f"{device} needs addresses; a TAP interface allots none")
+    made = segment(name, mtu) if kind == "segment" else Tap(name)
+    try:
+        return over(made, links.own or allotted(made), gateway, routes, mtu, neighbours)
+    except BaseException:
+        made.close()
+        raise
+
+
+def segment(name, mtu=None):
+    """A port of a segment, which is made large enough where it is not there yet."""
+    return Segment(name, mtu=max(mtu or 0, USUAL))
+
+
+def allotted(port):
+    """The addresses that come with a port."""
+    return (port.ipv4, port.ipv4_prefix), (port.ipv6, 64)
+
+
+def over(device, own, gateway=None, routes=None, mtu=None, neighbours=None):
+    """A Catnip over a device, with `own` addresses and the values of those knobs. Raises Fail."""
+    links = Links(own=own)
+    ways, known = links.routes(gateway, routes), pairs(neighbours)
+    catnip = Catnip(device, own, links.mtu(mtu, device.mtu))
+    try:
+        for network, prefix, by in ways:
+            tables.add(catnip.host, *words(network), prefix + 128 - 8 * len(network), *words(by))
+        for address, mac in known:
+            neighbors.add(catnip.host, *words(address), mac)
+    except ValueError as error:  # no room
+        raise Fail(Kind.INVALID, str(error))
     return catnip
-
-
-def interface(text):
-    """(packed address, prefix length) of 10.0.0.2/24."""
-    try:
-        made = ipaddress.ip_interface(text.strip())
-    except ValueError as error:
-        raise Fail(Kind.INVALID, f"address {text!r} is not possible: {error}")
-    return made.ip.packed, made.network.prefixlen
-
-
-def by_default(host, text):
-    """What no other route leads to goes by this gateway."""
-    try:
-        packed = ipaddress.ip_address(text).packed
-    except ValueError as error:
-        raise Fail(Kind.INVALID, f"gateway {text!r} is not possible: {error}")
-    four = len(packed) == 4
-    routes.add(host, 0, 0xFFFF << 32 if four else 0, 96 if four else 0, *words(packed))

@@ -7,6 +7,7 @@ to an address of the network is on it alone, one bound to any address (0.0.0.0, 
 import _socket
 import os
 import select
+from _thread import allocate_lock
 from time import sleep
 
 from libos import calls, driver, layout, own_socket, pair, raw, relay
@@ -67,6 +68,8 @@ class Network:
         self.own_thread = own_thread
         self.log = log
         self.gateway = None
+        self.opening = allocate_lock()
+        self.shown = None  # its interface; in a forked child its parent's, until it has opened a network of its own
         self.failed = False  # it could not be opened
         self.forks = False  # we are told of them
         self.pairs = []  # (the program's side, the far ends' side)
@@ -79,7 +82,16 @@ class Network:
 
     def open(self):
         """The gateway, with device and stack behind it. Raises OSError, Fail."""
+        with self.opening:
+            return self.opened()
+
+    def opened(self):
         if self.gateway is None:
+            if not self.forks:
+                self.forks = True
+                os.register_at_fork(
+                    before=self.before_fork, after_in_parent=self.after_fork, after_in_child=self.in_child
+                )
             call = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self.call = own_socket.high(call)
             self.epoll = select.epoll()
@@ -90,14 +102,10 @@ class Network:
             if gateway.catnip.device.bell() >= 0:
                 self.epoll.register(gateway.catnip.device.bell(), select.EPOLLIN)
             self.gateway = gateway
+            self.shown = catnip.host.mac.to_bytes(6, "big"), catnip.host.mtu, catnip.addresses
             driver.here().driver = gateway
             driver.here().on = True
             self.keeper = Keeper(self)
-            if not self.forks:
-                self.forks = True
-                os.register_at_fork(
-                    before=self.before_fork, after_in_parent=self.after_fork, after_in_child=self.in_child
-                )
         return self.gateway
 
     def farewell(self):
@@ -128,6 +136,7 @@ class Network:
 
     def in_child(self):
         """Far ends, landings and device are the parent's alone."""
+        self.opening = allocate_lock()
         if self.gateway is None:
             return
         driver.here().on = False
@@ -150,8 +159,12 @@ class Network:
             return not self.failed and self.open() is not None
         except (OSError, Fail) as error:
             self.failed = True
-            self.log("the network is not there", error)
+            self.log(f"the network is not there: {error}")
             return False
+
+    def interface(self):
+        """(MAC, MTU, ((packed address, prefix length), ...)) of the network's interface; None where there is none."""
+        return self.shown if self.shown or self.there() else None
 
     def may_have(self, packed):
         """Whether an address may be of a network at all, and there is one."""

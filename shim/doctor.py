@@ -10,7 +10,7 @@ import tempfile
 
 import psutil
 
-from libos import config, mode
+from libos import config, errors, mode, net_texts
 from shim import program, run, syscalls
 from shim.finding import BAD, OK, WARN, Finding
 
@@ -304,7 +304,8 @@ def configuration(path=None):
     """The configuration of this environment is right, and what it means for the program at `path`."""
     try:
         chosen = config.load(os.environ)
-    except config.ConfigError as error:
+        net_texts.check(chosen.values)
+    except (config.ConfigError, errors.Fail) as error:
         return Finding("configuration", BAD, f"{error}.", "Correct it, or see docs/configuration.md.")
     if path is None:
         return Finding("configuration", OK, f"The configuration is {chosen.path or 'the default'}.")

@@ -21,6 +21,9 @@ OPTIONS = (
     ("--device", "KIND:NAME", "Catnip's device: segment:NAME, shared memory, or tap:NAME, a TAP interface"),
     ("--addresses", "LIST", "Catnip's addresses, as 10.0.0.2/24, after commas; a segment allots its own"),
     ("--gateway", "ADDRESS", "where Catnip sends what is not on its link"),
+    ("--routes", "LIST", "networks that Catnip reaches by a gateway, as 10.0.0.0/8 via 10.9.0.1, after commas"),
+    ("--mtu", "N", "bytes of Catnip's largest packet; else its device's MTU"),
+    ("--neighbours", "LIST", "hosts on Catnip's link that answer no ARP, as 10.9.0.7=02:00:00:00:00:07, after commas"),
     ("--hook", "FILE", "Python file whose install(instrument) is called inside the program"),
     ("--pure", None, "run Catflap's Python interpreted, not compiled"),
     ("--debug", None, "stop in pdb inside the stack at the program's first pop; implies --pure"),
@@ -119,6 +122,7 @@ def settings(flags, environ):
     except config.ConfigError as error:
         what, _, why = str(error).partition(": ")
         raise Refused(what, why)
+    check_network(chosen)
     for name in ("log", "hook"):
         if chosen.values[name]:
             chosen.values[name] = os.path.abspath(chosen.values[name])
@@ -129,6 +133,17 @@ def settings(flags, environ):
     if chosen.hook:
         check_hook(chosen.hook)
     return chosen
+
+
+def check_network(chosen):
+    """Refused unless what describes Catnip's network can be right."""
+    if any(chosen.values[name] for name in ("addresses", "gateway", "routes", "mtu", "neighbours")):
+        from libos import errors, net_texts
+
+        try:
+            net_texts.check(chosen.values)
+        except errors.Fail as error:
+            raise Refused("Catnip's network", str(error))
 
 
 def check_log(path):

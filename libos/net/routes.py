@@ -43,6 +43,8 @@ def find(host, high, low):
         if hosts.within(high, low, r.high, r.low, r.prefix) and best < seq.number(r.prefix):
             best = r.prefix
             direct = False
+            host.hop_high = high
+            host.hop_low = low
             copy_gateway(host, r)
     if best < 0:
         return False

@@ -15,11 +15,13 @@ HEAD = """
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
@@ -91,6 +93,16 @@ def test_an_unmapped_address_that_a_trap_has_to_read(tmp_path, name):
     assert run(tmp_path, low, preload=True) == run(tmp_path, low, preload=False)
     row = next(line for line in DIFFERENCES.splitlines() if "SIGSEGV" in line)
     assert f"`{name}`" in row
+
+
+def test_an_unmapped_address_for_a_list_of_interfaces(tmp_path):
+    """Read where the program may have a network of its own, and nowhere else."""
+    body = unmapped("ioctl(fd, SIOCGIFCONF, gone)")
+    on_kernel = run(tmp_path, body, preload=False)
+    assert on_kernel == run(tmp_path, body, preload=True) == (0, "-1 EFAULT\n")
+    assert run(tmp_path, body, True, "catnip")[0] == -signal.SIGSEGV
+    low = body.replace("munmap(gone, 65536);", "gone = (char *)8;")
+    assert run(tmp_path, low, True, "catnip") == on_kernel
 
 
 @pytest.mark.parametrize("name", PASSED_ON)

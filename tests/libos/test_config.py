@@ -37,7 +37,7 @@ def refused(text, file):
     return message.removeprefix(f"config {path}: ")
 
 
-KNOWN = "addresses, device, gateway, hook, libos, log, rule, spin, verbose, worth"
+KNOWN = "addresses, device, gateway, hook, libos, log, mtu, neighbours, routes, rule, spin, verbose, worth"
 
 
 # --- knobs ---
@@ -109,6 +109,8 @@ def test_paths_in_the_file_start_at_its_folder(file):
         ('libos = "x"', "libos: unknown value 'x'; use auto, catnap, catloop, catnip, kernel"),
         ("verbose = true", "verbose: True is not possible; use -1 to 2"),
         ("verbose = 7", "verbose: unknown value 7; use -1 to 2"),
+        ("mtu = 9001", "mtu: unknown value 9001; use 576 to 9000"),
+        ('mtu = "1500"', "mtu: '1500' is not possible; use 576 to 9000"),
         ('log = ""', "log: '' is not possible; use path of a file"),
         ('rule = "x"', "rule is not possible as a value; write [[rule]] and its keys below"),
         ('[[rule]]\nprogram = "x"', "[[rule]] 1: libos is missing; use auto, catnap, catloop, catnip, kernel"),
