@@ -147,6 +147,7 @@ def start(shared):
 
             texts = [choice.device, choice.addresses or "", choice.gateway or ""]
             process.network = factory.network(process.libos, *texts, lib.services_own_thread, log)
+            process.network.tape = choice.record
             process.abroad, process.stream = abroad, NetStream
         lib.set_sets(1)
         sets.begin(process.libos, lib.unseen_address())

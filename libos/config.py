@@ -99,6 +99,7 @@ KNOBS = (
         "--gateway",
         "where Catnip sends what is not on its link; without one that is the kernel's",
     ),
+    Knob("record", None, None, "CATFLAP_RECORD", "--record", "file that all of Catnip's frames and calls are kept in"),
     Knob("hook", None, None, "CATFLAP_HOOK", "--hook", "Python file whose install(instrument) runs inside the program"),
 )
 RULE_KEYS = ("address", "libos", "program")
@@ -226,6 +227,10 @@ class Config:
     @property
     def gateway(self):
         return self.values["gateway"]
+
+    @property
+    def record(self):
+        return self.values["record"]
 
     @property
     def spin(self):

@@ -37,7 +37,7 @@ def refused(text, file):
     return message.removeprefix(f"config {path}: ")
 
 
-KNOWN = "addresses, device, gateway, hook, libos, log, rule, spin, verbose, worth"
+KNOWN = "addresses, device, gateway, hook, libos, log, record, rule, spin, verbose, worth"
 
 
 # --- knobs ---
