@@ -151,6 +151,7 @@ def start(shared):
             from interpose.net_stream import NetStream
 
             process.network = factory.network(process.libos, choice.values, lib.services_own_thread, log)
+            process.network.tape = choice.record
             process.abroad, process.interfaces, process.stream = abroad, interfaces, NetStream
         lib.ops_table.sets = 1
         sets.begin(process.libos, address_of("unseen"))

@@ -27,7 +27,7 @@ class Catnip:
     def __init__(self, device, addresses, mtu=0):
         self.device = device
         self.addresses = tuple(addresses)
-        self.stack = Stack(int.from_bytes(device.mac, "big"), mtu or device.mtu, os.urandom(16))
+        self.stack = Stack(int.from_bytes(device.mac, "big"), mtu or device.mtu, os.urandom(16), at=place())
         self.host = self.stack.host
         self.out = self.host.out
         self.frames = private(BURST * layout.FRAME)
@@ -92,6 +92,13 @@ class Catnip:
         """Nobody uses any of it any more."""
         self.device.close()
         self.host.close()
+
+
+def place():
+    """Where a stack's memory goes: anywhere in a part of the address space that no system uses by itself, so that it is
+    free too where a recorded stack runs again.
+    """
+    return 0x200000000000 + (int.from_bytes(os.urandom(4), "big") << 12)
 
 
 def words(packed):

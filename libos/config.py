@@ -118,6 +118,7 @@ KNOBS = (
         "--neighbours",
         "hosts on Catnip's link that answer neither ARP nor Neighbor Discovery",
     ),
+    Knob("record", None, None, "CATFLAP_RECORD", "--record", "file that all of Catnip's frames and calls are kept in"),
     Knob("hook", None, None, "CATFLAP_HOOK", "--hook", "Python file whose install(instrument) runs inside the program"),
 )
 RULE_KEYS = ("address", "libos", "program")

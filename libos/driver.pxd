@@ -3,6 +3,7 @@ cdef class Driver:
     cdef void carry(self) noexcept nogil
     cdef void rest(self) noexcept nogil
     cdef bint depart(self, size_t relay, bint reset) noexcept nogil
+    cdef void finish(self) noexcept nogil
 
 cdef class Driving:
     cdef public bint on

@@ -26,6 +26,9 @@ class Driver:
         """
         return False
 
+    def finish(self):
+        """Nothing more happens in this process."""
+
 
 class Driving:
     """The driver of this process. `on`: there is one."""

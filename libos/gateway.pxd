@@ -3,7 +3,7 @@ from libos cimport at_exit, calls, driver, endpoint, layout, raw, relay, rings
 from libos.catnip cimport Catnip
 from libos.driver cimport Driver
 from libos.net cimport structs
-from libos.net.tcp cimport user
+from libos.net.tcp cimport closing, user
 from libos.net.tcp.engine cimport Engine
 
 cdef long long RELAYS
@@ -29,6 +29,8 @@ cdef class Gateway(Driver):
     cpdef void remind(self) noexcept nogil
     @cython.locals(r=bint, now="long long")
     cpdef bint depart(self, size_t at, bint reset) noexcept nogil
+    @cython.locals(tries=int)
+    cpdef void finish(self) noexcept nogil
     cpdef bint enter(self) noexcept nogil
     cpdef void leave(self) noexcept nogil
     cpdef bint arm(self) noexcept nogil

@@ -8,7 +8,7 @@ from libos import at_exit, calls, driver, endpoint, layout, raw, relay, rings
 from libos.driver import Driver
 from libos.memory_file import private
 from libos.net import structs
-from libos.net.tcp import user
+from libos.net.tcp import closing, user
 
 COMPILED = __file__.endswith(".so")
 PAIRS = 64
@@ -105,18 +105,29 @@ class Gateway(Driver):
                 endpoint.look_next(raw.load(at + layout.R_FAR))
             self.pump(at)
         self.turn()
-        r = user.unanswered(self.tcp)
+        r = closing.unanswered(self.tcp)
         now = raw.now()
         if self.patient_until == 0 or self.tcp.segments_in != self.heard:
             self.heard = self.tcp.segments_in
             self.patient_until = now + PATIENCE
         elif r and now > self.patient_until:
-            user.give_up(self.tcp)
+            closing.give_up(self.tcp)
             self.catnip.flush(now)
             r = False
         self.leave()
         self.carry()
         return r
+
+    def finish(self):
+        """What is recorded ends here, but where a thread that stands still has the lock."""
+        tries = 1000
+        while not self.enter():
+            tries -= 1
+            if tries == 0:
+                return
+            raw.syscall(calls.SYS_poll, 0, 0, 1, 0, 0, 0)
+        self.catnip.host.tape.finish()
+        self.leave()
 
     def enter(self):
         """Take the lock if it is free. Who has the GIL must not wait for it otherwise: its holder may want that."""
@@ -242,6 +253,7 @@ class Gateway(Driver):
         raw.store(far + layout.RELAY, at)
         structs.tcb(record).user = at
         structs.tcb(record).options |= structs.OOB_INLINE  # the spine has no second way for it
+        self.catnip.host.changed(record, structs.tcb_size())
         return at
 
     def end(self, at):
@@ -260,6 +272,7 @@ class Gateway(Driver):
     def listening(self, record):
         """A record that is to listen is the keeper's to hear of."""
         structs.tcb(record).user = LISTENING
+        self.catnip.host.changed(record, structs.tcb_size())
 
     def accepted(self, record):
         """The next connection that waits at a listener, 0 for none. Under the lock."""
@@ -281,3 +294,5 @@ def last(nothing):
     limit = raw.now() + LONGEST
     while driver.HERE.on and driver.HERE.driver.depart(0, False) and raw.now() < limit:
         raw.syscall(calls.SYS_poll, 0, 0, 1, 0, 0, 0)
+    if driver.HERE.on:
+        driver.HERE.driver.finish()

@@ -35,6 +35,7 @@ def set_number(tcp, record, name, value):
         c.keep_count = value
     else:
         c.user_timeout = value
+    tcp.host.changed(record, structs.tcb_size())
 
 
 def take_over(tcp, record, sock, names=KNOWN):

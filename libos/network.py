@@ -22,6 +22,7 @@ from libos.net_options import take_over
 from libos.pair import Pair
 from libos.refusal import Refused
 from libos.runtime import instrument
+from libos.tape_file import TapeFile
 
 COMPILED = __file__.endswith(".so")
 if not COMPILED:
@@ -72,6 +73,7 @@ class Network:
         self.shown = None  # its interface; in a forked child its parent's, until it has opened a network of its own
         self.failed = False  # it could not be opened
         self.forks = False  # we are told of them
+        self.tape = None  # the file that all the stack does is written to
         self.pairs = []  # (the program's side, the far ends' side)
         self.crossings = {}  # by relay
         self.by_fd = {}  # by the far end's descriptor
@@ -99,6 +101,7 @@ class Network:
             catnip.device = instrument.device(catnip.device)
             gateway = Gateway(catnip, self.call)
             self.epoll.register(self.call, select.EPOLLIN)
+            self.begin_tape(catnip.stack)
             if gateway.catnip.device.bell() >= 0:
                 self.epoll.register(gateway.catnip.device.bell(), select.EPOLLIN)
             self.gateway = gateway
@@ -107,6 +110,14 @@ class Network:
             driver.here().on = True
             self.keeper = Keeper(self)
         return self.gateway
+
+    def begin_tape(self, stack):
+        """Record, if that was asked for; where it can't be, the log says why and the program goes on."""
+        if self.tape:
+            try:
+                TapeFile(stack, self.tape, {"pid": os.getpid(), "program": os.readlink("/proc/self/exe")})
+            except OSError as error:
+                self.log(f"nothing is recorded in {self.tape}", error)
 
     def farewell(self):
         """A program that is a Python ends, and its threads stop where they are, the keeper too: say goodbye for what is
@@ -120,6 +131,7 @@ class Network:
             sleep(0.001)
         self.keeper.stop()
         driver.here().on = False
+        self.gateway.finish()
 
     def before_fork(self):
         """The stack stays with the parent: what a child shares goes through the kernel from now on."""
@@ -140,6 +152,7 @@ class Network:
         if self.gateway is None:
             return
         driver.here().on = False
+        self.gateway.catnip.host.tape.on = False  # nor is what is recorded
         numbers = [sock.detach() for sock in (*(c.sock for c in self.crossings.values()), *self.landings.values())]
         self.past.append(self.epoll)  # it would close its number once more
         for fd in (*numbers, self.epoll.fileno(), self.call):

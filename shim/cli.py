@@ -1,6 +1,7 @@
 """The commands that people wait for less than for `run`: click for the command line, rich for what they print."""
 
 import json
+import os
 import sys
 
 import click
@@ -8,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from libos import config
+from libos import config, mode
 from shim import __version__, program, run
 
 STYLES = {
@@ -207,6 +208,33 @@ def show_reason(out, said):
     out.print(f"          {title}: {escape(said['meaning'])}")
     if said["remedy"]:
         out.print(f"          → {escape(said['remedy'])}")
+
+
+def place(context, option, text):
+    """A record's number, or seconds: 1.5."""
+    try:
+        return None if text is None else int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not possible; use a record's number, or seconds as 1.5")
+
+
+@cli.command()
+@click.option("--pdb", "stops", is_flag=True, help="Stop in pdb at the first record, and at a difference.")
+@click.option("--at", metavar="N", callback=place, help="Stop at record N instead, or at 1.5 s.")
+@click.option("--pcap", metavar="FILE", type=click.Path(), help="Write the frames to FILE, as pcapng.")
+@click.option("--compiled", is_flag=True, help="Run the compiled stack: faster, and pdb can't look into it.")
+@click.argument("path", metavar="FILE", type=click.Path())
+def replay(stops, at, pcap, compiled, path):
+    """Run the stack of a tape (catflap run --record) once more, and say whether it does what it did.
+
+    Exit status 1 if anything is not the same.
+    """
+    if not compiled:
+        os.environ["CATFLAP_PURE"] = "1"
+        mode.install()
+    from shim import replay
+
+    return replay.main(path, (1 if at is None else at) if stops or at is not None else None, pcap)
 
 
 @cli.command()

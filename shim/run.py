@@ -24,6 +24,7 @@ OPTIONS = (
     ("--routes", "LIST", "networks that Catnip reaches by a gateway, as 10.0.0.0/8 via 10.9.0.1, after commas"),
     ("--mtu", "N", "bytes of Catnip's largest packet; else its device's MTU"),
     ("--neighbours", "LIST", "hosts on Catnip's link that answer no ARP, as 10.9.0.7=02:00:00:00:00:07, after commas"),
+    ("--record", "FILE", "keep all of Catnip's frames, calls and clock in FILE, for catflap replay"),
     ("--hook", "FILE", "Python file whose install(instrument) is called inside the program"),
     ("--pure", None, "run Catflap's Python interpreted, not compiled"),
     ("--debug", None, "stop in pdb inside the stack at the program's first pop; implies --pure"),
@@ -32,6 +33,7 @@ OPTIONS = (
 )
 VALUED = {name for name, metavar, _ in OPTIONS if metavar}
 PLAIN = {name for name, metavar, _ in OPTIONS if not metavar}
+TAPE = b"catflap tape "  # how one begins
 USAGE = "catflap run [OPTIONS] -- PROGRAM [ARGS]"
 
 
@@ -123,13 +125,15 @@ def settings(flags, environ):
         what, _, why = str(error).partition(": ")
         raise Refused(what, why)
     check_network(chosen)
-    for name in ("log", "hook"):
+    for name in ("log", "record", "hook"):
         if chosen.values[name]:
             chosen.values[name] = os.path.abspath(chosen.values[name])
     if chosen.path:
         chosen.path = os.path.abspath(chosen.path)
     if chosen.log:
         check_log(chosen.log)
+    if chosen.record:
+        check_record(chosen)
     if chosen.hook:
         check_hook(chosen.hook)
     return chosen
@@ -158,6 +162,25 @@ def check_log(path):
             os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o600))
     except OSError as error:
         raise Refused(f"log {path}", f"not writable: {program.said(error)}", "give another file")
+
+
+def check_record(chosen):
+    """Refused unless a tape can be made there, and a program be on Catnip; one that a flag names makes way for it."""
+    path = chosen.record
+    if "catnip" not in (chosen.libos, *(rule.libos for rule in chosen.rules)):
+        raise Refused(f"record {path}", "only what runs on Catnip is recorded", "add --libos catnip")
+    if chosen.sources["record"] != "flag":
+        return
+    try:
+        if os.path.lexists(path):
+            with open(path, "rb") as file:
+                if file.read(len(TAPE)) not in (TAPE, b""):
+                    raise Refused(f"record {path}", "is there, and is no tape", "give another file")
+            os.unlink(path)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.unlink(path)  # whoever opens the network first makes it
+    except OSError as error:
+        raise Refused(f"record {path}", f"not writable: {program.said(error)}", "give another file")
 
 
 def check_hook(path):

@@ -2,9 +2,11 @@ cimport cython
 from libos.net cimport octets, seq, structs
 from libos.net.outbox cimport Outbox
 from libos.net.pool cimport Pool
+from libos.net.tape cimport Tape
 
 @cython.final
 cdef class Host:
+    cdef public Tape tape
     cdef public Pool pool
     cdef public Outbox out, loop
     cdef public long long now, mtu
@@ -24,6 +26,7 @@ cdef class Host:
     @cython.locals(local=bint, rank=int, best=int, found=bint)
     cpdef bint source_for(self, unsigned long long high, unsigned long long low) noexcept nogil
     cdef bint allowed(self) noexcept nogil
+    cpdef void changed(self, size_t at, long long size) noexcept nogil
     @cython.locals(rest="unsigned long long")
     cdef bint broadcasts(self, unsigned long long high, unsigned long long low) noexcept nogil
 cdef bint within(unsigned long long high, unsigned long long low, unsigned long long net_high, unsigned long long net_low, unsigned int prefix) noexcept nogil

@@ -7,6 +7,7 @@ Nothing here is locked: who calls the stack holds its one lock (libos/net/stack.
 from libos.net import octets, seq, structs
 from libos.net.outbox import Outbox
 from libos.net.pool import Pool
+from libos.net.tape import Tape
 
 BURST = 50  # ICMP errors that we send at once (RFC 4443, section 2.4 f; RFC 1812, section 4.3.2.8)
 
@@ -36,11 +37,12 @@ def within(high, low, net_high, net_low, prefix):
 
 class Host:
     """A host with one device. `mac` is an integer of 48 bits, `seed` 16 secret bytes; `frames` is the outbox'
-    capacity.
+    capacity, `at` where memory is wanted.
     """
 
-    def __init__(self, mac, mtu, seed, room=1 << 30, frames=256):
-        self.pool = Pool(room)
+    def __init__(self, mac, mtu, seed, room=1 << 30, frames=256, at=0):
+        self.tape = Tape()
+        self.pool = Pool(room, at)
         self.out = Outbox(self.pool, frames, mtu + structs.ETHERNET)
         self.loop = Outbox(self.pool, frames, mtu + structs.ETHERNET)
         self.now = 0
@@ -155,6 +157,11 @@ class Host:
         a.family = 4 if is4(high, low) else 6
         self.address_count += 1
         self.generation += 1
+
+    def changed(self, at, size):
+        """Who calls the stack has changed fields of a record that are its user's, as `size` octets at `at` show."""
+        if self.tape.on:
+            self.tape.call(structs.CALL_CHANGED, at, at, size, 0, 0, 0)
 
     def close(self):
         """Give all memory back."""

@@ -85,6 +85,22 @@ static inline unsigned int octets_sum(uintptr_t a, long long n, unsigned int sum
     return (unsigned int)((s0 & 0xffff) + (s0 >> 16));
 }
 
+/* The octets, with zero octets behind them up to a multiple of eight, as one large number: what is left of it when it is divided by
+ * 2^61 - 1. Any octet that is another gives another remainder. */
+static inline unsigned long long octets_remainder(uintptr_t a, long long n)
+{
+    const uint64_t prime = (1ull << 61) - 1;
+    uint64_t rest = 0;
+    for (; n > 0; n -= 8, a += 8) {
+        uint64_t w = 0;
+        memcpy(&w, (const void *)a, n < 8 ? (size_t)n : 8);
+        w = __builtin_bswap64(w);
+        rest = (rest << 3 & prime) + (rest >> 58) + (w & prime) + (w >> 61);
+        rest = (rest & prime) + (rest >> 61);
+    }
+    return rest >= prime ? rest - prime : rest;
+}
+
 #define OCTETS_ROTATE(x, b) ((x) << (b) | (x) >> (64 - (b)))
 #define OCTETS_ROUND                                                                                                            \
     do {                                                                                                                        \

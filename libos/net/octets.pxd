@@ -13,5 +13,6 @@ cdef extern from "libos/net/octets.h" nogil:
     void move "octets_move" (size_t d, size_t s, long long n) noexcept
     void zero "octets_zero" (size_t d, long long n) noexcept
     unsigned int sum "octets_sum" (size_t a, long long n, unsigned int sum) noexcept
+    unsigned long long remainder "octets_remainder" (size_t a, long long n) noexcept
     unsigned long long hash "octets_hash" (unsigned long long k0, unsigned long long k1, unsigned long long a, unsigned long long b, unsigned long long c, unsigned long long d, unsigned long long e, unsigned long long f) noexcept
     unsigned long long mix "octets_mix" (unsigned long long key, unsigned long long a, unsigned long long b, unsigned long long c) noexcept

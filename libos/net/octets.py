@@ -2,7 +2,8 @@
 
 `get`/`put` are of so many bits in network byte order; `copy`, `move` (may overlap) and `zero` take bytes. `sum(a, n,
 sum)` is the Internet checksum's sum (RFC 1071), of 16 bits and not yet complemented; `hash` is SipHash-2-4 of six
-words, `mix` a quick keyed mix for tables.
+words, `mix` a quick keyed mix for tables. `remainder(a, n)` tells octets from others: they are a large number, divided
+by 2^61 - 1.
 """
 
 KEPT = []

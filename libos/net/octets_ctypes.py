@@ -40,13 +40,13 @@ def zero(d, n):
 
 
 def sum(a, n, sum):
-    data = _string(a, n) + b"\0" * (n & 1)
-    total = sum
-    for i in range(0, len(data), 2):
-        total += data[i] << 8 | data[i + 1]
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
+    # as one large number: 65536 is 1 where 65535 is 0
+    total = sum + int.from_bytes(_string(a, n) + b"\0" * (n & 1), "big")
+    return (total - 1) % 0xFFFF + 1 if total else 0
+
+
+def remainder(a, n):
+    return int.from_bytes(_string(a, n) + b"\0" * (-n & 7), "big") % ((1 << 61) - 1)
 
 
 def _rotate(x, b):

@@ -1,9 +1,11 @@
 cimport cython
 from libos cimport raw
-from libos.net cimport octets
+from libos.net cimport octets, structs
+from libos.net.tape cimport Tape
 
 @cython.final
 cdef class Outbox:
+    cdef public Tape tape
     cdef public size_t base
     cdef public long long slot, capacity, head, count
     cdef size_t place(self, long long index) noexcept nogil

@@ -8,13 +8,15 @@ SYS_mmap, SYS_munmap, SYS_madvise = 9, 11, 28
 
 
 class Pool:
-    """Up to `room` bytes of address space, that take memory where they are touched. Raises MemoryError."""
+    """Up to `room` bytes of address space, that take memory where they are touched; at `at` where that is free. Raises
+    MemoryError.
+    """
 
-    def __init__(self, room):
+    def __init__(self, room, at=0):
         self.room = room
         self.base = self.lists_at = 0
         self.used = 0
-        address = raw.syscall(SYS_mmap, 0, room, 3, 0x4022, -1, 0)  # private, anonymous, MAP_NORESERVE
+        address = raw.syscall(SYS_mmap, at, room, 3, 0x4022, -1, 0)  # private, anonymous, MAP_NORESERVE
         if address < 0:
             raise MemoryError(f"no address space for {room} bytes of network buffers")
         self.base = self.lists_at = address

@@ -24,5 +24,7 @@ cdef class Stack:
     cdef void segment(self, Packet *p) noexcept nogil
     @cython.locals(turns=int)
     cpdef void poll(self, long long now) noexcept nogil
+    @cython.locals(due="long long")
+    cdef bint idle(self) noexcept nogil
     cdef void loop_back(self) noexcept nogil
     cpdef long long next_deadline(self) noexcept nogil

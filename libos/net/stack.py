@@ -21,11 +21,11 @@ from libos.net.wire import ethernet, icmp_message, ip_header, tcp_header
 class Stack:
     """A host with an Ethernet device of address `mac` (an integer) and `mtu`; `seed` is 16 secret random bytes.
 
-    `room` bytes of address space are all the memory it can use. Raises MemoryError.
+    `room` bytes of address space, at `at` where that is free, are all the memory it can use. Raises MemoryError.
     """
 
-    def __init__(self, mac, mtu, seed, room=1 << 30, frames=256):
-        self.host = Host(mac, mtu, seed, room, frames)
+    def __init__(self, mac, mtu, seed, room=1 << 30, frames=256, at=0):
+        self.host = Host(mac, mtu, seed, room, frames, at)
         self.tcp = Engine(self.host)
         self.udp = Sockets(self.host)
         self.looping = False
@@ -33,6 +33,9 @@ class Stack:
     def receive(self, frame, length, now):
         """A frame has come in; it is not kept. Whatever is malformed is dropped and counted (`host.refused`)."""
         self.host.now = now
+        if self.host.tape.on:
+            self.host.tape.call(structs.CALL_RECEIVE, 0, frame, length, 0, 0, 0)
+            return
         self.host.frames_in += 1
         p = structs.packet(self.host.packet_at)
         if not ethernet.read(p, frame, length):
@@ -147,6 +150,10 @@ class Stack:
     def poll(self, now):
         """After a burst, and when a deadline has come: timers, and what is waiting to be sent."""
         self.host.now = now
+        if self.host.tape.on:
+            if not self.idle():
+                self.host.tape.call(structs.CALL_POLL, 0, 0, 0, 0, 0, 0)
+            return
         failed = neighbors.poll(self.host)
         while failed:
             self.undelivered(failed)
@@ -159,6 +166,13 @@ class Stack:
             self.loop_back()
             timers.flush(self.tcp)
             turns += 1
+
+    def idle(self):
+        """Whether a poll would find nothing to do."""
+        if structs.queue(self.tcp.pending).count or self.host.loop.count:
+            return False
+        due = seq.earlier(timers.next_deadline(self.tcp), neighbors.next_deadline(self.host))
+        return self.host.now < self.host.fragments_at_time and (due == 0 or self.host.now < due)
 
     def loop_back(self):
         """Packets to ourselves arrive."""

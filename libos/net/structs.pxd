@@ -295,6 +295,49 @@ cdef enum:  # records of group reports (RFC 3376, section 4.2.12; RFC 3810, sect
     GROUP_LEFT = 3
     GROUP_JOINED = 4
 
+cdef enum:  # calls of a stack, as a tape has them; the first five bring octets, the next three take some
+    CALL_RECEIVE = 1
+    CALL_SEND = 2
+    CALL_SEND_URGENT = 3
+    CALL_UDP_SEND = 4
+    CALL_CHANGED = 5
+    CALL_RECEIVE_INTO = 6
+    CALL_RECEIVE_URGENT = 7
+    CALL_UDP_RECEIVE_INTO = 8
+    CALL_POLL = 9
+    CALL_DROP = 10
+    CALL_ROUTE = 11
+    CALL_OPEN = 12
+    CALL_BIND = 13
+    CALL_LISTEN = 14
+    CALL_CONNECT = 15
+    CALL_ACCEPT = 16
+    CALL_IN_ONE_PIECE = 17
+    CALL_TAKEN = 18
+    CALL_SENDABLE = 19
+    CALL_SHUTDOWN = 20
+    CALL_CLOSE = 21
+    CALL_ABORT = 22
+    CALL_READY = 23
+    CALL_TAKE_ERROR = 24
+    CALL_SET_OPTION = 25
+    CALL_RENEW = 26
+    CALL_GIVE_UP = 27
+    CALL_NEXT_EVENT = 28
+    CALL_UDP_OPEN = 29
+    CALL_UDP_BIND = 30
+    CALL_UDP_CONNECT = 31
+    CALL_UDP_DISCONNECT = 32
+    CALL_UDP_POP = 33
+    CALL_UDP_JOIN = 34
+    CALL_UDP_LEAVE = 35
+    CALL_UDP_CLOSE = 36
+    CALL_UDP_TAKE_ERROR = 37
+    CALL_UDP_NEXT_EVENT = 38
+    CALL_STATE = 39  # no calls: a sum of all state, the end, and the end for want of room
+    CALL_END = 40
+    CALL_FULL = 41
+
 cdef enum:  # limits
     ADDRESSES = 16
     ROUTES = 32

@@ -182,6 +182,8 @@ class Sockets:
 
     def next_event(self):
         """Take the address of a socket whose readiness may have changed, 0 where there is none left."""
+        if self.host.tape.on and structs.queue(self.events).count:
+            return self.host.tape.call(structs.CALL_UDP_NEXT_EVENT, 0, 0, 0, 0, 0, 0)
         return linked.take(self.events)
 
     def report_groups(self, family):

@@ -20,6 +20,8 @@ def write_header(at, source_port, target_port, length):
 
 def open(s, family):
     """A new socket of IPv4 (4) or IPv6 (6), 0 where there is no memory."""
+    if s.host.tape.on:
+        return s.host.tape.call(structs.CALL_UDP_OPEN, family, 0, 0, 0, 0, 0)
     at = s.host.pool.take(structs.udp_size())
     if at:
         u = structs.udp(at)
@@ -64,6 +66,8 @@ def ephemeral(s, u):
 
 def bind(s, at, high, low, port):
     """Take a local address (0: any; a group is allowed) and a port (0: any that is free)."""
+    if s.host.tape.on:
+        return s.host.tape.call(structs.CALL_UDP_BIND, at, high, low, port, 0, 0)
     u = structs.udp(at)
     if u.local_port:
         return -structs.INVALID
@@ -86,6 +90,8 @@ def bind(s, at, high, low, port):
 
 def connect(s, at, high, low, port):
     """Exchange datagrams with one peer only."""
+    if s.host.tape.on:
+        return s.host.tape.call(structs.CALL_UDP_CONNECT, at, high, low, port, 0, 0)
     u = structs.udp(at)
     if not routes.find(s.host, high, low) or not s.host.source_for(high, low):
         return -structs.NETWORK_UNREACHABLE
@@ -108,6 +114,8 @@ def connect(s, at, high, low, port):
 
 def disconnect(s, at):
     """Exchange datagrams with anybody again (connect(2) with AF_UNSPEC)."""
+    if s.host.tape.on:
+        return s.host.tape.call(structs.CALL_UDP_DISCONNECT, at, 0, 0, 0, 0, 0)
     u = structs.udp(at)
     u.remote_high = u.remote_low = u.remote_port = 0
     return 0
@@ -115,6 +123,8 @@ def disconnect(s, at):
 
 def send(s, at, address, length, high, low, port):
     """Send a datagram to a socket, or with port 0 to the connected peer: its length."""
+    if s.host.tape.on:
+        return s.host.tape.call(structs.CALL_UDP_SEND, at, address, length, high, low, port)
     u = structs.udp(at)
     if u.error:
         return -seq.number(take_error(s, at))
@@ -203,6 +213,9 @@ def payload(s, datagram):
 
 def pop(s, at):
     """Forget the oldest datagram."""
+    if s.host.tape.on:
+        s.host.tape.call(structs.CALL_UDP_POP, at, 0, 0, 0, 0, 0)
+        return
     u = structs.udp(at)
     d = structs.datagram(u.first)
     size = structs.datagram_size() + d.length
@@ -216,6 +229,8 @@ def pop(s, at):
 
 def receive_into(s, at, address, size):
     """Copy the oldest datagram, cut off at `size`, and forget it: its whole length; WOULD_BLOCK where there is none."""
+    if s.host.tape.on:
+        return s.host.tape.call(structs.CALL_UDP_RECEIVE_INTO, at, address, size, 0, 0, 0)
     u = structs.udp(at)
     if u.error:
         return -seq.number(take_error(s, at))
@@ -229,6 +244,8 @@ def receive_into(s, at, address, size):
 
 def join(s, at, high, low):
     """Hear a group (ip(7), IP_ADD_MEMBERSHIP)."""
+    if s.host.tape.on:
+        return s.host.tape.call(structs.CALL_UDP_JOIN, at, high, low, 0, 0, 0)
     u = structs.udp(at)
     if not hosts.is_multicast(high, low):
         return -structs.INVALID
@@ -246,6 +263,8 @@ def join(s, at, high, low):
 
 def leave(s, at, high, low):
     """Hear a group no more."""
+    if s.host.tape.on:
+        return s.host.tape.call(structs.CALL_UDP_LEAVE, at, high, low, 0, 0, 0)
     u = structs.udp(at)
     i = udp.group_index(u, high, low)
     if i < 0:
@@ -260,6 +279,9 @@ def leave(s, at, high, low):
 
 def close(s, at):
     """Let go of a socket and all that waits in it."""
+    if s.host.tape.on:
+        s.host.tape.call(structs.CALL_UDP_CLOSE, at, 0, 0, 0, 0, 0)
+        return
     u = structs.udp(at)
     while u.first:
         pop(s, at)
@@ -284,6 +306,8 @@ def ready(s, at):
 
 def take_error(s, at):
     """SO_ERROR: an error that was reported, which is then told; 0 where there is none."""
+    if s.host.tape.on:
+        return s.host.tape.call(structs.CALL_UDP_TAKE_ERROR, at, 0, 0, 0, 0, 0)
     u = structs.udp(at)
     error = u.error
     u.error = 0

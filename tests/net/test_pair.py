@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pair import ADDRESSES, MS, End, Pair, Wire
 
 from libos.net import structs
-from libos.net.tcp import user
+from libos.net.tcp import closing, user
 
 SIZE = 200_000
 HERE = Path(__file__).parent
@@ -344,7 +344,7 @@ def test_a_stream_is_read_where_it_lies():
         client, server = pair.connected()
         data, got = stream(9, 300_000), bytearray()
         sent = 0
-        assert not user.unanswered(client.tcp)
+        assert not closing.unanswered(client.tcp)
         while len(got) < len(data):
             while sent < len(data):
                 room = user.sendable(client.tcp, client.address)
@@ -353,12 +353,12 @@ def test_a_stream_is_read_where_it_lies():
                 if n == 0:
                     break
                 sent += n
-            assert user.unanswered(client.tcp)
+            assert closing.unanswered(client.tcp)
             assert pair.run(10, lambda: user.in_one_piece(server.tcp, server.address) > 0)
             count = min(user.in_one_piece(server.tcp, server.address), 7001)
             got += (ctypes.c_char * count).from_address(user.oldest(server.tcp, server.address)).raw
             user.taken(server.tcp, server.address, count)
         assert bytes(got) == data
-        assert pair.run(10, lambda: not user.unanswered(client.tcp))
+        assert pair.run(10, lambda: not closing.unanswered(client.tcp))
     finally:
         pair.close()

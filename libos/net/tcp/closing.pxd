@@ -19,4 +19,8 @@ cdef void abort(Engine t, Tcb *c) noexcept nogil
 cdef void drop_children(Engine t, Tcb *c) noexcept nogil
 @cython.locals(lingers=bint)
 cdef void close(Engine t, Tcb *c) noexcept nogil
+@cython.locals(i="long long")
+cpdef bint unanswered(Engine t) noexcept nogil
+@cython.locals(i="long long")
+cpdef void give_up(Engine t) noexcept nogil
 cdef long long TIME_WAIT_LIFE, FIN_WAIT_LIFE

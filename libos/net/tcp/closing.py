@@ -174,3 +174,27 @@ def close(t, c):
     c.keep_at = 0
     shut(t, c)
     t.arm(c)
+
+
+def unanswered(t):
+    """Whether any connection has sent what its peer has not acknowledged."""
+    i = t.deadlines.count
+    while i > 0:
+        c = structs.tcb(t.deadlines.entry(i))
+        if c.sent_count or c.tx.used:
+            return True
+        i -= 1
+    return False
+
+
+def give_up(t):
+    """Reset every connection whose peer has not acknowledged all that was sent."""
+    if t.host.tape.on:
+        t.host.tape.call(structs.CALL_GIVE_UP, 0, 0, 0, 0, 0, 0)
+        return
+    i = t.deadlines.count
+    while i > 0:
+        c = structs.tcb(t.deadlines.entry(i))
+        if c.state >= structs.ESTABLISHED and (c.sent_count or c.tx.used):
+            abort(t, c)
+        i = i - 1 if i <= t.deadlines.count else t.deadlines.count

@@ -222,6 +222,8 @@ class Engine:
 
     def next_event(self):
         """Take the address of a connection whose readiness may have changed, 0 where there is none left."""
+        if self.host.tape.on and structs.queue(self.events).count:
+            return self.host.tape.call(structs.CALL_NEXT_EVENT, 0, 0, 0, 0, 0, 0)
         return linked.take(self.events)
 
     def arm(self, c):

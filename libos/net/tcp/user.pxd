@@ -32,7 +32,3 @@ cpdef void renew(Engine t, size_t at) noexcept nogil
 cpdef long long readable(Engine t, size_t at) noexcept nogil
 cpdef long long unacknowledged(Engine t, size_t at) noexcept nogil
 cdef int pending_error(Tcb *c) noexcept nogil
-@cython.locals(i="long long")
-cpdef bint unanswered(Engine t) noexcept nogil
-@cython.locals(i="long long")
-cdef void give_up(Engine t) noexcept nogil

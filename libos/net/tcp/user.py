@@ -13,6 +13,8 @@ from libos.net.tcp import closing, opening, ports, receiver, sender, timing
 
 def open(t, family):
     """A new record of IPv4 (4) or IPv6 (6), 0 where there is no memory."""
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_OPEN, family, 0, 0, 0, 0, 0)
     c = t.create()
     if not c:
         return 0
@@ -22,6 +24,8 @@ def open(t, family):
 
 def bind(t, at, high, low, port):
     """Take a local address (0: any) and a port (0: any that is free)."""
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_BIND, at, high, low, port, 0, 0)
     c = structs.tcb(at)
     if c.state != structs.CLOSED or c.local_port:
         return -structs.INVALID
@@ -45,6 +49,8 @@ def bind(t, at, high, low, port):
 
 def listen(t, at, backlog):
     """Have others connect to it; up to `backlog` and one more wait to be accepted (listen(2))."""
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_LISTEN, at, backlog, 0, 0, 0, 0)
     c = structs.tcb(at)
     if c.state == structs.LISTEN:
         c.backlog = backlog
@@ -65,6 +71,8 @@ def listen(t, at, backlog):
 
 def connect(t, at, high, low, port):
     """Begin a connection: IN_PROGRESS, and the user is told when it is established or refused."""
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_CONNECT, at, high, low, port, 0, 0)
     c = structs.tcb(at)
     if c.state == structs.SYN_SENT or c.state == structs.SYN_RECEIVED:
         return -structs.ALREADY
@@ -103,6 +111,8 @@ def connect(t, at, high, low, port):
 
 def accept(t, at):
     """Address of the record of a connection that has waited to be accepted."""
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_ACCEPT, at, 0, 0, 0, 0, 0)
     listener = structs.tcb(at)
     if listener.state != structs.LISTEN:
         return -structs.INVALID
@@ -126,6 +136,8 @@ def send(t, at, address, size, more):
 
     `more`: a part of a segment may wait for what follows. All or as many as there is room for; WOULD_BLOCK for none.
     """
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_SEND, at, address, size, more, 0, 0)
     c = structs.tcb(at)
     if c.error:
         return -pending_error(c)
@@ -156,6 +168,8 @@ def send(t, at, address, size, more):
 
 def send_urgent(t, at, address, size):
     """As `send`, and the last octet is urgent (RFC 9293, section 3.8.5)."""
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_SEND_URGENT, at, address, size, 0, 0, 0)
     n = send(t, at, address, size, True)
     if n < 0:
         return n
@@ -169,6 +183,8 @@ def send_urgent(t, at, address, size):
 
 def receive_into(t, at, address, size, peek):
     """Copy up to `size` octets that have arrived to `address`: how many; 0 when the peer has ended its stream."""
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_RECEIVE_INTO, at, address, size, peek, 0, 0)
     c = structs.tcb(at)
     if c.rx.used and size > 0:
         n = receiver.read(t, c, address, size, peek)
@@ -198,6 +214,8 @@ def in_one_piece(t, at):
     """How many octets can be read at `oldest`: up to the end of the buffer or the urgent mark."""
     c = structs.tcb(at)
     if receiver.at_mark(c) and not c.options & structs.OOB_INLINE:
+        if t.host.tape.on:
+            return t.host.tape.call(structs.CALL_IN_ONE_PIECE, at, 0, 0, 0, 0, 0)
         receiver.past_mark(c)
     n = receiver.until_mark(c, c.rx.used)
     return n if n < c.rx.size - c.rx.head else c.rx.size - c.rx.head
@@ -205,6 +223,9 @@ def in_one_piece(t, at):
 
 def taken(t, at, count):
     """The user has read `count` octets at `oldest`."""
+    if t.host.tape.on:
+        t.host.tape.call(structs.CALL_TAKEN, at, count, 0, 0, 0, 0)
+        return
     c = structs.tcb(at)
     receiver.skip(t, c, count)
     t.arm(c)
@@ -215,12 +236,16 @@ def sendable(t, at):
     c = structs.tcb(at)
     if c.tx.used < c.tx_limit:
         return c.tx_limit - c.tx.used
+    if t.host.tape.on and not c.flags & structs.FULL:
+        return t.host.tape.call(structs.CALL_SENDABLE, at, 0, 0, 0, 0, 0)
     c.flags |= structs.FULL
     return 0
 
 
 def receive_urgent(t, at, address, peek):
     """The urgent octet (MSG_OOB of recv(2)): 1; INVALID where there is none, WOULD_BLOCK where it has not come yet."""
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_RECEIVE_URGENT, at, address, 1, peek, 0, 0)
     c = structs.tcb(at)
     if c.options & structs.OOB_INLINE or c.flags & structs.URGENT_READ:
         return -structs.INVALID
@@ -248,6 +273,8 @@ def at_mark(t, at):
 
 def shutdown(t, at, reading, writing):
     """End one's own stream, or say that nothing more will be read (shutdown(2))."""
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_SHUTDOWN, at, reading, writing, 0, 0, 0)
     c = structs.tcb(at)
     if c.state == structs.LISTEN and reading:
         # On Linux a listener that is shut is closed, and keeps its port.
@@ -270,11 +297,17 @@ def shutdown(t, at, reading, writing):
 
 def close(t, at):
     """Let go of the record: what was sent still arrives, unless SO_LINGER says otherwise."""
+    if t.host.tape.on:
+        t.host.tape.call(structs.CALL_CLOSE, at, 0, 0, 0, 0, 0)
+        return
     closing.close(t, structs.tcb(at))
 
 
 def abort(t, at):
     """Let go of the record, and reset the connection."""
+    if t.host.tape.on:
+        t.host.tape.call(structs.CALL_ABORT, at, 0, 0, 0, 0, 0)
+        return
     c = structs.tcb(at)
     c.flags |= structs.ORPHAN
     if c.state == structs.LISTEN:
@@ -306,6 +339,8 @@ def ready(t, at):
     elif c.state >= structs.ESTABLISHED:
         if c.tx.used * 3 <= c.tx_limit * 2:
             mask |= structs.WRITABLE
+        elif t.host.tape.on and not c.flags & structs.FULL:
+            return t.host.tape.call(structs.CALL_READY, at, 0, 0, 0, 0, 0)
         else:
             c.flags |= structs.FULL
     return mask
@@ -313,11 +348,15 @@ def ready(t, at):
 
 def take_error(t, at):
     """SO_ERROR: the error of the connection, which is then told; 0 where there is none."""
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_TAKE_ERROR, at, 0, 0, 0, 0, 0)
     return pending_error(structs.tcb(at))
 
 
 def set_option(t, at, option, on):
     """Turn one of the options of structs.pxd on or off."""
+    if t.host.tape.on:
+        return t.host.tape.call(structs.CALL_SET_OPTION, at, option, on, 0, 0, 0)
     c = structs.tcb(at)
     if on:
         c.options |= option
@@ -336,6 +375,9 @@ def set_option(t, at, option, on):
 
 def renew(t, at):
     """Something was changed in the record that lies in the headers: time to live, traffic class, MSS."""
+    if t.host.tape.on:
+        t.host.tape.call(structs.CALL_RENEW, at, 0, 0, 0, 0, 0)
+        return
     structs.tcb(at).generation = 0
 
 
@@ -347,24 +389,3 @@ def readable(t, at):
 def unacknowledged(t, at):
     """Octets that the peer has not acknowledged (SIOCOUTQ)."""
     return structs.tcb(at).tx.used
-
-
-def unanswered(t):
-    """Whether any connection has sent what its peer has not acknowledged."""
-    i = t.deadlines.count
-    while i > 0:
-        c = structs.tcb(t.deadlines.entry(i))
-        if c.sent_count or c.tx.used:
-            return True
-        i -= 1
-    return False
-
-
-def give_up(t):
-    """Reset every connection whose peer has not acknowledged all that was sent."""
-    i = t.deadlines.count
-    while i > 0:
-        c = structs.tcb(t.deadlines.entry(i))
-        if c.state >= structs.ESTABLISHED and (c.sent_count or c.tx.used):
-            closing.abort(t, c)
-        i = i - 1 if i <= t.deadlines.count else t.deadlines.count

@@ -1,0 +1,3 @@
+cimport cython
+from libos cimport raw
+from libos.net cimport octets, structs
