@@ -229,6 +229,7 @@ class Config:
     routes = value_of("routes")
     mtu = value_of("mtu")
     neighbours = value_of("neighbours")
+    record = value_of("record")
     hook = value_of("hook")
 
     def __init__(self):

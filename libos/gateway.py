@@ -167,7 +167,7 @@ class Gateway(Driver):
         return False
 
     def turn(self):
-        """Under the lock: the program's bytes go out, what has come in goes to the program, and only then what can wait."""
+        """Under the lock: the program's bytes go out, what came in goes to the program, and only then what can wait."""
         now = self.catnip.tick()
         self.looks += 1
         if raw.load(self.armed_at):

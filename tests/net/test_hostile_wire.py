@@ -157,8 +157,8 @@ def test_tiny_fragments():
 
 
 def test_overlapping_fragments():
-    """No header is changed behind a filter (RFC 3128): a piece of what is there already changes nothing, as on Linux, and
-    one that reaches into it ends the datagram (RFC 5722).
+    """No header is changed behind a filter (RFC 3128): a piece of what is there changes nothing, as on Linux, and one
+    that reaches into it ends the datagram (RFC 5722).
     """
     victim = Victim("mss 1000")
     packet = data(victim, b"b" * 60)
