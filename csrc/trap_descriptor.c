@@ -112,12 +112,12 @@ EXPORT int ioctl_trap(int fd, unsigned long request, long arg) __asm__("ioctl");
 int ioctl_trap(int fd, unsigned long request, long arg)
 {
     bool lists = unlikely(networked) && (int)request == SIOCGIFCONF;
-    int error = errno, room = lists && !unmapped(arg) ? ((struct ifconf *)arg)->ifc_len : 0;
+    int before = errno, room = lists && !unmapped(arg) ? ((struct ifconf *)arg)->ifc_len : 0;
     int r = next.ioctl(fd, request, arg);
     if (lists && r == 0)
         beyond(request, (void *)arg, room);
     if (unlikely(networked) && r < 0 && errno == ENODEV && (r = (int)result(beyond(request, (void *)arg, 0))) == 0)
-        errno = error;
+        errno = before;
     if (r == 0 && ((int)request == FIONREAD || (int)request == SIOCOUTQ) && lookup(fd) && !bypass()) {
         /* bytes that the kernel does not know of */
         TELL_OF(fd, *(int *)arg += (int)HOT(t, pending, d, (int)request == SIOCOUTQ, 0, 0, 0));

@@ -6,7 +6,6 @@ it is made; only one that blocks gets a coroutine. Results, failures too, come b
 once.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -82,7 +81,7 @@ class LibOS(Inline):
         with self.lock:
             queue.qd = self.shared.next_qd()
             self.queues[queue.qd] = queue
-        queue.waiting = (deque(), deque())
+        queue.waiting = ([], [])  # deques would be ten times as large, and are rarely longer than one
         return queue.qd
 
     def queue_of(self, qd):
