@@ -45,6 +45,7 @@ def main(path, stop, capture):
         return 1
     print("\n".join(summary(replay)))
     print(difference or "the same, state for state")
+    replay.stack.host.close()
     return 1 if difference else 0
 
 
