@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
-#include <sys/syscall.h>
 
 _Atomic int host_state = STATE_OFF;
 _Atomic int kernel_reason = CATFLAP_KERNEL_AUTO;

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 #ifndef RECORDS
 #define RECORDS (1 << 14) /* threads at a time */

@@ -31,6 +31,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -225,8 +226,8 @@ static inline bool bypass_hot(void)
 }
 
 /* Before a call that we don't serve: this descriptor's connection goes back to the kernel for good; so do those in a
- * message. */
-void go_plain(int fd);
+ * message. True of datagrams that can't. */
+bool go_plain(int fd);
 void passed_go_plain(const struct msghdr *msg);
 
 void forget(int fd);

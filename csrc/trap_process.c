@@ -2,7 +2,6 @@
  * pthread_atfork handlers of boot.c, which do the same one step later. */
 #include "trap.h"
 
-#include <sys/syscall.h>
 
 EXPORT pid_t fork(void)
 {

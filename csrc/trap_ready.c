@@ -5,8 +5,6 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <time.h>
 
 #define FOREVER (-1)
 #define NEVER INT64_MAX

@@ -7,7 +7,6 @@
  * table, so a vfork child that resets its signals can't change its parent's. */
 #include "trap.h"
 
-#include <sys/syscall.h>
 #include <ucontext.h>
 
 typedef void (*handler_t)(int, siginfo_t *, void *);

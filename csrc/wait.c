@@ -7,8 +7,6 @@
  * the thread that they were meant for, the main one, but this. */
 #include "trap.h"
 
-#include <sys/syscall.h>
-#include <time.h>
 
 enum { NO_BELL = -1 };
 static const struct timespec EVER = {1ll << 40, 0};

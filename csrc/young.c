@@ -8,8 +8,6 @@
 #include <linux/kcmp.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <time.h>
 
 /* An entry: birth number, uses, threads inside, lent to a child, being taken, accepted, YOUNG. */
 enum { ACCEPTED = 4, BUSY = 8, LENT = 16, BIRTH = 37 };

@@ -32,6 +32,7 @@ class Process:
         self.attention = None  # the room of that name, where the libOS has such queues
         self.network = None  # of our own, where programs have one (libos/network.py)
         self.abroad = None  # then the room of that name
+        self.datagrams = None  # and abroad_datagram
         self.handed = None  # the room of that name, where the interpreter is the program's own
         self.graveyard = []
         self.waiting = []

@@ -142,12 +142,12 @@ def start(shared):
         process.attention = attention
         process.stream = LoopStream
         if "catnip" in wanted:
-            from interpose import abroad
+            from interpose import abroad, abroad_datagram
             from interpose.net_stream import NetStream
 
             texts = [choice.device, choice.addresses or "", choice.gateway or ""]
             process.network = factory.network(process.libos, *texts, lib.services_own_thread, log)
-            process.abroad, process.stream = abroad, NetStream
+            process.abroad, process.datagrams, process.stream = abroad, abroad_datagram, NetStream
         lib.set_sets(1)
         sets.begin(process.libos, lib.unseen_address())
         spinning.begin(choice.spin * 1000 * (WAKES if process.network is not None else 1))
