@@ -7,6 +7,7 @@ from interpose.abroad import ANY, NOT_OURS, Standing, where
 from interpose.net_datagram import NetDatagram
 from libos import calls, layout, raw
 from libos.crossing import LOOPBACK
+from libos.gateway import eight
 from libos.net_socket import NetSocket, mute
 from libos.network import Refusal
 
@@ -42,7 +43,6 @@ def enter(d, sock):
     if d.queue.crossing is None:
         d.queue.crossing = NetSocket(network, sock, d.queue.end)
         d.gateway = network.gateway
-        d.epoch_abroad = raw.load32(description.process().forks_at)
     return d.queue.crossing
 
 
@@ -109,9 +109,13 @@ def bind_own(d, name, address, length):
     return 0
 
 
-def join(d, address, length):
-    """Before a datagram goes to an address that may be the network's: 0 with the socket on it, -errno, or NOT_OURS."""
-    return answered(join_at, d, where(address, length))
+def attend(d):
+    """Before a datagram goes to an address that may be the network's: the socket comes to be on it, or the address is
+    found to be the kernel's.
+    """
+    name = sockaddr.unmapped(eight(d.to_high) + eight(d.to_low)), d.to_port
+    d.asked = d.refused = True  # whatever goes wrong here, it is not asked again and again
+    d.refused = answered(join_at, d, name) != 0
 
 
 def join_at(d, name):
@@ -133,6 +137,7 @@ def join_at(d, name):
 def connect(d, address, length):
     """connect(2) to an address of the network, or away from one: 0, -errno, or NOT_OURS."""
     name = where(address, length)
+    d.asked = False
     if name is None and length >= 2 and address >= 65536 and raw.load32(address) & 0xFFFF == 0:
         return answered(dissolve, d, address, length)
     return NOT_OURS if name is None else answered(connect_to, d, name)
@@ -211,7 +216,7 @@ def group(d, which, value, length):
     if not everywhere and not ours:
         return NOT_OURS
     if everywhere:
-        raw.syscall(calls.SYS_setsockopt, d.queue.fd, *which, value, length, 0)
+        raw.syscall(calls.SYS_setsockopt, d.queue.fd, which[0], which[1], value, length, 0)
     with Standing(d) as sock:
         enter(d, sock).group(sockaddr.unmapped(packed), which in (IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP))
     return 0

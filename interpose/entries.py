@@ -135,7 +135,8 @@ def attend(d):
     good.
     """
     try:
-        description.PROCESS.attention.attend(d)
+        stream = isinstance(d, description.PROCESS.stream)
+        (description.PROCESS.attention if stream else description.PROCESS.datagrams).attend(d)
     except BaseException as error:
         d.queue.next_step = (1 << 63) - 1  # not at every call from now on
         failed("attend", error)

@@ -4,13 +4,13 @@ What the network has comes first; the kernel is asked for what may have come the
 out at once.
 """
 
-from interpose import description, linux, watching
+from interpose import abi, description, linux, watching
 from interpose.loop_stream import LoopStream
 from libos import calls, endpoint, layout, postbox, raw
 from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
-NOT_OURS = 1
+NOT_OURS, ASK = 1, 2
 SOL_UDP = 17
 
 
@@ -23,7 +23,9 @@ class NetDatagram(LoopStream):
         self.abroad = False  # on the network
         self.away = False
         self.connected = False  # there
-        self.epoch_abroad = 0
+        # an address that was asked about, when the socket was not on the network, and whether it is the kernel's
+        self.to_high = self.to_low = self.to_port = 0
+        self.asked = self.refused = False
 
     def recv(self, address, size, flags, qt):
         r = self.received(0, address, size, flags, qt)
@@ -52,7 +54,7 @@ class NetDatagram(LoopStream):
     def attempt(self, message, address, size, flags, qt):
         """One look at the network, and one at the kernel where that may have something."""
         if self.abroad and not flags & linux.MSG_ERRQUEUE:
-            if self.left_behind():
+            if self.gateway.left:
                 return -calls.ENETDOWN
             if not endpoint.ready(self.end, 1):
                 self.gateway.look()
@@ -75,10 +77,6 @@ class NetDatagram(LoopStream):
             return True
         return not self.away and (flags & linux.MSG_DONTWAIT or self.nonblock)
 
-    def left_behind(self):
-        """Whether this is a forked child's: the stack is its parent's."""
-        return self.epoch_abroad != raw.load32(description.PROCESS.forks_at) and parents(self)
-
     def send(self, address, size, flags, qt):
         if instrument.HOOKS.push:
             instrument.pushed(self.queue.qd, address, size)
@@ -93,8 +91,8 @@ class NetDatagram(LoopStream):
             description.observe_push(self.queue.qd, message)
         name = raw.load(message)
         r = self.routed(name, raw.load32(message + 8)) if name else 0 if self.connected else NOT_OURS
-        if r < 0:
-            return r
+        if r == ASK:
+            return abi.CATFLAP_ATTEND
         if r == NOT_OURS:
             return self.sent(
                 raw.syscall(calls.SYS_sendmsg, self.queue.fd, message, flags | linux.MSG_DONTWAIT, 0, 0, 0), flags, qt
@@ -107,7 +105,7 @@ class NetDatagram(LoopStream):
 
     def posted(self, message, address, size, name):
         """Send by the network."""
-        if self.left_behind():
+        if self.gateway.left:
             return -calls.ENETDOWN
         if self.shut & 2:
             return -calls.EPIPE
@@ -122,7 +120,7 @@ class NetDatagram(LoopStream):
         return description.stale(r)
 
     def routed(self, name, length):
-        """0 where a sockaddr is the network's, NOT_OURS where it is the kernel's, or -errno."""
+        """0 where a sockaddr is the network's, NOT_OURS where it is the kernel's, ASK where nobody knows yet."""
         if not postbox.readable(name, length):
             return NOT_OURS
         if self.gateway is not None and not description.PROCESS.ruled:
@@ -132,7 +130,13 @@ class NetDatagram(LoopStream):
                 return NOT_OURS
             if self.abroad:
                 return 0
-        return joined(self, name, length)
+        high, low, port = postbox.high_of(name), postbox.low_of(name), postbox.port_of(name)
+        if self.to_high != high or self.to_low != low or self.to_port != port:
+            self.to_high, self.to_low, self.to_port = high, low, port
+            self.asked = False
+        if self.asked:
+            return NOT_OURS if self.refused else 0
+        return NOT_OURS if postbox.at_home(high, low) else ASK
 
     def connect(self, address, length, qt):
         r = begun(self, address, length)
@@ -160,15 +164,6 @@ class NetDatagram(LoopStream):
         return 2  # it can't
 
 
-def joined(d, name, length):
-    """abroad_datagram.join, from where there is no GIL."""
-    try:
-        return description.PROCESS.datagrams.join(d, name, length)
-    except BaseException as error:
-        description.PROCESS.log("sendto", error)
-        return -linux.EIO
-
-
 def begun(d, address, length):
     """abroad_datagram.connect, from where there is no GIL."""
     try:
@@ -176,12 +171,3 @@ def begun(d, address, length):
     except BaseException as error:
         description.PROCESS.log("connect", error)
         return -linux.EIO
-
-
-def parents(d):
-    """This process has forked, or has been: whether the socket's record is another process's."""
-    crossing = d.queue.crossing
-    if crossing is None or crossing.lost:
-        return True
-    d.epoch_abroad = raw.load32(description.PROCESS.forks_at)
-    return False

@@ -20,6 +20,7 @@ cdef class Gateway(Driver):
     cdef public Engine tcp
     cdef public Sockets udp
     cdef public long call
+    cdef public bint left
     cdef public size_t lock_at, armed_at, called_at, one_at, pairs_at, stage, relays, free
     cdef public long long pairs, used, looks, wakes_at, heard, patient_until
     @cython.locals(found=bint)

@@ -46,6 +46,7 @@ class Gateway(Driver):
         self.looks = 0
         self.heard = self.patient_until = 0  # at the end of the process: segments, and how long others are waited for
         self.wakes_at = 0  # when the keeper looks by itself
+        self.left = False  # this process is a forked child: all of it is the parent's
         raw.store(self.one_at, 1)
         raw.store(self.called_at, AWAKE)
         at_exit.call(last)

@@ -152,8 +152,11 @@ class NetSocket:
     def group(self, packed, joins):
         """Hear a group, or no more. Raises Refusal."""
         with self.network.locked() as gateway:
-            call = udp_user.join if joins else udp_user.leave
-            self.network.checked(call(gateway.udp, self.record, *words(packed)))
+            if joins:
+                r = udp_user.join(gateway.udp, self.record, *words(packed))
+            else:
+                r = udp_user.leave(gateway.udp, self.record, *words(packed))
+            self.network.checked(r)
 
     def options(self, sock, names=KNOWN):
         """The program's socket has these options."""

@@ -136,6 +136,7 @@ class Network:
         self.past.append(self.epoll)  # it would close its number once more
         for fd in (*numbers, self.epoll.fileno(), self.call):
             raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)  # libc's close may be the program's own fork's
+        self.gateway.left = True
         self.gateway = None
         for socket in self.sockets:
             socket.lost = True

@@ -29,4 +29,5 @@ cpdef long long send(Sockets s, size_t at, size_t address, long long size, size_
 cpdef bint readable(size_t name, unsigned int length) noexcept nogil
 cpdef unsigned long long high_of(size_t name) noexcept nogil
 cpdef unsigned long long low_of(size_t name) noexcept nogil
+cpdef unsigned int port_of(size_t name) noexcept nogil
 cpdef bint at_home(unsigned long long high, unsigned long long low) noexcept nogil

@@ -186,6 +186,10 @@ def low_of(name):
     return IPV4 | octets.get32(name + 4)
 
 
+def port_of(name):
+    return octets.get16(name + 2)
+
+
 def at_home(high, low):
     """Whether an address is this machine's by what it is: 127/8, ::1, or none at all, which stands for these."""
     return hosts.is_loopback(high, low) or (high == 0 and (low == 0 or low == IPV4))
