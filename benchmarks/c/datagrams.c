@@ -29,6 +29,8 @@ static int serve(const char *where)
         ssize_t r = received(fd, &from.any, &length);
         if (r == 1)
             fcntl(fd, F_SETFL, buf[0] == 's' ? O_NONBLOCK : 0);
+        if (r > 1)
+            buf[0]++; /* so that it is seen who has answered */
         if (r < 0 || sendto(fd, buf, (size_t)r, 0, &from.any, length) != r)
             return 1;
     }
@@ -46,9 +48,12 @@ static int ask(const char *where, size_t size, long count, char mode)
         fcntl(fd, F_SETFL, O_NONBLOCK);
     memset(took, 1, sizeof *took * (size_t)count); /* its pages are there before the clock runs */
     for (long i = -count / 10 - 100; i < count; i++) { /* what goes first warms up */
+        buf[0] = (char)i;
         uint64_t before = now();
         if (send(fd, buf, size, 0) != (ssize_t)size || received(fd, NULL, NULL) != (ssize_t)size)
             return 1;
+        if (buf[0] != (char)(i + 1))
+            return 3;
         if (i >= 0)
             took[i] = now() - before;
     }
