@@ -50,20 +50,35 @@ class Network:
             return lines(pinned(CLIENT_CORE, argv), "catnip", settings=self.host(CLIENT))
 
 
+def there_and_back(name, quick, pairs, **more):
+    """Percentiles of 64 B there and back by benchmarks/c/`name`.c on each side, and of `more`."""
+    count = 300 if quick else 20_000
+    with Network() as network:
+        measures = {
+            OURS: lambda: network.conversation(name, 64, count, "block"),
+            SPINNING: lambda: conversation(name, "kernel", 64, count, "spin"),
+            FOUND: lambda: conversation(name, "kernel", 64, count, "block"),
+            **more,
+        }
+        found = interleaved({side: lambda m=measure: percentiles(m()) for side, measure in measures.items()}, pairs)
+    return {side: {name: [p[name] for p in runs] for name in runs[0]} for side, runs in found.items()}
+
+
+def datagrams(quick, progress, pairs):
+    """64 B there and back in a datagram each."""
+    progress("echo of datagrams of 64 B on Catnip")
+    f = there_and_back("datagrams", quick, pairs)
+    rows = [row("datagrams 64 B, Catnip, p99", "ns", f[OURS]["p99"])]
+    for side, bar in ((SPINNING, 3), (FOUND, 20)):
+        rows.append(compared(f"datagrams 64 B, Catnip, p50, against {side}", "ns", f[OURS]["p50"], f[side]["p50"], bar))
+    return rows
+
+
 def echo(quick, progress, pairs):
     """64 B there and back."""
     progress("echo of 64 B on Catnip")
-    count = 300 if quick else 20_000
-    limits = compiled("limits", "limits")
-    with Network() as network:
-        measures = {
-            LINE: lambda: lines([limits, "line", str(max(100, count // 10))]),
-            OURS: lambda: network.conversation("echo", 64, count, "block"),
-            SPINNING: lambda: conversation("echo", "kernel", 64, count, "spin"),
-            FOUND: lambda: conversation("echo", "kernel", 64, count, "block"),
-        }
-        found = interleaved({side: lambda m=measure: percentiles(m()) for side, measure in measures.items()}, pairs)
-    f = {side: {name: [p[name] for p in runs] for name in runs[0]} for side, runs in found.items()}
+    limits = [compiled("limits", "limits"), "line", "100" if quick else "2000"]
+    f = there_and_back("echo", quick, pairs, **{LINE: lambda: lines(limits)})
     ours = f[OURS]
     rows = [row("echo 64 B, Catnip, p99", "ns", ours["p99"])]
     rows.append(limited("echo 64 B, Catnip, p50, against a cache line", "ns", ours["p50"], f[LINE]["p50"], 14, LINE))
@@ -150,7 +165,7 @@ def rest(ends, n, quick):
         return each, parts, share(pids, 0.5 if quick else 10)
 
 
-RUNS = {"echo": echo, "bulk": bulk, "idle": idle}
+RUNS = {"echo": echo, "datagrams": datagrams, "bulk": bulk, "idle": idle}
 PARTS = tuple(RUNS)
 
 

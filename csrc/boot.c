@@ -3,8 +3,6 @@
 #include "trap.h"
 #include "before_python.h"
 
-#include <limits.h>
-
 _Atomic int host_state = STATE_OFF;
 _Atomic int kernel_reason = CATFLAP_KERNEL_AUTO;
 bool streams_only; /* no datagram socket can be the host's: not worth starting it for one */
@@ -221,10 +219,7 @@ bool host_ready(void)
 }
 
 /* True in a child of vfork, which shares our memory with its parent: it must not change a byte of it. */
-bool in_vfork_child(void)
-{
-    return boot_pid != (int)syscall(SYS_getpid);
-}
+bool in_vfork_child(void) { return boot_pid != (int)syscall(SYS_getpid); }
 
 /* --- fork: the GIL is taken before, so that the child gets an interpreter at rest --- */
 

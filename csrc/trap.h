@@ -20,6 +20,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <limits.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
@@ -232,8 +235,8 @@ static inline bool bypass_hot(void)
 }
 
 /* Before a call that we don't serve: this descriptor's connection goes back to the kernel for good; so do those in a
- * message. */
-void go_plain(int fd);
+ * message. True of datagrams that can't. */
+bool go_plain(int fd);
 void passed_go_plain(const struct msghdr *msg);
 
 void forget(int fd);

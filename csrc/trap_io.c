@@ -2,8 +2,6 @@
  * (pread, splice, tee) are not trapped: the descriptor is a real one. */
 #include "trap.h"
 
-#include <limits.h>
-
 #define RECV(fd, buf, n, flags, call)                                                                                  \
     WALK(ssize_t, fd, buf, CATFLAP_POP, HOT(t, recv, d, buf, n, flags, &wait), call)
 #define SEND(fd, buf, n, flags, call)                                                                                  \

@@ -3,17 +3,16 @@
  * peer sends once more, and is waited for, though not for ever: a peer that does nothing at all can't. */
 #include "trap.h"
 
-#include <linux/prctl.h>
-#include <linux/seccomp.h>
-
 enum { PATIENCE = 500 }; /* milliseconds */
 
-void go_plain(int fd)
+bool go_plain(int fd)
 {
+    int64_t r = 0;
     young_ends(fd, CATFLAP_KERNEL_LEFT);
     if (unlikely(ops.sets) && lookup(fd) && !bypass_hot() && !(ops.guarded && in_vfork_child()))
-        TELL_OF(fd, for (int turns = 0; HOT(t, leave, d, 0, 0, 0, 0) == 1 && turns < PATIENCE; turns++)
+        TELL_OF(fd, for (int turns = 0; (r = HOT(t, leave, d, 0, 0, 0, 0)) == 1 && turns < PATIENCE; turns++)
                         syscall(SYS_nanosleep, &(struct timespec){0, 1000000}, NULL));
+    return r == 2;
 }
 
 /* The traps of which no more is to be said. */
@@ -59,13 +58,24 @@ void passed_go_plain(const struct msghdr *msg)
                 go_plain(((int *)CMSG_DATA(c))[i]);
 }
 
-EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
-{
-    go_plain(fd);
-    for (unsigned i = 0; (ops.sets || young_ever) && !unmapped(msgs) && i < n && i < 1024; i++)
-        passed_go_plain(&msgs[i].msg_hdr);
-    return next.sendmmsg(fd, msgs, n, flags);
-}
+/* Messages of datagrams that stay ours go one by one; a time-out is over with the first. `passed`: of all others. */
+#define MESSAGES(name, params, args, passed, one, then)                                                                \
+    EXPORT int name params                                                                                             \
+    {                                                                                                                  \
+        unsigned i = 0;                                                                                                \
+        if (!go_plain(fd) || unmapped(msgs)) {                                                                         \
+            for (; (ops.sets || young_ever) && !unmapped(msgs) && i < n && i < 1024; i++)                              \
+                passed;                                                                                                \
+            return next.name args;                                                                                     \
+        }                                                                                                              \
+        for (ssize_t r; i < n && (r = one(fd, &msgs[i].msg_hdr, flags & ~MSG_WAITFORONE)) >= 0; i++, flags |= then)    \
+            msgs[i].msg_len = (unsigned)r;                                                                             \
+        return i || !n ? (int)i : -1;                                                                                  \
+    }
+MESSAGES(sendmmsg, (int fd, struct mmsghdr *msgs, unsigned n, int flags), (fd, msgs, n, flags),
+         passed_go_plain(&msgs[i].msg_hdr), sendmsg, 0)
+MESSAGES(recvmmsg, (int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout), (fd, msgs, n, flags, timeout),
+         break, recvmsg, (timeout || flags & MSG_WAITFORONE ? MSG_DONTWAIT : 0))
 
 /* The process is about to forbid itself system calls (seccomp(2)), and those that we make are not those it allows itself: all
  * it has and will have is the kernel's. Other processes that share a connection go back with it. */

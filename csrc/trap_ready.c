@@ -19,15 +19,9 @@ static int64_t deadline_of(int64_t timeout)
 }
 
 /* A time that the kernel refuses. */
-static bool odd_time(const struct timespec *t)
-{
-    return t && (unmapped(t) || t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999);
-}
+static bool odd_time(const struct timespec *t) { return t && (unmapped(t) || t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec > 999999999); }
 
-static int64_t timeout_of(const struct timespec *t)
-{
-    return !t || t->tv_sec > 9000000000ll ? FOREVER : t->tv_sec * 1000000000ll + t->tv_nsec;
-}
+static int64_t timeout_of(const struct timespec *t) { return !t || t->tv_sec > 9000000000ll ? FOREVER : t->tv_sec * 1000000000ll + t->tv_nsec; }
 
 /* The walk of a set: what the host finds, or `call` on the kernel where the host leaves it to it. */
 #define WAIT(op_call, on, n_on, timeout_ns, mask, call)                                                                \
@@ -238,10 +232,7 @@ static bool any_in_sets(int n, const fd_set *r, const fd_set *w, const fd_set *e
 
 enum { READ = POLLIN | POLLRDNORM | POLLHUP | POLLERR, WRITE = POLLOUT | POLLWRNORM | POLLERR, EXCEPT = POLLPRI };
 
-static bool in_set(const fd_set *set, int fd)
-{
-    return set && ((const unsigned long *)set)[fd / 64] >> (fd % 64) & 1;
-}
+static bool in_set(const fd_set *set, int fd) { return set && ((const unsigned long *)set)[fd / 64] >> (fd % 64) & 1; }
 
 /* How far the kernel reads sets that long: to the end of the process's descriptor table (proc(5), FDSize). */
 static int table_size(int n)

@@ -5,8 +5,6 @@
 #include "trap.h"
 
 #include <linux/aio_abi.h>
-#include <linux/prctl.h>
-#include <linux/seccomp.h>
 #include <sys/sendfile.h>
 
 void sandboxed(void);
@@ -25,6 +23,7 @@ void sandboxed(void);
     C(sendto, OURS, sendto(fd, (void *)b, (size_t)c, (int)d, (void *)e, (socklen_t)f))                                 \
     C(recvmsg, OURS, recvmsg(fd, (void *)b, (int)c))                                                                   \
     C(sendmsg, MANY, sendmsg(fd, (void *)b, (int)c)) /* they may pass a descriptor of ours on */                       \
+    C(recvmmsg, OURS, recvmmsg(fd, (void *)b, (unsigned)c, (int)d, (void *)e))                                         \
     C(sendmmsg, MANY, sendmmsg(fd, (void *)b, (unsigned)c, (int)d))                                                    \
     C(sendfile, OURS, sendfile(fd, (int)b, (void *)c, (size_t)d))                                                      \
     C(shutdown, OURS, shutdown(fd, (int)b))                                                                            \
@@ -59,7 +58,7 @@ void sandboxed(void);
 enum { NUMBERS = 512 };
 #define CONCERN(name, when, call) [SYS_##name] = 1,
 __attribute__((used)) static const uint8_t concern[NUMBERS] = {
-    CALLS(CONCERN)[SYS_recvmmsg] = 1, [SYS_preadv2] = 1, [SYS_pwritev2] = 1, [SYS_splice] = 1, [SYS_io_submit] = 1,
+    CALLS(CONCERN)[SYS_preadv2] = 1, [SYS_pwritev2] = 1, [SYS_splice] = 1, [SYS_io_submit] = 1,
     [SYS_pidfd_getfd] = 1, [SYS_io_uring_setup] = 1, [SYS_io_uring_enter] = 1, [SYS_io_uring_register] = 1, [SYS_prctl] = 1,
     [SYS_seccomp] = 1,
 };
@@ -86,7 +85,7 @@ static void submitted_go_plain(long n, struct iocb **blocks)
 static void leave_before(long n, long a, long b, long c)
 {
     switch (n) {
-    case SYS_recvmmsg: case SYS_preadv2: case SYS_pwritev2: go_plain((int)a); break;
+    case SYS_preadv2: case SYS_pwritev2: go_plain((int)a); break;
     case SYS_splice: go_plain((int)a); go_plain((int)c); break;
     case SYS_io_submit: submitted_go_plain(b, (struct iocb **)c); break;
     case SYS_pidfd_getfd: go_plain((int)b); break; /* perhaps of this very process */

@@ -1,2 +1,2 @@
-from libos cimport layout, raw
+from libos cimport raw
 from interpose cimport sockaddr

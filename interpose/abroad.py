@@ -8,9 +8,8 @@ that listens on all addresses listens on the kernel's and on ours.
 from os.path import commonprefix
 
 from interpose import attention, description, sockaddr
-from libos import diagnostics, layout, own_socket, raw
+from libos import diagnostics, own_socket, raw
 from libos.crossing import LOOPBACK, Crossing
-from libos.net_options import KNOWN
 from libos.network import Refusal
 from libos.refusal import Refused
 
@@ -137,14 +136,15 @@ def known(d, peer, address, length):
 
 
 def fault(d, value, length):
-    """SO_ERROR of a connection that the network has ended: why, instead of the reset that the spine has seen."""
-    why = raw.load32(d.end + layout.FAULT)
-    if why and raw.load32(length) >= 4 and raw.load32(value):
-        raw.store32(value, why)
+    """SO_ERROR of a socket on the network, where the kernel has said `value`."""
+    if raw.load32(length) >= 4:
+        why = d.queue.crossing.why(d.queue.end, raw.load32(value))
+        if why:
+            raw.store32(value, why)
 
 
 def changed(d, level, option):
     """An option of a socket on the network was set."""
-    if (level, option) in KNOWN:
+    if (level, option) in d.queue.crossing.known:
         with Standing(d) as sock:
             d.queue.crossing.options(sock, ((level, option),))

@@ -100,6 +100,8 @@ def adopt(fd, domain, kind, uses, name):
         if libos is None:
             return abi.CATFLAP_KERNEL_ASKED
         nonblock = bool(kind & linux.SOCK_NONBLOCK)
+        if kind & 0xF == linux.SOCK_DGRAM and description.PROCESS.network is not None:
+            return adopt_datagram(fd, nonblock)
         queue = libos.adopt(fd, kind & 0xF)
         if queue is None:
             return abi.CATFLAP_KERNEL_AUTO
@@ -121,12 +123,20 @@ def adopt(fd, domain, kind, uses, name):
         return abi.CATFLAP_KERNEL_BOOT_FAILED
 
 
+def adopt_datagram(fd, nonblock):
+    taken = description.PROCESS.datagrams.adopted(fd, nonblock)
+    if taken is None:
+        return abi.CATFLAP_KERNEL_TABLE
+    return 0 if description.register(taken) else abi.CATFLAP_KERNEL_TABLE
+
+
 def attend(d):
     """The next step of a connection on its way to a device of its own; where there is none, back to the kernel for
     good.
     """
     try:
-        description.PROCESS.attention.attend(d)
+        stream = isinstance(d, description.PROCESS.stream)
+        (description.PROCESS.attention if stream else description.PROCESS.datagrams).attend(d)
     except BaseException as error:
         d.queue.next_step = (1 << 63) - 1  # not at every call from now on
         failed("attend", error)
@@ -192,7 +202,9 @@ def bind(d, address, length):
         if description.PROCESS.ruled and description.left_by_rule(d, address, length):
             return abi.CATFLAP_STALE
         if description.PROCESS.network is not None and isinstance(d, LoopStream):
-            r = description.PROCESS.abroad.bind(d, address, length)
+            stream = isinstance(d, description.PROCESS.stream)
+            room = description.PROCESS.abroad if stream else description.PROCESS.datagrams
+            r = room.bind(d, address, length)
             if r <= 0:
                 return r
         return description.stale(raw.syscall(linux.SYS_bind, d.queue.fd, address, length, 0, 0, 0))
@@ -237,6 +249,11 @@ def getsockopt(d, level, option, value, length):
 
 def setsockopt(d, level, option, value, length):
     try:
+        if description.PROCESS.network is not None and isinstance(d, LoopStream):
+            if not isinstance(d, description.PROCESS.stream):
+                r = description.PROCESS.datagrams.option(d, level, option, value, length)
+                if r <= 0:
+                    return r
         r = raw.syscall(linux.SYS_setsockopt, d.queue.fd, level, option, value, length, 0)
         if r == 0:
             if options.changed(d, level, option, value, length):

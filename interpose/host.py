@@ -147,12 +147,13 @@ def start(shared):
         process.attention = attention
         process.stream = LoopStream
         if "catnip" in wanted:
-            from interpose import abroad, interfaces
+            from interpose import abroad, abroad_datagram, interfaces
             from interpose.net_stream import NetStream
 
             process.network = factory.network(process.libos, choice.values, lib.services_own_thread, log)
             process.network.tape = choice.record
-            process.abroad, process.interfaces, process.stream = abroad, interfaces, NetStream
+            process.abroad, process.datagrams, process.interfaces = abroad, abroad_datagram, interfaces
+            process.stream = NetStream
         lib.ops_table.sets = 1
         sets.begin(process.libos, address_of("unseen"))
         spinning.begin(choice.spin * 1000 * (WAKES if process.network is not None else 1))

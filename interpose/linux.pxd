@@ -9,14 +9,14 @@ cdef extern from "<sys/socket.h>" nogil:
     int SHUT_RD, SHUT_WR
 
 cdef extern from "<sys/epoll.h>" nogil:
-    unsigned int EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, EPOLLHUP, EPOLLRDHUP "0x2000u", EPOLLEXCLUSIVE "(1u<<28)", EPOLLONESHOT "(1u<<30)", EPOLLET "(1u<<31)"
+    unsigned int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLRDNORM, EPOLLWRNORM, EPOLLHUP, EPOLLRDHUP "0x2000u", EPOLLEXCLUSIVE "(1u<<28)", EPOLLONESHOT "(1u<<30)", EPOLLET "(1u<<31)"
     int EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD
 
 cdef extern from "<fcntl.h>" nogil:
     int O_NONBLOCK, F_GETFL
 
 cdef extern from "<poll.h>" nogil:
-    unsigned int POLLIN, POLLOUT, POLLRDNORM "0x40", POLLWRNORM "0x100", POLLRDHUP "0x2000"
+    unsigned int POLLIN, POLLOUT, POLLERR, POLLRDNORM "0x40", POLLWRNORM "0x100", POLLRDHUP "0x2000"
 
 cdef extern from "<sys/syscall.h>" nogil:
     long SYS_fcntl, SYS_poll, SYS_epoll_wait, SYS_epoll_ctl

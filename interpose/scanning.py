@@ -106,11 +106,11 @@ def have_now(block, entry):
         return 0
     if wanted & linux.EPOLLET:
         # an edge on either side reports all that is true
-        edge = ready & 1 and raw.load(entry + blocks.SEEN_TAIL) != endpoint.inward(end)
+        edge = ready & 9 and raw.load(entry + blocks.SEEN_TAIL) != endpoint.inward(end)
         if not edge and not (ready & 2 and raw.load(entry + blocks.SEEN_FULLS) != raw.load(end + layout.FULLS)):
             return 0
         # only what is told now: the other side's edge is still owed
-        if ready & 1:
+        if ready & 9:
             raw.store(entry + blocks.SEEN_TAIL, endpoint.inward(end))
         if ready & 2:
             raw.store(entry + blocks.SEEN_FULLS, raw.load(end + layout.FULLS))
@@ -120,6 +120,8 @@ def have_now(block, entry):
     have = linux.EPOLLIN | (wanted & linux.EPOLLRDNORM) if ready & 1 else 0
     if ready & 2:
         have |= linux.EPOLLOUT | (wanted & linux.EPOLLWRNORM)
+    if ready & 8:
+        have |= linux.EPOLLERR
     if have and wanted & linux.EPOLLONESHOT:
         raw.store(entry + blocks.EVENTS, 0)
         ask_kernel(block, entry, 0)

@@ -306,6 +306,8 @@ def poll_once(fds, handles, copy, n):
                 have |= events & (linux.POLLIN | linux.POLLRDNORM)
             if ready & 2:
                 have |= events & (linux.POLLOUT | linux.POLLWRNORM)
+            if ready & 8:
+                have |= linux.POLLERR
         raw.store32(fds + i * 8 + 4, events | have << 16)
         if have:
             found += 1

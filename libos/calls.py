@@ -18,10 +18,13 @@ from errno import (  # noqa: F401
     EINVAL,
     EISCONN,
     EMFILE,
+    EMSGSIZE,
+    ENETDOWN,
     ENETUNREACH,
     ENOMEM,
     ENOPROTOOPT,
     ENOTCONN,
+    EPIPE,
     ETIMEDOUT,
 )
 from errno import EOPNOTSUPP as UNSUPPORTED  # noqa: F401

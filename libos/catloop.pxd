@@ -9,8 +9,9 @@ cdef class Catloop:
     cdef public set queues, shares, shared
     cdef public Records records
     cdef public long next_qd
-    @cython.locals(end=size_t, qd=long, queue=LoopQueue)
     cpdef LoopQueue adopt(self, int fd, int kind)
+    @cython.locals(end=size_t, qd=long, queue=LoopQueue)
+    cpdef LoopQueue over(self, int fd)
     cpdef attend(self, LoopQueue queue, bint may_agree)
     @cython.locals(end=size_t, unread=bint, i=int)
     cpdef release(self, LoopQueue queue)

@@ -42,8 +42,10 @@ class Catloop:
 
     def adopt(self, fd, kind):
         self.records.note(fd, 0)
-        if kind != STREAM:
-            return None
+        return self.over(fd) if kind == STREAM else None
+
+    def over(self, fd):
+        """A queue with a record over a program's socket of any kind; None when there are too many."""
         end = self.records.claim()
         if not end:
             return None

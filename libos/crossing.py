@@ -22,7 +22,9 @@ EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
 
 class OnNetwork:
-    """What a program's socket is on the network: `record` is the stack's."""
+    """What a program's socket is on the network: `record` is the stack's, `known` the options that it has too."""
+
+    known = KNOWN
 
     def __init__(self, network, record, family, local):
         self.network = network
@@ -36,6 +38,10 @@ class OnNetwork:
         """The program's socket has these options."""
         with self.network.locked() as gateway:
             take_over(gateway.tcp, self.record, sock, names)
+
+    def why(self, end, error):
+        """What SO_ERROR says where the kernel says `error`: a spine can only be reset, and the end knows why."""
+        return raw.load32(end + layout.FAULT) if error else 0
 
     def close(self):
         """Nothing is left over from the way here."""

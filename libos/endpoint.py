@@ -248,8 +248,14 @@ def in_rings(end):
 
 
 def ready(end, mask):
-    """Which of READABLE (1) and WRITABLE (2) the rings have; the spine's own readiness is the kernel's to say."""
+    """Which of READABLE (1) and WRITABLE (2) the rings have; the spine's own readiness is the kernel's to say. FAILED
+    (8), of datagrams only: an error is to be told.
+    """
     r = 0
+    if raw.load(end + layout.IN_STATE) == layout.MESSAGES:
+        if mask & 1 and rings.inbound(end):
+            r = 1
+        return r | 8 if raw.load32(end + layout.FAULT) else r
     if mask & 1 and raw.load(end + layout.IN_STATE) != layout.PLAIN:
         if raw.load(end + layout.IN_STATE) == layout.AGREED:
             reach_mark(end)

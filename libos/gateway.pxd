@@ -1,10 +1,11 @@
 cimport cython
-from libos cimport at_exit, calls, driver, endpoint, layout, raw, relay, rings
+from libos cimport at_exit, calls, driver, endpoint, layout, postbox, raw, relay, rings
 from libos.catnip cimport Catnip
 from libos.driver cimport Driver
-from libos.net cimport structs
+from libos.net cimport neighbors, routes, structs
 from libos.net.tcp cimport closing, user
 from libos.net.tcp.engine cimport Engine
+from libos.net.udp cimport Sockets
 
 cdef long long RELAYS
 cdef unsigned long long LISTENING, ASLEEP, AWAKE, CALLED
@@ -17,7 +18,9 @@ cdef void last(void *nothing) noexcept nogil
 cdef class Gateway(Driver):
     cdef public Catnip catnip
     cdef public Engine tcp
+    cdef public Sockets udp
     cdef public long call
+    cdef public bint left
     cdef public size_t lock_at, armed_at, called_at, one_at, pairs_at, stage, relays, free
     cdef public long long pairs, used, looks, glances, wakes_at, heard, patient_until
     @cython.locals(found=bint)
@@ -33,6 +36,15 @@ cdef class Gateway(Driver):
     cpdef void finish(self) noexcept nogil
     cpdef bint enter(self) noexcept nogil
     cpdef void leave(self) noexcept nogil
+    @cython.locals(turns="unsigned long long")
+    cpdef void hold(self) noexcept nogil
+    @cython.locals(r="long long")
+    cpdef long long receive(self, size_t end, size_t message, size_t address, unsigned long long size, int flags) noexcept nogil
+    @cython.locals(at=size_t, r="long long", now="long long")
+    cpdef long long send(self, size_t end, size_t message, size_t address, long long size, size_t name) noexcept nogil
+    cpdef int error(self, size_t end) noexcept nogil
+    @cython.locals(high="unsigned long long", low="unsigned long long", found=bint)
+    cpdef bint reaches(self, size_t name) noexcept nogil
     cpdef bint arm(self) noexcept nogil
     cpdef void wake_keeper(self) noexcept nogil
     cpdef bint keeper_sleeps(self) noexcept nogil

@@ -4,10 +4,10 @@ the stack. Whoever of the program's threads looks for something to do takes turn
 One lock, held for a turn only. Who does not get it leaves a bit behind, and who has it looks for bits after letting go.
 """
 
-from libos import at_exit, calls, driver, endpoint, layout, raw, relay, rings
+from libos import at_exit, calls, driver, endpoint, layout, postbox, raw, relay, rings
 from libos.driver import Driver
 from libos.memory_file import private
-from libos.net import structs
+from libos.net import neighbors, routes, structs
 from libos.net.tcp import closing, user
 
 COMPILED = __file__.endswith(".so")
@@ -31,6 +31,7 @@ class Gateway(Driver):
     def __init__(self, catnip, call):
         self.catnip = catnip
         self.tcp = catnip.stack.tcp
+        self.udp = catnip.stack.udp
         self.call = call
         area = private(4096 + relay.STAGE + RELAYS * layout.R_SIZE)
         self.lock_at = area
@@ -45,6 +46,7 @@ class Gateway(Driver):
         self.looks = self.glances = 0
         self.heard = self.patient_until = 0  # at the end of the process: segments, and how long others are waited for
         self.wakes_at = 0  # when the keeper looks by itself
+        self.left = False  # this process is a forked child: all of it is the parent's
         raw.store(self.one_at, 1)
         raw.store(self.called_at, AWAKE)
         at_exit.call(last)
@@ -105,7 +107,7 @@ class Gateway(Driver):
                 endpoint.look_next(raw.load(at + layout.R_FAR))
             self.pump(at)
         self.turn()
-        r = closing.unanswered(self.tcp)
+        r = closing.unanswered(self.tcp) or neighbors.anything_held(self.catnip.host)
         now = raw.now()
         if self.patient_until == 0 or self.tcp.segments_in != self.heard:
             self.heard = self.tcp.segments_in
@@ -136,6 +138,67 @@ class Gateway(Driver):
     def leave(self):
         raw.store(self.lock_at, 0)
         raw.fence()
+
+    def hold(self):
+        """Take the lock, by all means: for who has no GIL."""
+        turns = 0
+        while not self.enter():
+            turns += 1
+            if turns & 63 == 0:
+                raw.syscall(calls.SYS_sched_yield, 0, 0, 0, 0, 0, 0)
+            raw.pause()
+
+    def receive(self, end, message, address, size, flags):
+        """The next datagram of a program's socket, into `size` octets at `address` or a struct msghdr: as recvmsg(2),
+        -EAGAIN where there is none.
+        """
+        self.hold()
+        r = postbox.take(self.udp, raw.load(end + layout.POST), message, address, size, flags)
+        self.leave()
+        self.carry()
+        return r
+
+    def send(self, end, message, address, size, name):
+        """Send a datagram of a program's socket to the sockaddr at `name` (0: its peer): as sendmsg(2)."""
+        self.hold()
+        at = raw.load(end + layout.POST)
+        r = -calls.ENETDOWN
+        if at:
+            if message:
+                size = postbox.gathered(message, self.stage)
+                address = self.stage
+            now = self.catnip.tick()
+            r = postbox.send(self.udp, at, address, size, name)
+            while r == -calls.EAGAIN:  # the device takes what waits, or it is lost, within a moment
+                self.turn()
+                self.leave()
+                raw.pause()
+                self.hold()
+                now = self.catnip.tick()
+                r = postbox.send(self.udp, at, address, size, name) if raw.load(end + layout.POST) else -calls.EBADF
+            self.catnip.flush(now)
+            if self.catnip.host.loop.count:  # to ourselves
+                self.catnip.stack.poll(now)
+                self.hear()
+            self.remind()
+        self.leave()
+        self.carry()
+        return r
+
+    def error(self, end):
+        """The error that is pending at a program's datagram socket, which is then told. Under the lock."""
+        return postbox.error(self.udp, raw.load(end + layout.POST))
+
+    def reaches(self, name):
+        """Whether routes lead to the address of a sockaddr by this network."""
+        high, low = postbox.high_of(name), postbox.low_of(name)
+        if postbox.at_home(high, low):
+            return False
+        self.hold()
+        found = routes.find(self.catnip.host, high, low)
+        self.leave()
+        self.carry()
+        return found
 
     def arm(self):
         """Under the lock. False when there is something already."""
@@ -223,6 +286,11 @@ class Gateway(Driver):
             elif whose:
                 self.pump(whose)
             at = self.tcp.next_event()
+        at = self.udp.next_event()
+        while at:
+            found = True
+            postbox.heard(at)
+            at = self.udp.next_event()
         return found
 
     def pump(self, at):

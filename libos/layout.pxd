@@ -87,6 +87,8 @@ cdef extern from * nogil:
         CATFLAP_L_REPLAYING = 4,
         CATFLAP_L_FAULT = 260,
         CATFLAP_L_OPENING = 5,
+        CATFLAP_L_MESSAGES = 6,
+        CATFLAP_L_POST = 344,
         CATFLAP_L_RELAY = 248,
         CATFLAP_L_R_AT = 0,
         CATFLAP_L_R_FAR = 8,
@@ -195,6 +197,8 @@ cdef extern from * nogil:
     int REPLAYING "CATFLAP_L_REPLAYING"
     int FAULT "CATFLAP_L_FAULT"
     int OPENING "CATFLAP_L_OPENING"
+    int MESSAGES "CATFLAP_L_MESSAGES"
+    int POST "CATFLAP_L_POST"
     int RELAY "CATFLAP_L_RELAY"
     int R_AT "CATFLAP_L_R_AT"
     int R_FAR "CATFLAP_L_R_FAR"

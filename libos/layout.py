@@ -102,6 +102,10 @@ RING = 2
 KERNEL = 3
 REPLAYING = 4
 OPENING = 5  # to the ring as soon as the far end's own connection is there (libos/relay.py)
+MESSAGES = 6  # inward: no ring, but datagrams in the queue of a stack of ours (libos/postbox.py)
+
+# a UDP socket's record in that stack, 0 while it is not on the network: in the place of REPLAY
+POST = 344
 
 # the far end of a connection that a stack of ours carries on: its relay, in the place of SET_SCRATCH
 RELAY = 248

@@ -150,6 +150,8 @@ def unread(end):
 
 def leave(end):
     """Back to the kernel for good, in both directions. True while bytes are on their way back through it."""
+    if raw.load(end + layout.IN_STATE) == layout.MESSAGES:  # they have no way through the kernel
+        return False
     if not raw.load(end + layout.LEFT):
         raw.store(end + layout.LEFT, 1)
         raw.fetch_add(end + layout.STRANGERS_IN, 1)

@@ -76,6 +76,8 @@ class LoopQueue(KernelQueue):
         """Bytes in the ring towards us, or `outward` towards the peer."""
         if not endpoint.upgraded(self.end):
             return 0
+        if raw.load(self.end + layout.IN_STATE) == layout.MESSAGES:  # of the first datagram
+            return 0 if outward else raw.load(self.end + layout.POSITION)
         if outward:
             return rings.outbound(self.end) if leaving.sending(self.end) else 0
         return rings.inbound(self.end) if raw.load(self.end + layout.IN_STATE) != layout.PLAIN else 0

@@ -131,12 +131,16 @@ LIBRARIES = {
         "libos.catnip",
         "libos.net_options",
         "libos.relay",
+        "libos.postbox",
         "libos.gateway",
         "libos.crossing",
+        "libos.net_socket",
         "libos.keeper",
         "libos.network",
         "interpose.abroad",
         "interpose.interfaces",
+        "interpose.net_datagram",
+        "interpose.abroad_datagram",
     ),
 }
 HOT_MODULES = tuple(name for modules in LIBRARIES.values() for name in modules)

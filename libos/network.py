@@ -80,6 +80,7 @@ class Network:
         self.expected = {}  # by the address that the program will see: connections it has not accepted yet
         self.listeners = {}  # by record
         self.landings = {}  # by family
+        self.sockets = set()  # of datagrams (libos/net_socket.py)
         self.past = []  # epoll sets of parents
 
     def open(self):
@@ -157,7 +158,11 @@ class Network:
         self.past.append(self.epoll)  # it would close its number once more
         for fd in (*numbers, self.epoll.fileno(), self.call):
             raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)  # libc's close may be the program's own fork's
+        self.gateway.left = True
         self.gateway = None
+        for socket in self.sockets:
+            socket.lost = True
+        self.sockets.clear()
         for table in (self.crossings, self.by_fd, self.expected, self.listeners, self.landings):
             table.clear()
         self.pairs.clear()

@@ -39,6 +39,8 @@ def errno_of(error):
         return calls.EADDRNOTAVAIL
     if error == structs.DENIED:
         return calls.EACCES
+    if error == structs.TOO_LONG:
+        return calls.EMSGSIZE
     return calls.EINVAL if error == structs.INVALID else calls.ECONNRESET
 
 

@@ -7,6 +7,7 @@ from libos.net.wire cimport arp_packet, ethernet, icmp_message, ip_header
 cdef Neighbor *entry(Host host, unsigned long long high, unsigned long long low, bint make) noexcept nogil
 cdef unsigned long long lookup(Host host, unsigned long long high, unsigned long long low) noexcept nogil
 cdef void hold(Host host, unsigned long long high, unsigned long long low, size_t frame, long long length) noexcept nogil
+cpdef bint anything_held(Host host) noexcept nogil
 cdef void ask(Host host, Neighbor *n, bint everybody) noexcept nogil
 cdef void solicit(Host host, Neighbor *n, bint everybody) noexcept nogil
 cdef void learn(Host host, unsigned long long high, unsigned long long low, unsigned long long mac, bint make, bint confirmed) noexcept nogil

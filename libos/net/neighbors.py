@@ -88,6 +88,14 @@ def hold(host, high, low, frame, length):
         release(host, n)
 
 
+def anything_held(host):
+    """Whether any frame waits for its neighbor's address."""
+    for i in range(structs.NEIGHBORS):
+        if structs.neighbor(host.neighbors_at + i * structs.neighbor_size()).waiting:
+            return True
+    return False
+
+
 def drop_oldest(host, n):
     at = n.waiting
     n.waiting = structs.waiting(at).next

@@ -1,0 +1,2 @@
+from interpose cimport sockaddr
+from libos cimport calls, layout, raw

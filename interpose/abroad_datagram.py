@@ -1,0 +1,222 @@
+"""UDP sockets of the program on a network of our own (libos/net_socket.py): what bind, connect, groups and a first send
+mean for them. All of it is set-up: with the GIL.
+"""
+
+from interpose import description, sockaddr
+from interpose.abroad import ANY, NOT_OURS, Standing, where
+from interpose.net_datagram import NetDatagram
+from libos import calls, layout, raw
+from libos.crossing import LOOPBACK
+from libos.gateway import eight
+from libos.net_socket import NetSocket, mute
+from libos.network import Refusal
+
+ENETDOWN = 100
+IP_MULTICAST_IF, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP = (0, 32), (0, 35), (0, 36)
+IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP = (41, 20), (41, 21)
+UDP_SEGMENT = (17, 103)
+
+
+def adopted(fd, nonblock):
+    """The description of a new UDP socket, None when there is no room for one. Its record can be waited for from its
+    first moment on, since nobody can be called back from a wait in the kernel once the socket is on the network.
+    """
+    process = description.process()
+    queue = process.libos.over(fd)
+    if queue is None:
+        return None
+    family, end = process.libos.family, queue.end
+    family.start_bells()
+    process.bells = family.page
+    pair, slot = family.pair_with(b"datagrams")
+    family.hear(end, family.key, family.page_fd)
+    pair.attach(end, slot)
+    raw.store(raw.load(end + layout.OUT) + layout.H_GONE, 1)  # nobody is at the other side
+    raw.store(end + layout.IN_STATE, layout.MESSAGES)
+    raw.store(end + layout.MEETING, 1)
+    return NetDatagram(queue, fd, nonblock)
+
+
+def enter(d, sock):
+    """What the socket is on the network; it has to be given a port there yet."""
+    network = description.process().network
+    if d.queue.crossing is None:
+        d.queue.crossing = NetSocket(network, sock, d.queue.end)
+        d.gateway = network.gateway
+    return d.queue.crossing
+
+
+def leave(d):
+    """It is the kernel's alone again."""
+    crossing, d.queue.crossing = d.queue.crossing, None
+    d.abroad = d.away = d.connected = False
+    crossing.released()
+
+
+def answered(call, d, *arguments):
+    """What `call` returns, or -errno."""
+    try:
+        return call(d, *arguments)
+    except Refusal as refusal:
+        return -refusal.errno
+    except OSError as error:
+        return -(error.errno or ENETDOWN)
+
+
+def bind(d, address, length):
+    """bind(2) to any address, or one of the network's; NOT_OURS for any other."""
+    name = where(address, length)
+    if name is None:
+        return NOT_OURS
+    return answered(bind_any if name[0] in ANY else bind_own, d, name, address, length)
+
+
+def bind_any(d, name, address, length):
+    if d.abroad or not description.process().network.there():
+        return NOT_OURS
+    r = raw.syscall(calls.SYS_bind, d.queue.fd, address, length, 0, 0, 0)
+    if r == 0:
+        with Standing(d) as sock:
+            enter_any(d, sock)
+    return r
+
+
+def enter_any(d, sock):
+    """On both networks, under the kernel's port. Raises Refusal."""
+    crossing = enter(d, sock)
+    try:
+        crossing.bind_any(sock.getsockname()[1])
+    except Refusal:
+        leave(d)
+        raise
+    d.abroad = True
+
+
+def bind_own(d, name, address, length):
+    if not description.process().network.owns(name[0]):
+        return NOT_OURS
+    if d.abroad:
+        return -calls.EINVAL
+    with Standing(d) as sock:
+        crossing = enter(d, sock)
+        try:
+            crossing.bind(*name)
+            sock.bind((LOOPBACK[sock.family], 0))
+        except (Refusal, OSError):
+            leave(d)
+            raise
+    crossing.alone = d.away = d.abroad = True
+    return 0
+
+
+def attend(d):
+    """Before a datagram goes to an address that may be the network's: the socket comes to be on it, or the address is
+    found to be the kernel's.
+    """
+    name = sockaddr.unmapped(eight(d.to_high) + eight(d.to_low)), d.to_port
+    d.asked = d.refused = True  # whatever goes wrong here, it is not asked again and again
+    d.refused = answered(join_at, d, name) != 0
+
+
+def join_at(d, name):
+    process = description.process()
+    if not process.network.reaches(name[0]) or (process.ruled and process.choose(*name) != "catnip"):
+        return NOT_OURS
+    if d.abroad:
+        return 0
+    with Standing(d) as sock:
+        own = sock.getsockname()[:2]
+        if own[1] == 0:
+            sock.bind(("", 0))
+        elif own[0] not in ("0.0.0.0", "::"):
+            return NOT_OURS
+        enter_any(d, sock)
+    return 0
+
+
+def connect(d, address, length):
+    """connect(2) to an address of the network, or away from one: 0, -errno, or NOT_OURS."""
+    name = where(address, length)
+    d.asked = False
+    if name is None and length >= 2 and address >= 65536 and raw.load32(address) & 0xFFFF == 0:
+        return answered(dissolve, d, address, length)
+    return NOT_OURS if name is None else answered(connect_to, d, name)
+
+
+def connect_to(d, name):
+    process, crossing = description.process(), d.queue.crossing
+    ours = process.network.reaches(name[0]) and not (process.ruled and process.choose(*name) != "catnip")
+    if not ours and not d.abroad:
+        return NOT_OURS
+    with Standing(d) as sock:
+        if not ours:
+            if crossing.alone:
+                return -calls.ENETUNREACH
+            leave(d)
+            return NOT_OURS
+        own = sock.getsockname()[:2]
+        if not d.abroad:
+            if own[1] and own[0] not in ("0.0.0.0", "::"):
+                return NOT_OURS
+            crossing = enter(d, sock)
+        try:
+            crossing.connect(*name)
+        except Refusal:
+            if not crossing.alone and not own[1]:
+                leave(d)
+            raise
+        mute(sock)
+    d.connected = d.away = d.abroad = True
+    return 0
+
+
+def dissolve(d, address, length):
+    """connect(2) with AF_UNSPEC."""
+    crossing = d.queue.crossing
+    r = raw.syscall(calls.SYS_connect, d.queue.fd, address, length, 0, 0, 0)
+    if r:
+        return r
+    with Standing(d) as sock:
+        own = sock.getsockname()[:2]
+        if crossing is not None and crossing.connected:
+            d.connected = False
+            d.away = crossing.alone
+            if crossing.alone or own[1]:
+                crossing.dissolve()
+            else:
+                leave(d)
+        elif not d.abroad and own[1] and own[0] in ("0.0.0.0", "::") and description.process().network.there():
+            enter_any(d, sock)
+    return 0
+
+
+def option(d, level, name, value, length):
+    """setsockopt(2) about groups that are heard of by the network: 0, -errno, or NOT_OURS."""
+    which = (level, name)
+    if which in (IP_MULTICAST_IF, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP):
+        return answered(group, d, which, value, length)
+    return -calls.ENOPROTOOPT if which == UDP_SEGMENT and d.abroad else NOT_OURS
+
+
+def group(d, which, value, length):
+    """Where no interface is named, the group is the kernel's too."""
+    network, wide = description.process().network, which[0] != 0
+    if which == IP_MULTICAST_IF:
+        at = 0 if length < 8 else 4
+        return 0 if length >= 4 and network.owns(sockaddr.bytes_at(value + at, 4)) else NOT_OURS
+    if length < (20 if wide else 8) or value < 65536 or not network.there():
+        return NOT_OURS
+    packed = sockaddr.bytes_at(value, 16 if wide else 4)
+    if wide:
+        everywhere, ours = raw.load32(value + 16) == 0, False
+    else:
+        interface = sockaddr.bytes_at(value + 4, 4)
+        everywhere = not any(interface) and (length < 12 or raw.load32(value + 8) == 0)
+        ours = network.owns(interface)
+    if not everywhere and not ours:
+        return NOT_OURS
+    if everywhere:
+        raw.syscall(calls.SYS_setsockopt, d.queue.fd, which[0], which[1], value, length, 0)
+    with Standing(d) as sock:
+        enter(d, sock).group(sockaddr.unmapped(packed), which in (IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP))
+    return 0
