@@ -17,8 +17,6 @@ class Extent:
     each its place in the segment << 32 | checksum; both None until the segment has been read.
     """
 
-    __slots__ = ("segment", "first", "end", "starts", "places")
-
     def __init__(self, segment, first, end, starts=None, places=None):
         self.segment = segment
         self.first = first
@@ -37,8 +35,6 @@ class Extent:
 
 class Log:
     """A log: bytes `head` to `end` are there."""
-
-    __slots__ = ("number", "name", "head", "end", "extents", "given")
 
     def __init__(self, number, name, head=0, end=0):
         self.number = number
@@ -96,12 +92,12 @@ class Catalog:
             extents = [(extent.segment, extent.first, extent.end) for extent in log.extents]
             yield log.number, log.name, log.head, log.end, extents
 
-    def apply(self, kind, number, offset, length, crc, place, segment, payload):
-        """One record of a durable group; `place` is that in the segment, `payload()` its bytes. Raises ValueError when
-        it contradicts what came before.
+    def apply(self, kind, number, offset, length, crc, place, segment, name):
+        """One record of a durable group; `place` is that in the segment, `name` a new log's. Raises ValueError
+        when it contradicts what came before.
         """
         if kind == layout.NAME:
-            self.name(number, payload())
+            self.name(number, name)
             return
         log = self.logs.get(number)
         if log is None:

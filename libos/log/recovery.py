@@ -97,13 +97,5 @@ def begin(catalog, address, group, sequence):
 
 def replay(catalog, address, group):
     for kind, number, offset, length, crc, place in group.records:
-        catalog.apply(
-            kind,
-            number,
-            offset,
-            length,
-            crc,
-            group.offset + place,
-            group.segment,
-            lambda at=address + place, size=length: string_at(at, size),
-        )
+        name = string_at(address + place, length) if kind == layout.NAME else None
+        catalog.apply(kind, number, offset, length, crc, group.offset + place, group.segment, name)

@@ -210,7 +210,8 @@ class Volume:
             if kind == layout.CHECKPOINT:
                 self.write_superblock(segment, offset)
                 continue
-            apply(kind, entry.number, entry.offset, entry.length, entry.crc, place, segment, lambda e=entry: e.keep)
+            name = entry.keep if kind == layout.NAME else None
+            apply(kind, entry.number, entry.offset, entry.length, entry.crc, place, segment, name)
             entry.done = True
             if kind == layout.DATA:
                 counters["entries"] += 1

@@ -41,7 +41,7 @@ def settle(volume):
         volume.events.clear()
         if not tag and volume.idle and not volume.readings.out:
             return events
-    raise AssertionError(f"the volume does not come to rest: {vars(volume)} {vars(volume.space)}")
+    raise AssertionError("the volume does not come to rest")
 
 
 class Payload:
