@@ -2,6 +2,7 @@
 
 import os
 import select
+from threading import active_count
 
 from libos.errors import Fail, Kind
 from libos.log import recovery
@@ -10,7 +11,8 @@ from libos.log_queue import LogQueue
 from libos.pdpix import INBOUND, OUTBOUND, LibOS
 from libos.runtime.memory import Heap
 
-SPIN = 300000  # ns that a wait looks by itself while something is on its way
+SPIN = 20000  # ns that a wait looks by itself while something is on its way
+LONG = 100000000  # ns; a wait of a single thread that would be as long as this may as well wait for the device's write
 SIZE = 64 << 20  # bytes of a file that is made
 
 
@@ -33,8 +35,14 @@ class LogDevice:
 
     def poll(self, timeout):
         """Look for at most `timeout` nanoseconds, None for ever: spins while something is on its way, then sleeps."""
-        if self.look() or timeout == 0:
-            return
+        # a block device is flushed twice by such a write
+        if self.libos.file and not self.libos.file.whole and (timeout is None or timeout >= LONG):
+            self.block_device.patient = active_count() == 1
+        try:
+            if self.look() or timeout == 0:
+                return
+        finally:
+            self.block_device.patient = False
         clock = self.libos.clock
         limit = clock.now() + (SPIN if timeout is None else min(timeout, SPIN))
         while not self.libos.volume.idle and clock.now() < limit:

@@ -22,6 +22,7 @@ class BlockDevice:
         self.depth = depth
         self.fua = fua
         self.write_through = write_through
+        self.patient = False  # a write may take its time, where that is faster: the caller would sleep anyway
         self.result = 0  # of the last completion: bytes, or a negative number
 
     def register(self, address, length):

@@ -14,7 +14,9 @@ BLKGETSIZE64, BLKSSZGET = 0x80081272, 0x1268  # linux/fs.h
 
 
 class BlockFile:
-    """`fd`, `size`, and of direct I/O: `block`, `align`; `write_through`: the device has no volatile cache."""
+    """`fd`, `size`, `whole`: it is a block device; of direct I/O: `block`, `align`; `write_through`: the device has no
+    volatile cache.
+    """
 
     def __init__(self, path, size=None):
         """Make the file of `size` bytes if it is not there. Raises Fail: IN_USE, INVALID, NO_SPACE, DEVICE."""
@@ -33,7 +35,7 @@ class BlockFile:
 
     def prepare(self, path, size):
         found = os.fstat(self.fd)
-        whole = stat.S_ISBLK(found.st_mode)
+        whole = self.whole = stat.S_ISBLK(found.st_mode)
         if not (whole or stat.S_ISREG(found.st_mode)):
             raise Fail(Kind.INVALID, f"{path} is neither a file nor a block device")
         try:

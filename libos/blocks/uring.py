@@ -14,10 +14,13 @@ DEPTH = 64
 WRITE, WRITE_FIXED, READ, FLUSH = 0, 1, 2, 3  # uring.c
 RWF_DSYNC = 2  # linux/fs.h
 COOP_TASKRUN = 0x100  # io_uring_setup(2)
+PWRITEV2 = 328  # asm/unistd_64.h
 
 
 class UringDevice(BlockDevice):
-    """Over a BlockFile. `scratch`: memory of 128 bytes, a multiple of 8. Raises UNSUPPORTED, DEVICE."""
+    """Over a BlockFile. `scratch`: memory of 128 bytes, a multiple of 8. While it is `patient`, a write is done when it
+    is asked for, by whoever has nothing else to wait for. Raises UNSUPPORTED, DEVICE.
+    """
 
     def __init__(self, file, scratch):
         BlockDevice.__init__(self, file.size, file.block, file.align, DEPTH, True, file.write_through)
@@ -28,6 +31,7 @@ class UringDevice(BlockDevice):
         self.scratch = scratch
         self.fixed = self.fixed_end = 0
         self.queued = self.out = 0
+        self.finished, self.outcome = 0, 0  # of a write that was waited for
         self.ring_fd = raw.call3(found["open"], scratch, DEPTH, COOP_TASKRUN)
         if self.ring_fd < 0:
             raise Fail(Kind.UNSUPPORTED, f"no io_uring here (error {-self.ring_fd})")
@@ -54,6 +58,11 @@ class UringDevice(BlockDevice):
 
     def write(self, tag, offset, vector, count, durable):
         flags = RWF_DSYNC if durable and not self.write_through else 0
+        if self.patient and self.finished == 0:
+            # the kernel finishes such a write in the thread that waits for it, any other in a worker that it wakes
+            self.outcome = raw.syscall(PWRITEV2, self.fd, vector, count, offset, 0, flags)
+            self.finished = tag
+            return True
         if count == 1:
             address, length = raw.load(vector), raw.load(vector + 8)
             if self.fixed <= address and address + length <= self.fixed_end:
@@ -75,6 +84,10 @@ class UringDevice(BlockDevice):
         return done
 
     def completion(self):
+        if self.finished != 0:
+            tag, self.finished = self.finished, 0
+            self.result = self.outcome
+            return tag
         if self.out == 0 or raw.call2(self.completion_at, self.ring, self.scratch + 64) == 0:
             return 0
         self.out -= 1
