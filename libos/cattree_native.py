@@ -174,20 +174,23 @@ class CattreeLibOS(LibOS):
             found = True
             volume.work()
             device.submit()
+        pushed = set()  # each is woken once: an operation that is done wakes the next in line
         while events:
             found = True
             event = events.popleft()
             if isinstance(event, Entry):
                 queue, sga = event.keep
                 sga.release()
-                self.wake(queue, OUTBOUND)
-                for reader in self.by_log.get(event.number, ()):
-                    if reader.waiting[INBOUND]:
-                        self.wake(reader, INBOUND)
+                pushed.add(queue)
             elif event.keep is None:
                 self.forget(event)
             else:
                 self.wake(event.keep, INBOUND)
+        for queue in pushed:
+            self.wake(queue, OUTBOUND)
+            for reader in self.by_log.get(queue.log.number, ()):
+                if reader.waiting[INBOUND]:
+                    self.wake(reader, INBOUND)
         return found
 
     def forget(self, reading):
