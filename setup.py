@@ -144,6 +144,7 @@ class BuildAll(build_ext):
         self.build_preload(os.path.join(root, "interpose", "libcatflap.so"))
         self.build_host(os.path.join(root, "interpose", "libcatflap_host.so"))
         self.build_face(os.path.join(root, "libos", "capi", "libdemikernel.so"))
+        self.build_uring(os.path.join(root, "libos", "blocks", "libcatflap_uring.so"))
         # the host never writes bytecode into a user's tree, so it finds it ready made
         for package in mode.FOLDERS:
             compileall.compile_dir(os.path.join(root, package), maxlevels=0, quiet=1)
@@ -245,6 +246,15 @@ class BuildAll(build_ext):
                 say(f"compiling {os.path.basename(name)}")
                 self.make_library(name, HOST_CFLAGS, ["-include", places, source, *include, *link])
 
+    def build_uring(self, target):
+        """Cattree's way to io_uring. Only who opens a file with Cattree needs it, so it may be missing."""
+        source = os.path.join(HERE, "libos", "blocks", "uring.c")
+        if not answers([*compiler(), "-fsyntax-only", "-xc", "-include", "liburing.h", os.devnull]):
+            say("no liburing.h: going on without io_uring (Debian: apt-get install liburing-dev)")
+        elif self.force or not fresh(target, [__file__, source]):
+            say("compiling libcatflap_uring.so")
+            self.make_library(target, CFLAGS, [source, "-luring"])
+
     def make_library(self, target, flags, rest):
         """Compile and link at once. Programs that run the old library keep it, whole."""
         self.mkpath(os.path.dirname(target))
@@ -266,6 +276,7 @@ class LintC(BuildAll):
             self.build_preload(os.path.join(folder, "libcatflap.so"))
             self.build_host(os.path.join(folder, "libcatflap_host.so"))
             self.build_face(os.path.join(folder, "libdemikernel.so"))
+            self.build_uring(os.path.join(folder, "libcatflap_uring.so"))
 
 
 def emit_host(path):

@@ -20,6 +20,7 @@ NAMES = (
     "segment",
     "stack",
     "catnip",
+    "durable",
     "goodput",
 )
 

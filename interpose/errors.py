@@ -10,6 +10,7 @@ KINDS = {
     "TIMED_OUT": errno.ETIMEDOUT,
     "WOULD_BLOCK": errno.EAGAIN,
     "NO_MEMORY": errno.ENOMEM,
+    "NO_SPACE": errno.ENOSPC,
     "IN_USE": errno.EADDRINUSE,
     "REFUSED": errno.ECONNREFUSED,
     "RESET": errno.ECONNRESET,

@@ -13,6 +13,7 @@ class Kind(enum.Enum):
     TIMED_OUT = "the time-out has passed"
     WOULD_BLOCK = "nothing there now"
     NO_MEMORY = "out of memory"
+    NO_SPACE = "no room left on the device"
     IN_USE = "address in use"
     REFUSED = "connection refused"
     RESET = "connection reset by the peer"
@@ -31,6 +32,7 @@ KERNEL = {
     "EOPNOTSUPP": Kind.UNSUPPORTED,
     "EAFNOSUPPORT": Kind.UNSUPPORTED,
     "ENOMEM": Kind.NO_MEMORY,
+    "ENOSPC": Kind.NO_SPACE,
     "ETIMEDOUT": Kind.TIMED_OUT,
 }
 

@@ -40,4 +40,8 @@ def native(name: str, **options):
         from libos.catnip_native import CatnipLibOS
 
         return CatnipLibOS(**options)
-    raise ValueError(f"no libOS named {name!r}; there are: {', '.join((*NAMES, 'catnip'))}")
+    if name == "cattree":
+        from libos.cattree_native import CattreeLibOS
+
+        return CattreeLibOS(**options)
+    raise ValueError(f"no libOS named {name!r}; there are: {', '.join((*NAMES, 'catnip', 'cattree'))}")

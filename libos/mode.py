@@ -142,6 +142,17 @@ LIBRARIES = {
         "interpose.net_datagram",
         "interpose.abroad_datagram",
     ),
+    "native_cattree": (
+        "libos.blocks.block_device",
+        "libos.blocks.uring",
+        "libos.log.group",
+        "libos.log.scan",
+        "libos.log.catalog",
+        "libos.log.reading",
+        "libos.log.space",
+        "libos.log.volume",
+        "libos.log.recovery",
+    ),
 }
 HOT_MODULES = tuple(name for modules in LIBRARIES.values() for name in modules)
 FOLDERS = tuple(dict.fromkeys(name.rpartition(".")[0].replace(".", "/") for name in HOT_MODULES))  # where they lie

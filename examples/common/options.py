@@ -136,6 +136,15 @@ def replicated(doc, libos=False):
     return roles.parse()
 
 
+def logged_echo(doc):
+    """address; file, which is made if it is not there."""
+    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
+    add_libos(parser)
+    parser.add_argument("address", type=address(""), metavar="[HOST:]PORT")
+    parser.add_argument("file", metavar="FILE", help="file or block device for the log")
+    return parsed(parser)
+
+
 def first_come(doc):
     """addresses: two."""
     parser = argparse.ArgumentParser(description=doc.split("\n")[0])

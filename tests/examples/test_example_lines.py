@@ -47,7 +47,7 @@ def test_lines_of_the_twins():
 
 def test_every_twin_is_in_the_table():
     assert sorted(TWINS) == python_files("posix")
-    assert sorted([*TWINS, "first_come.py", "drop_seventh.py"]) == python_files(".")
+    assert sorted([*TWINS, "first_come.py", "drop_seventh.py", "logged_echo.py"]) == python_files(".")
 
 
 def test_dropping_every_seventh_packet_takes_ten_lines():

@@ -57,6 +57,15 @@ def test_protocols_know_nothing_but_memory(path):
         assert not any(within(name, module) for module in ("socket", "time", "random", "os", "threading", "select"))
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "libos/log").glob("*.py")), ids=lambda p: p.name)
+def test_the_log_knows_nothing_but_memory(path):
+    """The block device and the heap are arguments, time is not needed."""
+    ours = [name for name in imports(path) if within(name, "libos")]
+    assert all(within(name, "libos.log") or name in ("libos", "libos.raw") for name in ours), ours
+    for name in imports(path):
+        assert not any(within(name, module) for module in ("socket", "time", "random", "os", "threading", "select"))
+
+
 def test_protocols_have_no_circles():
     """Each room of libos.net can be read after those that it imports."""
     graph = {}

@@ -18,6 +18,7 @@ NEEDED = (
     "interpose/libcatflap_host.txt",
     "libos/capi/libdemikernel.so",
     "libos/capi/libdemikernel_python.so",
+    "libos/blocks/libcatflap_uring.so",
 )
 
 OTHERS = ("build/", "dist/", ".venv/", ".hypothesis/", ".pytest_cache/", ".ruff_cache/")

@@ -1,0 +1,1 @@
+"""Block devices: one contract, memory and io_uring behind it."""

@@ -1,0 +1,20 @@
+cimport cython
+
+cdef class Extent:
+    cdef public unsigned long long segment, first, end
+    cdef public object starts, places
+
+cdef class Log:
+    cdef public unsigned long long number, head, end, given
+    cdef public bytes name
+    cdef public list extents
+
+cdef class Catalog:
+    cdef public dict logs, names
+    cdef public unsigned long long next_number
+    cdef public list used
+    cdef public set bad
+    @cython.locals(log=Log)
+    cpdef apply(self, unsigned int kind, unsigned long long number, unsigned long long offset, unsigned long long length, unsigned long long crc, unsigned long long place, unsigned long long segment, name)
+    @cython.locals(last=Extent, extents=list)
+    cdef append(self, Log log, unsigned long long offset, unsigned long long length, unsigned long long segment, unsigned long long where)

@@ -1,0 +1,37 @@
+"""Numbers of the format on the device (docs/cattree.md). Compiled code takes some from layout.pxd; a test compares."""
+
+VERSION = 1
+SUPERBLOCK = 512  # bytes of it that mean something
+COPIES = 4096  # from one copy to the other
+SEGMENTS = 8192  # where the segments begin
+SEGMENT = 1048576  # bytes of each, by default
+NONE = 0xFFFFFFFF  # no segment
+
+GROUP_MAGIC = 0x47746143  # "CatG"
+G_CRC = 4
+G_SEQUENCE = 8
+G_PREVIOUS = 16
+G_NEXT = 24
+G_BLOCKS = 28
+G_HEAD = 32
+G_COUNT = 36
+G_VOLUME = 40
+G_SEGMENT = 48
+G_OFFSET = 52
+HEADER = 64
+
+R_KIND = 0
+R_LOG = 4
+R_OFFSET = 8
+R_LENGTH = 16
+R_CRC = 20
+R_PLACE = 24
+R_ZERO = 28
+RECORD = 32
+
+DATA, NAME, TRUNCATE, RESET, MOVED, CHECKPOINT = 1, 2, 3, 4, 5, 6
+
+LARGE = 4096  # payloads from this size on are written from where they lie
+LARGEST = 524288  # bytes of an element
+SHARE = 262144  # bytes of a group, unless one element alone needs more
+MANY = 200  # large payloads in a group: each takes two of the 1024 places of a vector (IOV_MAX)

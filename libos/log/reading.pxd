@@ -1,0 +1,1 @@
+from libos.log cimport checksum
