@@ -18,6 +18,22 @@ COMPILED = __file__.endswith(".so")
 PATIENCE = 500  # milliseconds
 TCP_ZEROCOPY_RECEIVE = (6, 35)  # a getsockopt that receives
 SO_ERROR = (1, 4)
+# what interpreted mode has instead of addresses
+OPERATIONS = """
+recv send recvmsg sendmsg sendfile accept connect ready ready_poll handle woke dropped forking probe adopt attend
+new_bell free_bell interest nested set_copied leave ended set_closed pending bind listen shutdown name getsockopt
+setsockopt status dup close slept interface probe_gil
+"""
+OTHER_NAMES = {
+    "ready": "begin_ready",
+    "ready_poll": "begin_ready_poll",
+    "woke": "end_wait",
+    "dropped": "drop_wait",
+    "interest": "watch_interest",
+}
+BARE = set(
+    "ready ready_poll woke dropped forking adopt new_bell free_bell nested set_copied set_closed interface".split()
+)  # no description is their first argument
 
 
 def recv(d, address, size, flags, qt):
@@ -370,42 +386,4 @@ def native():
 
 def interpreted():
     """{operation: (function, takes a description first)} for the cffi entries of interpreted mode."""
-    return {
-        "recv": (recv, True),
-        "send": (send, True),
-        "recvmsg": (recvmsg, True),
-        "sendmsg": (sendmsg, True),
-        "sendfile": (sendfile, True),
-        "accept": (accept, True),
-        "connect": (connect, True),
-        "ready": (begin_ready, False),
-        "ready_poll": (begin_ready_poll, False),
-        "handle": (handle, True),
-        "woke": (end_wait, False),
-        "dropped": (drop_wait, False),
-        "forking": (forking, False),
-        "probe": (probe, True),
-        "adopt": (adopt, False),
-        "attend": (attend, True),
-        "new_bell": (new_bell, False),
-        "free_bell": (free_bell, False),
-        "interest": (watch_interest, True),
-        "nested": (nested, False),
-        "set_copied": (set_copied, False),
-        "leave": (leave, True),
-        "ended": (ended, True),
-        "set_closed": (set_closed, False),
-        "pending": (pending, True),
-        "bind": (bind, True),
-        "listen": (listen, True),
-        "shutdown": (shutdown, True),
-        "name": (name, True),
-        "getsockopt": (getsockopt, True),
-        "setsockopt": (setsockopt, True),
-        "status": (status, True),
-        "dup": (dup, True),
-        "close": (close, True),
-        "slept": (slept, True),
-        "interface": (interface, False),
-        "probe_gil": (probe_gil, True),
-    }
+    return {op: (globals()[OTHER_NAMES.get(op, op)], op not in BARE) for op in OPERATIONS.split()}

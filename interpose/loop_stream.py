@@ -172,7 +172,7 @@ class LoopStream(Stream):
         turns = 0
         while not raw.load32(raw.load(qt + layout.W_PENDING)):
             if driver.HERE.on:
-                driver.HERE.driver.look()
+                spinning.look(turns)
             if endpoint.ready(self.end, mask):
                 self.misses = 0
                 return True

@@ -1,6 +1,6 @@
 cimport cython
 from interpose cimport description
-from libos cimport layout, raw
+from libos cimport driver, layout, raw
 
 cdef long long OFTEN, SELDOM
 cdef int ASKED, WAITED, VERDICT, SHARES, ALONE, UNKNOWN
@@ -11,6 +11,7 @@ cdef class Spinning:
 
 cdef Spinning HERE
 
+cdef void look(long long turns) noexcept nogil
 @cython.locals(bell="unsigned long long")
 cdef bint pays(size_t w, long long now) noexcept nogil
 @cython.locals(verdict=int, waited="long long", since="long long")

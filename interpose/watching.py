@@ -117,7 +117,7 @@ def spin(block, events, n, w, now, deadline):
     turns = 0
     while not raw.load32(raw.load(w + layout.W_PENDING)):
         if driver.HERE.on:
-            driver.HERE.driver.look()
+            spinning.look(turns)
         found = scanning.scan(block, events, n)
         if found:
             raw.store(block + blocks.MISSES, 0)
@@ -200,7 +200,7 @@ def spin_polled(fds, handles, n, w, now, deadline):
     turns = 0
     while not raw.load32(raw.load(w + layout.W_PENDING)):
         if driver.HERE.on:
-            driver.HERE.driver.look()
+            spinning.look(turns)
         if rings_ready(fds, handles, n):
             return True
         turns += 1

@@ -19,6 +19,7 @@ cdef class Catnip:
     cdef public size_t frames
     cdef public long long refused_at, lost
     cpdef long long tick(self) noexcept nogil
+    cpdef long long tell(self, long long now) noexcept nogil
     @cython.locals(came=bint)
     cpdef bint turn(self, long long now) noexcept nogil
     @cython.locals(n="unsigned long long", i="unsigned long long", frame=size_t)

@@ -1,5 +1,6 @@
 cdef class Driver:
     cdef bint look(self) noexcept nogil
+    cdef bint look_again(self) noexcept nogil
     cdef void carry(self) noexcept nogil
     cdef void rest(self) noexcept nogil
     cdef bint depart(self, size_t relay, bint reset) noexcept nogil

@@ -14,6 +14,10 @@ class Driver:
         """One turn: what has come in, what is due, what goes out. True when there was any of it."""
         return False
 
+    def look_again(self):
+        """As `look`, straight after one that has found nothing: no time has passed since, and a glance may do."""
+        return False
+
     def carry(self):
         """A call of the program has given bytes to a connection, or has taken some: take them on."""
 

@@ -20,11 +20,13 @@ cdef class Gateway(Driver):
     cdef public Engine tcp
     cdef public Sockets udp
     cdef public long call
-    cdef public bint left
+    cdef public bint left, relieved
     cdef public size_t lock_at, armed_at, called_at, one_at, pairs_at, stage, relays, free
-    cdef public long long pairs, used, looks, glances, wakes_at, heard, patient_until
-    @cython.locals(found=bint)
+    cdef public long long pairs, used, looks, glances, seen_at, wakes_at, heard, patient_until
     cpdef bint look(self) noexcept nogil
+    cdef bint look_again(self) noexcept nogil
+    @cython.locals(found=bint)
+    cdef bint take_turns(self) noexcept nogil
     cdef bint nothing(self) noexcept nogil
     cpdef void carry(self) noexcept nogil
     cpdef void rest(self) noexcept nogil
@@ -51,8 +53,8 @@ cdef class Gateway(Driver):
     cpdef void keeper_is_awake(self) noexcept nogil
     @cython.locals(i="long long")
     cpdef bint soiled(self) noexcept nogil
-    @cython.locals(now="long long", found=bint)
-    cpdef bint turn(self) noexcept nogil
+    @cython.locals(found=bint)
+    cpdef bint turn(self, long long now) noexcept nogil
     @cython.locals(i="long long", block=size_t, found=bint)
     cdef bint drain(self) noexcept nogil
     @cython.locals(summary="unsigned long long", soiled="unsigned long long", i="unsigned long long", far=size_t)

@@ -44,6 +44,8 @@ class Gateway(Driver):
         self.pairs = 0
         self.free = self.used = 0
         self.looks = self.glances = 0
+        self.relieved = False  # a thread of the program takes turns again: the keeper has to see that it goes on
+        self.seen_at = 0  # the time of the last look
         self.heard = self.patient_until = 0  # at the end of the process: segments, and how long others are waited for
         self.wakes_at = 0  # when the keeper looks by itself
         self.left = False  # this process is a forked child: all of it is the parent's
@@ -52,12 +54,21 @@ class Gateway(Driver):
         at_exit.call(last)
 
     def look(self):
+        self.seen_at = raw.now()
+        return self.take_turns()
+
+    def look_again(self):
         self.glances += 1
         if self.glances & 15 and self.nothing():
+            self.seen_at = raw.now()  # now, when nobody waits for it, and not when a frame does
             return False
+        return self.take_turns()
+
+    def take_turns(self):
+        """As long as there is something to do, at the time that was last seen."""
         found = False
         while raw.load(self.lock_at) == 0 and self.enter():
-            if self.turn():
+            if self.turn(self.seen_at):
                 found = True
             self.leave()
             if not self.soiled():
@@ -70,17 +81,19 @@ class Gateway(Driver):
 
     def carry(self):
         while self.soiled() and self.enter():
-            self.turn()
+            self.turn(raw.now())
             self.leave()
 
     def rest(self):
         """Have the device ring for the keeper, and see that it wakes in time."""
         if not self.enter():
+            self.relieved = False
             self.wake_keeper()  # it arms when the lock is free
             return
         if not raw.load(self.armed_at):
-            self.turn()
+            self.turn(raw.now())
             if not self.arm():
+                self.relieved = False
                 self.wake_keeper()
         self.remind()
         self.leave()
@@ -106,7 +119,7 @@ class Gateway(Driver):
                 relay.mark(at, layout.R_RELEASED)
                 endpoint.look_next(raw.load(at + layout.R_FAR))
             self.pump(at)
-        self.turn()
+        self.turn(raw.now())
         r = closing.unanswered(self.tcp) or neighbors.anything_held(self.catnip.host)
         now = raw.now()
         if self.patient_until == 0 or self.tcp.segments_in != self.heard:
@@ -170,7 +183,7 @@ class Gateway(Driver):
             now = self.catnip.tick()
             r = postbox.send(self.udp, at, address, size, name)
             while r == -calls.EAGAIN:  # the device takes what waits, or it is lost, within a moment
-                self.turn()
+                self.turn(raw.now())
                 self.leave()
                 raw.pause()
                 self.hold()
@@ -217,6 +230,7 @@ class Gateway(Driver):
 
     def keeper_is_awake(self):
         """What it was called for it looks at next."""
+        self.relieved = False
         raw.store(self.called_at, AWAKE)
         self.wakes_at = 0
 
@@ -229,13 +243,14 @@ class Gateway(Driver):
             i += 1
         return False
 
-    def turn(self):
+    def turn(self, now):
         """Under the lock: the program's bytes go out, what came in goes to the program, and only then what can wait."""
-        now = self.catnip.tick()
+        now = self.catnip.tell(now)
         self.looks += 1
         if raw.load(self.armed_at):
             raw.store(self.armed_at, 0)
             self.catnip.device.disarm()
+            self.relieved = True
             self.wake_keeper()  # it sleeps until the bell, which may be silent now
         found = self.drain()
         if found:

@@ -53,9 +53,11 @@ class Keeper:
             if not self.gateway.keeper_sleeps():
                 limit = 0
             events = self.network.epoll.poll(limit)
+            relieved = self.gateway.relieved
             self.gateway.keeper_is_awake()
             self.wake(events)
-            looks = self.gateway.looks if events else looks
+            if events:  # who takes turns again is left to it: a bell at once would be one for each look of that thread
+                looks = -1 if relieved else self.gateway.looks
 
     def doze(self):
         """Take a turn, and arm: how long may be slept, in seconds; None for ever."""

@@ -113,9 +113,14 @@ class NetSocket:
             if self.record:
                 take_over(self.record, sock)
                 structs.udp(self.record).user = end
+                self.changed(gateway)
                 raw.store(end + layout.POST, self.record)
         network.checked(0 if self.record else -structs.NO_MEMORY)
         network.sockets.add(self)
+
+    def changed(self, gateway):
+        """For who records what the stack does."""
+        gateway.catnip.host.changed(self.record, structs.udp_size())
 
     @property
     def local(self):
@@ -147,6 +152,7 @@ class NetSocket:
             if not self.alone:
                 u = structs.udp(self.record)
                 u.local_high = u.local_low = 0
+                self.changed(gateway)
         self.connected = False
 
     def group(self, packed, joins):
@@ -161,8 +167,9 @@ class NetSocket:
     def options(self, sock, names=KNOWN):
         """The program's socket has these options."""
         if not self.lost:
-            with self.network.locked():
+            with self.network.locked() as gateway:
                 take_over(self.record, sock, names)
+                self.changed(gateway)
 
     def why(self, end, error):
         """What SO_ERROR says where the kernel says `error`; it is told once."""
