@@ -18,22 +18,6 @@ COMPILED = __file__.endswith(".so")
 PATIENCE = 500  # milliseconds
 TCP_ZEROCOPY_RECEIVE = (6, 35)  # a getsockopt that receives
 SO_ERROR = (1, 4)
-# what interpreted mode has instead of addresses
-OPERATIONS = """
-recv send recvmsg sendmsg sendfile accept connect ready ready_poll handle woke dropped forking probe adopt attend
-new_bell free_bell interest nested set_copied leave ended set_closed pending bind listen shutdown name getsockopt
-setsockopt status dup close slept interface probe_gil
-"""
-OTHER_NAMES = {
-    "ready": "begin_ready",
-    "ready_poll": "begin_ready_poll",
-    "woke": "end_wait",
-    "dropped": "drop_wait",
-    "interest": "watch_interest",
-}
-BARE = set(
-    "ready ready_poll woke dropped forking adopt new_bell free_bell nested set_copied set_closed interface".split()
-)  # no description is their first argument
 
 
 def recv(d, address, size, flags, qt):
@@ -386,4 +370,16 @@ def native():
 
 def interpreted():
     """{operation: (function, takes a description first)} for the cffi entries of interpreted mode."""
-    return {op: (globals()[OTHER_NAMES.get(op, op)], op not in BARE) for op in OPERATIONS.split()}
+    described = {
+        "recv": recv, "send": send, "recvmsg": recvmsg, "sendmsg": sendmsg, "sendfile": sendfile, "accept": accept,
+        "connect": connect, "handle": handle, "probe": probe, "attend": attend, "interest": watch_interest,
+        "leave": leave, "ended": ended, "pending": pending, "bind": bind, "listen": listen, "shutdown": shutdown,
+        "name": name, "getsockopt": getsockopt, "setsockopt": setsockopt, "status": status, "dup": dup,
+        "close": close, "slept": slept, "probe_gil": probe_gil,
+    }  # fmt: skip
+    bare = {
+        "ready": begin_ready, "ready_poll": begin_ready_poll, "woke": end_wait, "dropped": drop_wait,
+        "forking": forking, "adopt": adopt, "new_bell": new_bell, "free_bell": free_bell, "nested": nested,
+        "set_copied": set_copied, "set_closed": set_closed, "interface": interface,
+    }  # fmt: skip
+    return {op: (f, True) for op, f in described.items()} | {op: (f, False) for op, f in bare.items()}

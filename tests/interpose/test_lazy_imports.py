@@ -24,6 +24,7 @@ OTHER = {
     "libos/catnap.py",
     "libos/catnap_native.py",
     "libos/catloop_native.py",
+    "libos/cattree_native.py",
     "libos/pdpix.py",
     "libos/sgarray.py",
     "libos/runtime/instrument.py",
