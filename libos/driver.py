@@ -15,7 +15,7 @@ class Driver:
         return False
 
     def look_again(self):
-        """As `look`, straight after one that has found nothing: no time has passed since, and a glance may do."""
+        """As `look`, straight after one that has found nothing: no time has passed since then."""
         return False
 
     def carry(self):

@@ -22,12 +22,11 @@ cdef class Gateway(Driver):
     cdef public long call
     cdef public bint left, relieved
     cdef public size_t lock_at, armed_at, called_at, one_at, pairs_at, stage, relays, free
-    cdef public long long pairs, used, looks, glances, seen_at, wakes_at, heard, patient_until
+    cdef public long long pairs, used, looks, seen_at, wakes_at, heard, patient_until
     cpdef bint look(self) noexcept nogil
-    cdef bint look_again(self) noexcept nogil
+    cpdef bint look_again(self) noexcept nogil
     @cython.locals(found=bint)
     cdef bint take_turns(self) noexcept nogil
-    cdef bint nothing(self) noexcept nogil
     cpdef void carry(self) noexcept nogil
     cpdef void rest(self) noexcept nogil
     @cython.locals(due="long long")

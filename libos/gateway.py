@@ -43,7 +43,7 @@ class Gateway(Driver):
         self.relays = self.stage + relay.STAGE
         self.pairs = 0
         self.free = self.used = 0
-        self.looks = self.glances = 0
+        self.looks = 0
         self.relieved = False  # a thread of the program takes turns again: the keeper has to see that it goes on
         self.seen_at = 0  # the time of the last look
         self.heard = self.patient_until = 0  # at the end of the process: segments, and how long others are waited for
@@ -58,11 +58,10 @@ class Gateway(Driver):
         return self.take_turns()
 
     def look_again(self):
-        self.glances += 1
-        if self.glances & 15 and self.nothing():
-            self.seen_at = raw.now()  # now, when nobody waits for it, and not when a frame does
-            return False
-        return self.take_turns()
+        if self.take_turns():
+            return True
+        self.seen_at = raw.now()  # now, when nobody waits for it, and not when a frame does
+        return False
 
     def take_turns(self):
         """As long as there is something to do, at the time that was last seen."""
@@ -74,10 +73,6 @@ class Gateway(Driver):
             if not self.soiled():
                 break
         return found
-
-    def nothing(self):
-        """Whether there is nothing to do but what is due by time. Needs no lock."""
-        return not (self.catnip.device.waiting() or self.catnip.out.count or self.soiled() or raw.load(self.armed_at))
 
     def carry(self):
         while self.soiled() and self.enter():

@@ -3,7 +3,6 @@ cdef class FrameDevice:
     cdef public unsigned int mtu, capabilities
     cdef public unsigned long long received, transmitted, full, errors
     cdef unsigned long long receive(self, size_t frames, unsigned long long limit) noexcept nogil
-    cdef bint waiting(self) noexcept nogil
     cdef bint transmit(self, size_t address, unsigned long long length) noexcept nogil
     cdef long long deadline(self, long long now) noexcept nogil
     cdef bint arm(self) noexcept nogil

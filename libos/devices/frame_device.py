@@ -32,10 +32,6 @@ class FrameDevice:
         """
         return 0
 
-    def waiting(self):
-        """Whether `receive` may have something: false only when one load has told that it has not. Needs no lock."""
-        return True
-
     def transmit(self, address, length):
         """Send the `length` bytes at `address`, which are the caller's again at once. False: full, try again later.
 

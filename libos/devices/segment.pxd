@@ -16,7 +16,6 @@ cdef class Segment(FrameDevice):
     cdef public Ring ring
     @cython.locals(before="unsigned long long", n="unsigned long long", place=size_t, length="unsigned long long", source="unsigned long long")
     cpdef unsigned long long receive(self, size_t frames, unsigned long long limit) noexcept nogil
-    cpdef bint waiting(self) noexcept nogil
     @cython.locals(target="unsigned long long", port="unsigned long long", learned="unsigned long long")
     cpdef bint transmit(self, size_t address, unsigned long long length) noexcept nogil
     @cython.locals(word="unsigned long long", left="unsigned long long", port="unsigned long long")

@@ -124,9 +124,6 @@ class Segment(FrameDevice):
             self.ring.nothing()
         return n
 
-    def waiting(self):
-        return self.ring.filled()
-
     def transmit(self, address, length):
         if not layout.HEADER <= length <= self.largest:
             self.errors += 1
