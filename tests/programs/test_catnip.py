@@ -277,7 +277,7 @@ SILENT = """
 import os, select, signal, socket, sys
 listener = socket.create_server(("", int(sys.argv[1])))
 sock, _ = listener.accept()
-print(sock.recv(10), flush=True)
+print(sock.recv(5, socket.MSG_WAITALL), flush=True)
 print("silent" if not select.select([sock], [], [], 1)[0] else "told", flush=True)
 """
 KILLED = """
