@@ -72,7 +72,7 @@ def forward(devices, lanes, ended):
 
 
 def main(side, seed, octets, loss, delay, capture=None):
-    subprocess.run(["mount", "-t", "tmpfs", "none", "/run/netns"], check=True)  # names for nobody else
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)  # whose netns is for nobody else
     devices = [host(i, side) for i in (0, 1)]
     if capture:
         devices[0] = Capture(devices[0], capture, CLOCK)
