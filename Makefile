@@ -29,7 +29,6 @@ PROGRAMS := $(wildcard tests/scenarios tests/programs tests/oracle)
 UNIT := $(filter-out tests/scenarios tests/programs tests/oracle tests/packaging tests/sanitize tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 STAGED := cd $(STAGE) && CATFLAP_PURE=1 FLAP_STAGED=1 FLAP_ROOT=$(CURDIR)/$(STAGE)
 STAGED_PYTEST = $(STAGED) $(CURDIR)/$(BIN)/python -m pytest -q
-COMPILED_TESTS = $(BIN)/python -m pytest -q tests --ignore=tests/sanitize -m "not pure_sample"
 PURE_UNIT_TESTS = $(STAGED_PYTEST) $(UNIT)
 PURE_SAMPLE_TESTS = $(STAGED_PYTEST) -m pure_sample $(PROGRAMS)
 
@@ -54,11 +53,10 @@ demo: build ## real redis under Catflap and on the kernel, side by side; install
 	@.ci/packages $(DEMO_PACKAGES)
 	@$(BIN)/python -m benchmarks.demo
 
-test: lint build test-packages stage ## lint, then the suite in both modes; installs what is missing
-	@.ci/beside build/interpreted-unit.log '$(PURE_UNIT_TESTS)' '$(COMPILED_TESTS) && ($(PURE_SAMPLE_TESTS))'
+test: lint test-compiled test-pure ## lint, then the suite in both modes; installs what is missing
 
 test-compiled: build test-packages ## the suite, compiled
-	$(COMPILED_TESTS)
+	$(BIN)/python -m pytest -q tests --ignore=tests/sanitize -m "not pure_sample"
 
 test-pure: build test-packages stage ## the suite, interpreted, in a copy of the tree without one compiled module
 	$(PURE_UNIT_TESTS)
