@@ -161,7 +161,7 @@ class Gateway(Driver):
         -EAGAIN where there is none.
         """
         self.hold()
-        r = postbox.take(self.udp, raw.load(end + layout.POST), message, address, size, flags)
+        r = postbox.take(self.udp, raw.load(end + layout.POST), message, address, size, flags, self.stage)
         self.leave()
         self.carry()
         return r

@@ -13,7 +13,7 @@ cpdef void heard(size_t at) noexcept nogil
 @cython.locals(header=size_t, fault=int, fresh=bint, news=bint, tail="unsigned long long")
 cdef bint noted(Udp *u, size_t end) noexcept nogil
 @cython.locals(u="Udp *", end=size_t, r="long long", queued="long long")
-cpdef long long take(Sockets s, size_t at, size_t message, size_t address, unsigned long long size, int flags) noexcept nogil
+cpdef long long take(Sockets s, size_t at, size_t message, size_t address, unsigned long long size, int flags, size_t scratch) noexcept nogil
 @cython.locals(r="unsigned int")
 cpdef int error(Sockets s, size_t at) noexcept nogil
 @cython.locals(d="Datagram *", at=size_t, length="long long", copied="long long", named="unsigned int", room="unsigned int")

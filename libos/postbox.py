@@ -46,7 +46,7 @@ def noted(u, end):
     return news
 
 
-def take(s, at, message, address, size, flags):
+def take(s, at, message, address, size, flags, scratch):
     """The oldest datagram, as recvmsg(2): -EAGAIN where there is none."""
     if at == 0:
         return -calls.EAGAIN
@@ -57,7 +57,7 @@ def take(s, at, message, address, size, flags):
     elif u.first == 0:
         r = -calls.EAGAIN
     else:
-        r = handed(u, message, address, size, flags, s.host.scratch_at)
+        r = handed(u, message, address, size, flags, scratch)
         if not flags & calls.PEEK:
             queued = u.queued
             udp_user.pop(s, at)

@@ -29,6 +29,7 @@ class Mailbox:
         self.at = bench.socket(5000, family)
         structs.Udp.from_address(self.at).user = self.end
         self.room = ctypes.create_string_buffer(70000)
+        self.scratch = ctypes.create_string_buffer(32)
 
     def arrive(self, data, peer="10.0.0.2", us="10.0.0.1"):
         self.bench.feed(frames.udp(peer, us, (9, 5000), data))
@@ -41,7 +42,7 @@ class Mailbox:
     def take(self, size, flags=0):
         """(answer, bytes that were written)."""
         ctypes.memset(self.room, 0xEE, size + 1)
-        r = postbox.take(self.udp, self.at, 0, ctypes.addressof(self.room), size, flags)
+        r = postbox.take(self.udp, self.at, 0, ctypes.addressof(self.room), size, flags, 0)
         assert self.room.raw[size] == 0xEE
         return r, self.room.raw[: min(max(r, 0), size)]
 
@@ -97,7 +98,7 @@ def test_a_message_has_segments_a_name_and_flags(bench, family, us, peer):
         "=QIIQQQQII", ctypes.addressof(name), 6 if family == 4 else 32, 0, ctypes.addressof(vector), 2, 0, 9, 7, 0
     )
     header = ctypes.create_string_buffer(message, 56)
-    assert postbox.take(box.udp, box.at, ctypes.addressof(header), 0, 0, 0) == 7
+    assert postbox.take(box.udp, box.at, ctypes.addressof(header), 0, 0, 0, ctypes.addressof(box.scratch)) == 7
     assert (box.room.raw[:3], box.room.raw[10:14]) == (b"sev", b"en s")
     _, length, _, _, _, _, control, flags, _ = struct.unpack("=QIIQQQQII", header.raw)
     assert (length, control, flags) == (16 if family == 4 else 28, 0, TRUNC)

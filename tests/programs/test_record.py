@@ -235,3 +235,37 @@ def test_time_goes_as_it_went(tmp_path):
     text = replayed(tape, "--compiled")
     assert float(re.search(r", (\d+\.\d{6}) s$", text.splitlines()[0])[1]) > 1.5
     assert time.monotonic() - began < 60
+
+
+ANSWERS = """
+import socket, sys
+sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+sock.bind(("", int(sys.argv[1])))
+print("listens", flush=True)
+for _ in range(20):
+    data, peer = sock.recvfrom(2000)
+    sock.sendto(data[::-1], peer)
+"""
+ASKS = """
+import socket, sys
+sock = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(10)
+for i in range(10):
+    sock.sendto(b"%d" % (100 + i), (sys.argv[1], int(sys.argv[2])))
+    assert sock.recv(100) == (b"%d" % (100 + i))[::-1], i
+"""
+
+
+def test_datagrams(tmp_path):
+    """Sockets of both families that ask and answer, with names that come and go."""
+    network, port = Network(), flap.free_port()
+    tapes = [str(tmp_path / name) for name in ("server", "v4", "v6")]
+    argv = [pythons.same(), "-c", ANSWERS, str(port)]
+    with network.server(argv, port, says=b"listens", env={"CATFLAP_RECORD": tapes[0]}) as server:
+        for address, tape in zip((SERVER, SERVER6), tapes[1:], strict=True):
+            argv = [pythons.same(), "-c", ASKS, address, str(port)]
+            result = network.client(argv, env={"CATFLAP_RECORD": tape})
+            assert result.status == 0, str(result)
+        assert server.wait(30).status == 0
+    for tape in tapes:
+        assert int(re.search(r"(\d+) in", replayed(tape))[1]) >= 10
