@@ -124,7 +124,7 @@ def test_an_error_is_an_edge_and_is_told_once(bench):
 def test_no_memory_is_read_that_can_not_be_mapped(bench):
     box = Mailbox(bench)
     box.arrive(b"x")
-    assert postbox.take(box.udp, box.at, 0, 8, 1, 0) == -errno.EFAULT
+    assert postbox.take(box.udp, box.at, 0, 8, 1, 0, 0) == -errno.EFAULT
     assert postbox.send(box.udp, box.at, 8, 1, 0) == -errno.EFAULT
     assert postbox.send(box.udp, box.at, 0, 65536, 0) == -errno.EMSGSIZE
     assert not postbox.readable(8, 16) and not postbox.readable(box.end, 15)

@@ -53,7 +53,8 @@ def test_iperf3(words):
         found = json.loads(result.stdout)
         assert result.status == 0 and "error" not in found, str(result)
         end = found["end"]["sum"]
-        assert end["packets"] > 2000 and end["lost_packets"] == 0, end
+        # a receiver that has no core for a while loses what does not go into its buffer, as on the kernel
+        assert end["packets"] > 2000 and end["lost_percent"] < 10, end
 
 
 def test_dig_and_dnsmasq():
