@@ -339,12 +339,13 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
                 break;                                                                                                 \
             }                                                                                                          \
         }                                                                                                              \
-        if (likely(r >= -4095)) {                                                                                      \
-            if (unlikely(wait.qtoken)) {                                                                               \
+        if (unlikely(wait.qtoken)) {                                                                                   \
+            if (r != CATFLAP_SLEEP)                                                                                    \
                 HOT(t, woke, wait.qtoken, 0, 0, 0, 0);                                                                 \
-                if (lookup(number) != d && atomic_load(&host_state) == STATE_UP)                                       \
-                    SLOW(t, slept, d, 0, 0, 0, 0);                                                                     \
-            }                                                                                                          \
+            if (lookup(number) != d && atomic_load(&host_state) == STATE_UP)                                           \
+                SLOW(t, slept, d, 0, 0, 0, 0);                                                                         \
+        }                                                                                                              \
+        if (likely(r >= -4095)) {                                                                                      \
             leave(t);                                                                                                  \
             return (type)result(r);                                                                                    \
         }                                                                                                              \

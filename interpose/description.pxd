@@ -20,7 +20,7 @@ cdef Process PROCESS
 cdef class Description:
     cdef public Queue queue
     cdef public object numbers
-    cdef public bint nonblock
+    cdef public bint nonblock, forgotten
     cdef public int lowat
     cdef public unsigned int epoch
     cpdef bint close_number(self, int number) except -1

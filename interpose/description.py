@@ -89,6 +89,7 @@ class Description:
         self.numbers = {number}
         self.nonblock = nonblock
         self.lowat = 1
+        self.forgotten = False  # no epoll set takes it any more (interest.py)
         self.epoch = raw.load32(PROCESS.forks_at) if PROCESS.forks_at else 0
 
     def sleeps(self):

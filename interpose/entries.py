@@ -159,7 +159,7 @@ def free_bell(bell):
 
 def watch_interest(d, ep, op, fd, event):
     """epoll_ctl(2) on a descriptor of ours."""
-    return interest.control(ep, op, fd, d.handle(), event)
+    return interest.control(d, ep, op, fd, event)
 
 
 def nested(ep):
@@ -218,6 +218,8 @@ def listen(d, backlog):
         if r == 0 and description.PROCESS.network is not None and isinstance(d, LoopStream):
             r = description.PROCESS.abroad.listening(d, backlog)
         if r == 0 and not isinstance(d, Listener):
+            if isinstance(d, LoopStream):
+                interest.forget(d)
             d.become(Listener(d.queue, d.queue.fd, d.nonblock))
         return description.stale(r)
     except BaseException as error:
@@ -282,7 +284,7 @@ def status(d, nonblock):
 def dup(d, fd):
     """A number more; the kernel's alone when another thread has closed all others meanwhile."""
     try:
-        if not description.is_alive(d):
+        if d.forgotten or not description.is_alive(d):
             return description.PROCESS.bind_number(fd, 0, abi.CATFLAP_KERNEL_LEFT)
         d.numbers.add(fd)
         return description.PROCESS.bind_number(fd, id(d), 0)
@@ -301,7 +303,7 @@ def close(d, fd):
 def slept(d):
     """A call that slept is over, and its number stands for something else by now."""
     try:
-        if isinstance(d.queue, LoopQueue):
+        if isinstance(d, LoopStream):
             d.slept()
         return 0
     except BaseException as error:

@@ -1,5 +1,6 @@
 cimport cython
 from interpose cimport abi, arming, blocks, linux, sets
+from interpose.description cimport Description
 from libos cimport endpoint, layout, leaving, raw, rings
 from libos.runtime cimport wakers
 
@@ -7,7 +8,7 @@ from libos.runtime cimport wakers
 cdef int ENOENT, EEXIST
 
 @cython.locals(r="long long")
-cpdef long long control(unsigned long long ep, int op, unsigned long long fd, size_t end, size_t event) noexcept nogil
+cdef long long control(Description d, unsigned long long ep, int op, unsigned long long fd, size_t event) noexcept nogil
 @cython.locals(block=size_t, entry=size_t, events="unsigned long long", asked="unsigned long long", unseen=int, r="long long")
 cdef long long control_locked(unsigned long long ep, int op, unsigned long long fd, size_t end, size_t event) noexcept nogil
 cdef unsigned long long special(unsigned long long events) noexcept nogil
@@ -43,7 +44,7 @@ cdef void out_of_bucket(size_t block, size_t entry) noexcept nogil
 @cython.locals(end=size_t, at=size_t)
 cdef void remove(size_t block, size_t entry) noexcept nogil
 @cython.locals(entry=size_t, following=size_t, block=size_t)
-cpdef void forget_end(size_t end) noexcept nogil
+cdef void forget(Description d) noexcept nogil
 @cython.locals(block=size_t)
 cpdef void copied(unsigned long long ep, unsigned long long to) noexcept nogil
 @cython.locals(ep="unsigned long long")

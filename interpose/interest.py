@@ -15,10 +15,12 @@ COMPILED = __file__.endswith(".so")
 ENOENT, EEXIST = 2, 17
 
 
-def control(ep, op, fd, end, event):
-    """epoll_ctl(2) on a connection of ours; `event` is the address of its struct epoll_event, or 0. 0 or -errno."""
+def control(d, ep, op, fd, event):
+    """epoll_ctl(2) on a descriptor of ours; `event` is the address of its struct epoll_event, or 0. 0, -errno, or
+    CATFLAP_STALE when another thread has closed it since it was looked up.
+    """
     rings.lock(sets.HERE.lock_at)
-    r = control_locked(ep, op, fd, end, event)
+    r = abi.CATFLAP_STALE if d.forgotten else control_locked(ep, op, fd, d.handle(), event)
     rings.unlock(sets.HERE.lock_at)
     return r
 
@@ -299,10 +301,11 @@ def remove(block, entry):
     raw.store(block + blocks.FREE, entry)
 
 
-def forget_end(end):
-    """A connection is closed: out of every set."""
+def forget(d):
+    """A connection is closed: out of every set, and into none any more, for its end record will be another's."""
     rings.lock(sets.HERE.lock_at)
-    entry = raw.load(sets.watchers(end))
+    d.forgotten = True
+    entry = raw.load(sets.watchers(d.handle()))
     while entry:
         following = raw.load(entry + blocks.OF_END)
         block = raw.load(entry + blocks.BLOCK)

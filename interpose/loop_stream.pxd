@@ -1,5 +1,5 @@
 cimport cython
-from interpose cimport abi, arming, description, interest, linux, sets, spinning, watching
+from interpose cimport abi, description, interest, linux, sets, spinning, watching
 from interpose.stream cimport Stream
 from libos cimport calls, driver, endpoint, layout, leaving, raw, records, rings, spine
 from libos.loop_queue cimport LoopQueue
@@ -31,7 +31,8 @@ cdef class LoopStream(Stream):
     cdef long long shown(self, size_t address, long long count) noexcept nogil
     @cython.locals(limit="long long", turns="unsigned long long")
     cdef bint spun(self, int mask, size_t qt) noexcept nogil
-    @cython.locals(deadline="long long", left="long long", bell="unsigned long long", events="unsigned long long")
+    cdef bint sleeps(self) noexcept nogil
+    cdef long long again(self, int mask, size_t qt, int flags, long long r) noexcept nogil
     cdef long long doze(self, int mask, size_t qt, long long timeout) noexcept nogil
     @cython.locals(need="unsigned long long", done="unsigned long long", r="long long")
     cdef long long recv(self, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil

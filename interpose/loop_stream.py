@@ -6,7 +6,7 @@ sleeps on bell and spine from bare C and asks again. struct catflap_wait keeps w
 
 from os import close, dup
 
-from interpose import abi, arming, attention, description, interest, linux, spinning, watching
+from interpose import abi, attention, description, interest, linux, spinning, watching
 from interpose.stream import Stream
 from libos import calls, driver, endpoint, layout, leaving, raw, records, rings, spine
 from libos.memory_file import high
@@ -39,6 +39,8 @@ class LoopStream(Stream):
 
     def block(self, kind, qt):
         """Leave a wait to the kernel's own call, counted: nothing moves to a ring behind who waits there."""
+        if self.orphaned:
+            return -linux.EBADF
         slept = raw.load(qt)
         if slept:  # on a ring, earlier in this call: that is over
             watching.ended(description.PROCESS.qtokens.about(slept))
@@ -112,7 +114,7 @@ class LoopStream(Stream):
         """While all is the kernel's: where it may wait, the program's own call, once."""
         if not flags & linux.MSG_DONTWAIT and self.sleeps():
             return self.block(abi.CATFLAP_POP, qt)
-        return Stream.recv(self, address, size, flags, qt)
+        return self.again(1, qt, flags, Stream.recv(self, address, size, flags, qt))
 
     def needed(self, size, flags):
         """Bytes that a receive of `size` waits for (recv(2), MSG_WAITALL; socket(7), SO_RCVLOWAT)."""
@@ -138,7 +140,9 @@ class LoopStream(Stream):
 
     def send(self, address, size, flags, qt):
         if not self.ringed() and not raw.load(qt + layout.W_DONE):
-            return abi.CATFLAP_ATTEND if self.due() else Stream.send(self, address, size, flags, qt)
+            if self.due():
+                return abi.CATFLAP_ATTEND
+            return self.again(2, qt, flags, Stream.send(self, address, size, flags, qt))
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
             instrument.pushed(self.queue.qd, address, size)
         watching.awake(qt)
@@ -184,47 +188,29 @@ class LoopStream(Stream):
         return False
 
     def doze(self, mask, qt, timeout):
-        """Arm the bell, look for the last time: 0 to look again, CATFLAP_WAIT to sleep, -EAGAIN when the time is up."""
-        deadline = raw.load(qt + layout.W_DEADLINE)
-        if deadline == 0:
-            deadline = raw.now() + timeout if timeout else layout.NEVER
-            raw.store(qt + layout.W_DEADLINE, deadline)
-        left = -1
-        if deadline != layout.NEVER:
-            left = deadline - raw.now()
-            if left <= 0:
-                return -linux.EAGAIN
-        if mask == 2 and not endpoint.stretch(self.end):
-            left = watching.MILLISECOND
-        bell = raw.load(qt + layout.W_BELL)
-        if 0 < bell < 64:
-            watching.asleep(bell)
-            if not arming.arm(self.end, bell, mask):
-                left = watching.MILLISECOND
-            raw.fence()
-        elif bell:
-            left = watching.MILLISECOND
-        # behind the arming: a reader who leaves rings who is armed then
-        if not leaving.settle(self.end):
-            left = watching.MILLISECOND
-        if 0 < bell < 64 and endpoint.ready(self.end, mask):
-            watching.awake(qt)
-            return 0
-        raw.store(self.end + layout.SLEEPS, raw.load(self.end + layout.SLEEPS) + 1)
-        if raw.load(qt) == 0:  # who closes the last number meanwhile leaves the connection to us
+        """Wait as watching.doze; who closes the last number meanwhile leaves the connection to us."""
+        if raw.load(qt) == 0:
             raw.fetch_add(spine.sleepers_at(self.end), 1)
             raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP, spine.sleepers_at(self.end)))
-        raw.store(qt + layout.W_FD, self.queue.fd)
-        events = linux.POLLIN if mask == 1 else linux.POLLOUT
-        if mask == 1 or raw.load(self.end + layout.OUT_STATE) == layout.RING:
-            events = events & linux.POLLIN | linux.POLLRDHUP  # a peer that says goodbye may read no ring
-        raw.store(qt + layout.W_EVENTS, events)
-        return watching.rest(qt, left, layout.NEVER)
+            if self.forgotten:  # closed before: perhaps nobody keeps it for us
+                return -linux.EAGAIN if raw.load(qt + layout.W_DONE) else -linux.EBADF
+        return watching.doze(self.end, self.queue.fd, mask, qt, timeout)
+
+    def sleeps(self):
+        return not self.orphaned and Stream.sleeps(self)
+
+    def again(self, mask, qt, flags, r):
+        """What the kernel answers when the number is closed: there is none to wait on, so that it is asked again."""
+        if r != -linux.EAGAIN or not self.orphaned or flags & linux.MSG_DONTWAIT or not self.blocks():
+            return r
+        r = self.doze(mask, qt, self.receive_timeout if mask == 1 else self.send_timeout)
+        return r if r else watching.rest(qt, 0, layout.NEVER)
 
     def close_number(self, number):
         """As Description's; a call that sleeps on the connection keeps it alive (close(2), notes)."""
         if self.numbers == {number}:
-            interest.forget_end(self.end)
+            interest.forget(self)
+            raw.fence()  # doze looks the other way round
         else:
             interest.show_hidden(self.end, number)
         if self.numbers == {number} and raw.load(spine.sleepers_at(self.end)):
@@ -288,7 +274,9 @@ class LoopStream(Stream):
 
     def recvmsg(self, message, flags, qt):
         if not endpoint.upgraded(self.end) and not raw.load(qt + layout.W_DONE):
-            return abi.CATFLAP_ATTEND if self.due() else Stream.recvmsg(self, message, flags, qt)
+            if self.due():
+                return abi.CATFLAP_ATTEND
+            return self.again(1, qt, flags, Stream.recvmsg(self, message, flags, qt))
         watching.awake(qt)
         flags = self.asking(flags, qt)
         size = self.loop.length(message)
@@ -327,7 +315,9 @@ class LoopStream(Stream):
         if message >= 65536 and raw.load(message + 40):  # control data
             leaving.leave(self.end)
         if not self.ringed() and not raw.load(qt + layout.W_DONE):
-            return abi.CATFLAP_ATTEND if self.due() else Stream.sendmsg(self, message, flags, qt)
+            if self.due():
+                return abi.CATFLAP_ATTEND
+            return self.again(2, qt, flags, Stream.sendmsg(self, message, flags, qt))
         if instrument.HOOKS.push and not raw.load(qt + layout.W_DEADLINE):
             description.observe_push(self.queue.qd, message)
         watching.awake(qt)
@@ -355,7 +345,9 @@ class LoopStream(Stream):
         if not size:
             return Stream.sendfile(self, in_fd, offset, size, qt)
         if not self.ringed() and not raw.load(qt + layout.W_DONE):
-            return abi.CATFLAP_ATTEND if self.due() else Stream.sendfile(self, in_fd, offset, size, qt)
+            if self.due():
+                return abi.CATFLAP_ATTEND
+            return self.again(2, qt, 0, Stream.sendfile(self, in_fd, offset, size, qt))
         r = self.staged(in_fd, offset, size, qt)
         if r < 0 and r >= -4095 and r != -linux.EAGAIN and r != -linux.EINTR:
             # not a file that can be read at a place: the kernel knows what it is

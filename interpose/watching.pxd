@@ -10,6 +10,8 @@ cdef void ended(unsigned long long about) noexcept nogil
 cdef void awake(size_t w) noexcept nogil
 cdef void asleep(unsigned long long bell) noexcept nogil
 cdef long long rest(size_t w, long long left, long long deadline) noexcept nogil
+@cython.locals(deadline="long long", left="long long", bell="unsigned long long", events="unsigned long long")
+cdef long long doze(size_t end, int fd, int mask, size_t w, long long timeout) noexcept nogil
 @cython.locals(block=size_t, deadline="long long", found="long long", r="long long", now="long long")
 cdef long long wait(unsigned long long ep, size_t events, unsigned long long n, size_t w) noexcept nogil
 @cython.locals(turn="unsigned long long")

@@ -53,6 +53,42 @@ def rest(w, left, deadline):
     return abi.CATFLAP_WAIT
 
 
+def doze(end, fd, mask, w, timeout):
+    """Arm the bell, look for the last time: 0 to look again, CATFLAP_WAIT to sleep, -EAGAIN when the time is up."""
+    deadline = raw.load(w + layout.W_DEADLINE)
+    if deadline == 0:
+        deadline = raw.now() + timeout if timeout else layout.NEVER
+        raw.store(w + layout.W_DEADLINE, deadline)
+    left = -1
+    if deadline != layout.NEVER:
+        left = deadline - raw.now()
+        if left <= 0:
+            return -linux.EAGAIN
+    if mask == 2 and not endpoint.stretch(end):
+        left = MILLISECOND
+    bell = raw.load(w + layout.W_BELL)
+    if 0 < bell < 64:
+        asleep(bell)
+        if not arming.arm(end, bell, mask):
+            left = MILLISECOND
+        raw.fence()
+    elif bell:
+        left = MILLISECOND
+    # behind the arming: a reader who leaves rings who is armed then
+    if not leaving.settle(end):
+        left = MILLISECOND
+    if 0 < bell < 64 and endpoint.ready(end, mask):
+        awake(w)
+        return 0
+    raw.store(end + layout.SLEEPS, raw.load(end + layout.SLEEPS) + 1)
+    raw.store(w + layout.W_FD, fd)
+    events = linux.POLLIN if mask == 1 else linux.POLLOUT
+    if mask == 1 or raw.load(end + layout.OUT_STATE) == layout.RING:
+        events = events & linux.POLLIN | linux.POLLRDHUP  # a peer that says goodbye may read no ring
+    raw.store(w + layout.W_EVENTS, events)
+    return rest(w, left, layout.NEVER)
+
+
 def wait(ep, events, n, w):
     """epoll_wait(2) on a set with connections of ours."""
     block = sets.block_of(ep)

@@ -7,6 +7,7 @@ cdef class Catloop:
     cdef public unsigned long long worth
     cdef public object qtokens, heap, family, steps
     cdef public set queues, shares, shared
+    cdef public list waited_for
     cdef public Records records
     cdef public long next_qd
     cpdef LoopQueue adopt(self, int fd, int kind)
@@ -16,3 +17,7 @@ cdef class Catloop:
     @cython.locals(end=size_t, unread=bint, i=int)
     cpdef release(self, LoopQueue queue)
     cpdef freed(self, LoopQueue queue)
+    cpdef give_back(self)
+
+@cython.locals(left="unsigned long long")
+cdef bint strangers(size_t end) noexcept

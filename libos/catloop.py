@@ -22,6 +22,7 @@ PATIENCE = 100  # milliseconds
 NEVER = (1 << 63) - 1
 NOBODY = (1 << 31) - 1  # no descriptor has this number
 FIRST_GAP, DOUBLINGS = 2, 8  # uses of a connection between two steps of its meeting
+WAITED_FOR = 64
 SHARED_GAP = 32  # the same, while forked processes share it
 
 
@@ -38,6 +39,7 @@ class Catloop:
         self.queues = set()
         self.shares = set()  # queues (by qd) whose records this process has a share in until they are freed
         self.shared = set()  # queues that a fork under way has counted
+        self.waited_for = []  # records of closed queues that a call is still counted in
         self.steps = RLock()  # a fork waits for the step of a meeting, which would go on in two processes
 
     def adopt(self, fd, kind):
@@ -103,7 +105,20 @@ class Catloop:
         """Nobody can be inside the queue any more. What was closed before a fork is the parent's to give back."""
         if queue.qd in self.shares:
             self.shares.discard(queue.qd)
-            self.records.give_back(queue.end)
+            self.waited_for.append(queue.end)
+            self.give_back()
+
+    def give_back(self):
+        """Free the records that nobody counts himself in any more.
+
+        A call that has been in the kernel since before the close takes its count back when it returns; one that was
+        killed never does, so that only the latest are waited for.
+        """
+        waited_for = [end for end in self.waited_for if strangers(end)]
+        for end in self.waited_for:
+            if end not in waited_for[-WAITED_FOR:]:
+                self.records.give_back(end)
+        self.waited_for = waited_for[-WAITED_FOR:]
 
     def survive_forks(self, forked):
         """Have every fork leave records and locks in order, in parent and child; `forked` is called in the child."""
@@ -112,6 +127,7 @@ class Catloop:
         def in_child():
             counted = in_parent()
             self.family.forked()
+            self.waited_for = []
             self.shares = {queue.qd for queue in self.queues}
             for queue in self.queues:
                 self.records.join(queue.end)
@@ -143,3 +159,9 @@ class Catloop:
         self.shared = self.queues.copy()
         for queue in self.shared:
             raw.fetch_add(queue.end + layout.USERS, 1)
+
+
+def strangers(end):
+    """Calls of programs that wait in the kernel for this end; leaving counts as one more (leaving.py)."""
+    left = raw.load(end + layout.LEFT)
+    return raw.load(end + layout.STRANGERS_IN) != left or raw.load(end + layout.STRANGERS_OUT) != left
