@@ -206,7 +206,14 @@ static void wait_once(void *arg)
 {
     struct waiting *w = arg;
     char buf[16];
-    w->result = w->kind == ACCEPT ? accept(w->fd, NULL, NULL) : recv(w->fd, buf, sizeof buf, 0);
+    struct iovec iov = {buf, sizeof buf};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    switch (w->kind) {
+    case ACCEPT: w->result = accept(w->fd, NULL, NULL); break;
+    case READ: w->result = read(w->fd, buf, sizeof buf); break;
+    case RECVMSG: w->result = recvmsg(w->fd, &m, 0); break;
+    default: w->result = recv(w->fd, buf, sizeof buf, 0);
+    }
     w->error = w->result < 0 ? errno : 0;
 }
 
@@ -310,4 +317,29 @@ SCENARIO(dup2_under_recv)
     SAY(send(p[0], "old", 3, 0));
     tell("recv on the old one", &w, &s);
     SAY(s.result);
+}
+
+/* The number stands for something else, and what comes then comes another way than before. */
+SCENARIO(close_under_calls_whose_peer_goes_back)
+{
+    static const int kinds[] = {RECV, READ, RECVMSG};
+    for (int i = 0; i < 3; i++) {
+        int p[2], zero = (int)MUST(open("/dev/zero", O_RDONLY));
+        char buf[8];
+        tcp_pair(p);
+        struct worker w;
+        struct waiting s = {p[1], kinds[i], 0, 0};
+        begin(&w, wait_once, &s);
+        await_sleep(w.tid);
+        SAY(dup2(zero, p[1]) == p[1]);
+        SAY(fcntl(p[0], F_SETFL, O_ASYNC));
+        nap_ms(20);
+        SAY(send(p[0], "late", 4, 0));
+        tell(titles[s.kind], &w, &s);
+        SAY(s.result);
+        SAY(recv(p[0], buf, 8, 0));
+        close(p[0]);
+        close(p[1]);
+        close(zero);
+    }
 }
