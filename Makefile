@@ -44,7 +44,7 @@ PARTS := compiled-scenarios compiled-rest compiled-programs-2 compiled-programs-
 	interpreted-unit
 
 .PHONY: help demo test test-all endurance test-compiled test-pure coverage-net fuzz-net build bench goodput lint format sanitize \
-	debug clean build-packages test-packages stage
+	debug clean build-packages test-packages ready stage
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -53,7 +53,11 @@ demo: build ## real redis under Catflap and on the kernel, side by side; install
 	@.ci/packages $(DEMO_PACKAGES)
 	@$(BIN)/python -m benchmarks.demo
 
-test: lint test-compiled test-pure ## lint, then the suite in both modes; installs what is missing
+test: ready lint test-compiled test-pure ## lint, then the suite in both modes; installs what is missing
+
+# the packages are fetched and unpacked while the compiler runs
+ready: build-packages
+	@.ci/packages $(TEST_PACKAGES) & packages=$$!; $(MAKE) -s build && wait $$packages
 
 test-compiled: build test-packages ## the suite, compiled
 	$(BIN)/python -m pytest -q tests --ignore=tests/sanitize -m "not pure_sample"
