@@ -164,6 +164,9 @@ def start(shared):
             lib.set_native(operation.encode(), address)
     else:
         connect_entries(entries, description.ALIVE, shared)
+        from libos import at_exit
+
+        at_exit.HERE.alone = not shared
     if shared:
         import atexit
 

@@ -1,7 +1,21 @@
-"""The end of the process (atexit(3)), for compiled code: a function of one pointer is called. Interpreted code hears of
-it no more, its interpreter is not there any longer.
+"""The end of the process (atexit(3)): a function of one pointer is called. Interpreted code hears of it where its
+interpreter is ours alone, which nobody finalises; a program's own is not there any longer.
 """
+
+
+class Here:
+    def __init__(self):
+        self.alone = False  # with this interpreter
+        self.kept = []  # what the C library has been given
+
+
+HERE = Here()
 
 
 def call(function):
     """Call a function at the end of the process."""
+    if HERE.alone:
+        import ctypes
+
+        HERE.kept.append(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(function))
+        ctypes.CDLL(None).__cxa_atexit(HERE.kept[-1], None, None)
