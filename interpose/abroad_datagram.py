@@ -2,18 +2,27 @@
 mean for them. All of it is set-up: with the GIL.
 """
 
-from interpose import description, sockaddr
+from interpose import description, interfaces, sockaddr
 from interpose.abroad import ANY, NOT_OURS, Standing, where
 from interpose.net_datagram import NetDatagram
-from libos import calls, layout, raw
+from libos import ancillary, calls, layout, raw
 from libos.crossing import LOOPBACK
 from libos.gateway import eight
 from libos.net_socket import NetSocket, mute
 from libos.network import Refusal
 
 ENETDOWN = 100
-IP_MULTICAST_IF, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP = (0, 32), (0, 35), (0, 36)
-IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP = (41, 20), (41, 21)
+IP_MULTICAST_IF, IPV6_MULTICAST_IF = SENT_BY = (0, 32), (41, 17)
+IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP = 35, 36, 20, 21
+MCAST_JOIN_GROUP, MCAST_LEAVE_GROUP = MCAST = 42, 45
+JOINS = (IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP, MCAST_JOIN_GROUP)
+GROUPS = {  # and the least size of what is said with it
+    (0, IP_ADD_MEMBERSHIP): 8,
+    (0, IP_DROP_MEMBERSHIP): 8,
+    (41, IPV6_JOIN_GROUP): 20,
+    (41, IPV6_LEAVE_GROUP): 20,
+    **{(level, name): 136 for level in (0, 41) for name in MCAST},
+}
 UDP_SEGMENT = (17, 103)
 
 
@@ -43,6 +52,7 @@ def enter(d, sock):
     if d.queue.crossing is None:
         d.queue.crossing = NetSocket(network, sock, d.queue.end)
         d.gateway = network.gateway
+        ancillary.here().interface = interfaces.HERE.number()
     return d.queue.crossing
 
 
@@ -193,30 +203,65 @@ def dissolve(d, address, length):
 def option(d, level, name, value, length):
     """setsockopt(2) about groups that are heard of by the network: 0, -errno, or NOT_OURS."""
     which = (level, name)
-    if which in (IP_MULTICAST_IF, IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP):
+    if which in SENT_BY or which in GROUPS:
         return answered(group, d, which, value, length)
     return -calls.ENOPROTOOPT if which == UDP_SEGMENT and d.abroad else NOT_OURS
 
 
 def group(d, which, value, length):
     """Where no interface is named, the group is the kernel's too."""
-    network, wide = description.process().network, which[0] != 0
-    if which == IP_MULTICAST_IF:
-        at = 0 if length < 8 else 4
-        return 0 if length >= 4 and network.owns(sockaddr.bytes_at(value + at, 4)) else NOT_OURS
-    if length < (20 if wide else 8) or value < 65536 or not network.there():
+    network = description.process().network
+    if which in SENT_BY:
+        return send_by(d, which, value, length)
+    if length < GROUPS[which] or value < 65536 or not network.there():
         return NOT_OURS
-    packed = sockaddr.bytes_at(value, 16 if wide else 4)
-    if wide:
-        everywhere, ours = raw.load32(value + 16) == 0, False
-    else:
+    index, interface = 0, bytes(4)
+    if which[1] in MCAST:  # struct group_req
+        index, name = raw.load32(value), sockaddr.read(value + 8, 28)
+        if name is None:
+            return NOT_OURS
+        packed = name[0]
+    elif which[0]:  # struct ipv6_mreq
+        index, packed = raw.load32(value + 16), sockaddr.bytes_at(value, 16)
+    else:  # struct ip_mreq, ip_mreqn
+        index, packed = raw.load32(value + 8) if length >= 12 else 0, sockaddr.bytes_at(value, 4)
         interface = sockaddr.bytes_at(value + 4, 4)
-        everywhere = not any(interface) and (length < 12 or raw.load32(value + 8) == 0)
-        ours = network.owns(interface)
+    everywhere = not index and not any(interface)
+    ours = index == interfaces.HERE.number() if index else network.owns(interface)
     if not everywhere and not ours:
         return NOT_OURS
     if everywhere:
         raw.syscall(calls.SYS_setsockopt, d.queue.fd, which[0], which[1], value, length, 0)
     with Standing(d) as sock:
-        enter(d, sock).group(sockaddr.unmapped(packed), which in (IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP))
+        enter(d, sock).group(sockaddr.unmapped(packed), which[1] in JOINS)
     return 0
+
+
+def send_by(d, which, value, length):
+    """The interface for groups that are sent to. Routes say which are the network's; remembered is what getsockopt(2)
+    answers.
+    """
+    network = description.process().network
+    if length < 4 or value < 65536 or not network.there():
+        return NOT_OURS
+    if which == IPV6_MULTICAST_IF:
+        index, name = raw.load32(value), sockaddr.bytes_at(value, 4)
+    elif length < 8:  # struct in_addr
+        index, name = 0, sockaddr.bytes_at(value, 4)
+    else:  # struct ip_mreq, ip_mreqn
+        index, name = raw.load32(value + 8) if length >= 12 else 0, sockaddr.bytes_at(value + 4, 4)
+    ours = index == interfaces.HERE.number() if index else which == IP_MULTICAST_IF and network.owns(name)
+    if ours:
+        with Standing(d) as sock:
+            enter(d, sock).sends_by[which] = name
+    elif d.queue.crossing is not None:
+        d.queue.crossing.sends_by.pop(which, None)
+    return 0 if ours else NOT_OURS
+
+
+def told(d, level, name, value, length):
+    """After getsockopt(2) on the kernel, which knows no interface of ours."""
+    crossing = d.queue.crossing
+    said = crossing.sends_by.get((level, name)) if crossing is not None else None
+    if said is not None:
+        sockaddr.put(value, said[: raw.load32(length)])

@@ -244,8 +244,11 @@ def getsockopt(d, level, option, value, length):
     if (level, option) == TCP_ZEROCOPY_RECEIVE:
         go_back(d)
     r = raw.syscall(linux.SYS_getsockopt, d.queue.fd, level, option, value, length, 0)
-    if r == 0 and (level, option) == SO_ERROR and isinstance(d.queue, LoopQueue) and d.queue.crossing is not None:
-        description.PROCESS.abroad.fault(d, value, length)
+    if r == 0 and isinstance(d.queue, LoopQueue) and d.queue.crossing is not None:
+        if (level, option) == SO_ERROR:
+            description.PROCESS.abroad.fault(d, value, length)
+        elif not isinstance(d, description.PROCESS.stream):
+            description.PROCESS.datagrams.told(d, level, option, value, length)
     return description.stale(r)
 
 

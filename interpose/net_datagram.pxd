@@ -5,7 +5,7 @@ from libos cimport calls, endpoint, layout, postbox, raw
 from libos.gateway cimport Gateway
 from libos.runtime cimport instrument
 
-cdef int NOT_OURS, ASK, SOL_UDP
+cdef int NOT_OURS, ASK
 
 cdef class NetDatagram(LoopStream):
     cdef public Gateway gateway

@@ -11,7 +11,6 @@ from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
 NOT_OURS, ASK = 1, 2
-SOL_UDP = 17
 
 
 class NetDatagram(LoopStream):
@@ -97,9 +96,7 @@ class NetDatagram(LoopStream):
             return self.sent(
                 raw.syscall(calls.SYS_sendmsg, self.queue.fd, message, flags | linux.MSG_DONTWAIT, 0, 0, 0), flags, qt
             )
-        if raw.load(message + 40) >= 16 and raw.load32(raw.load(message + 32) + 8) == SOL_UDP:
-            return -linux.EIO  # as where no device cuts it into segments (udp(7), UDP_SEGMENT)
-        if raw.load(message + 24) == 1:
+        if raw.load(message + 24) == 1 and raw.load(message + 40) == 0 and raw.load(message + 16) >= 65536:
             return self.posted(0, raw.load(raw.load(message + 16)), raw.load(raw.load(message + 16) + 8), name)
         return self.posted(message, 0, 0, name)
 

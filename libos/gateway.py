@@ -172,18 +172,16 @@ class Gateway(Driver):
         at = raw.load(end + layout.POST)
         r = -calls.ENETDOWN
         if at:
-            if message:
-                size = postbox.gathered(message, self.stage)
-                address = self.stage
             now = self.catnip.tick()
-            r = postbox.send(self.udp, at, address, size, name)
+            r = postbox.send(self.udp, at, message, address, size, name, self.stage)
             while r == -calls.EAGAIN:  # the device takes what waits, or it is lost, within a moment
                 self.turn(raw.now())
                 self.leave()
                 raw.pause()
                 self.hold()
                 now = self.catnip.tick()
-                r = postbox.send(self.udp, at, address, size, name) if raw.load(end + layout.POST) else -calls.EBADF
+                at = raw.load(end + layout.POST)
+                r = postbox.send(self.udp, at, message, address, size, name, self.stage) if at else -calls.EBADF
             self.catnip.flush(now)
             if self.catnip.host.loop.count:  # to ourselves
                 self.catnip.stack.poll(now)

@@ -131,6 +131,7 @@ LIBRARIES = {
         "libos.catnip",
         "libos.net_options",
         "libos.relay",
+        "libos.ancillary",
         "libos.postbox",
         "libos.gateway",
         "libos.crossing",

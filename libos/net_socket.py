@@ -7,7 +7,7 @@ one port; bound to an address of the network, or connected to one, it is on the 
 
 import _socket
 
-from libos import layout, raw
+from libos import ancillary, layout, raw
 from libos.catnip import words
 from libos.crossing import LOOPBACK
 from libos.gateway import MAPPED, eight
@@ -37,6 +37,13 @@ NUMBERS = {
     (IPPROTO_IPV6, IPV6_MULTICAST_HOPS): "multicast_ttl",
     (IPPROTO_IPV6, IPV6_MULTICAST_LOOP): "loop",
 }
+IP_PKTINFO, IP_RECVTTL, IP_RECVTOS = 8, 12, 13
+IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS = 49, 51, 66
+TOLD = frozenset(
+    [(_socket.IPPROTO_IP, name) for name in (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS)]
+    + [(IPPROTO_IPV6, name) for name in (IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS)]
+)
+SWITCHES.update((name, ancillary.wanted(*name)) for name in TOLD)
 KNOWN = frozenset((*SWITCHES, *NUMBERS))
 
 
@@ -60,7 +67,7 @@ def take_over(record, sock, names=KNOWN):
     u = structs.udp(record)
     own = (IPPROTO_IPV6, _socket.SOL_SOCKET) if sock.family == _socket.AF_INET6 else (0, _socket.SOL_SOCKET)
     for level, name in names:
-        if level not in own:
+        if level not in own and (level, name) not in TOLD:  # those are for a socket of IPv6 that hears IPv4, too
             continue
         try:
             value = sock.getsockopt(level, name)
@@ -107,6 +114,7 @@ class NetSocket:
         self.end = end
         self.alone = False  # bound to an address of the network
         self.connected = False
+        self.sends_by = {}  # by option: the interface for groups, as the program has named it
         self.lost = False  # the record is another process's
         with network.locked() as gateway:
             self.record = udp_user.open(gateway.udp, 4 if sock.family == _socket.AF_INET else 6)

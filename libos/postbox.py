@@ -8,12 +8,13 @@ ring, POSITION is the length of the first datagram, FAULT the error that is to b
 Everything here is called under the gateway's lock, but for what reads a sockaddr.
 """
 
-from libos import calls, layout, raw, relay, rings
+from libos import ancillary, calls, layout, raw, relay, rings
 from libos.net import host as hosts
 from libos.net import octets, seq, structs, udp_user
 
 COMPILED = __file__.endswith(".so")
 LONGEST = 65535  # no datagram has more octets
+LINK_LOCAL = 0xFE80 >> 6  # the first ten bits
 IPV4 = 0xFFFF << 32  # what an IPv4 address is behind (RFC 4291, section 2.5.5.2)
 MSG_NAMELEN, MSG_IOV, MSG_IOVLEN, MSG_CONTROLLEN, MSG_FLAGS = 8, 16, 24, 40, 48  # of a struct msghdr
 
@@ -57,7 +58,7 @@ def take(s, at, message, address, size, flags, scratch):
     elif u.first == 0:
         r = -calls.EAGAIN
     else:
-        r = handed(u, message, address, size, flags, scratch)
+        r = handed(s, u, message, address, size, flags, scratch)
         if not flags & calls.PEEK:
             queued = u.queued
             udp_user.pop(s, at)
@@ -75,15 +76,15 @@ def error(s, at):
     return relay.errno_of(r) if r else 0
 
 
-def handed(u, message, address, size, flags, scratch):
+def handed(s, u, message, address, size, flags, scratch):
     """Copy the oldest datagram to the program: how much of it, or its length where that is asked for."""
     d = structs.datagram(u.first)
     at = u.first + structs.datagram_size()
     length = d.length
     if message:
         copied = scattered(message, at, length)
-        raw.store(message + MSG_CONTROLLEN, 0)
-        raw.store32(message + MSG_FLAGS, calls.TRUNC if copied < length else 0)
+        cut = ancillary.tell(s, u, d, message, scratch)
+        raw.store32(message + MSG_FLAGS, (calls.TRUNC if copied < length else 0) | cut)
         if raw.load(message):
             named = write_name(u, d, scratch)
             room = raw.load32(message + MSG_NAMELEN)
@@ -102,6 +103,8 @@ def scattered(message, at, length):
     segment = raw.load(message + MSG_IOV)
     last = segment + 16 * raw.load(message + MSG_IOVLEN)
     done = 0
+    if segment < 65536 and segment < last:
+        return -calls.EFAULT
     while segment < last and done < length:
         part = raw.load(segment + 8)
         if part > length - done:
@@ -119,6 +122,8 @@ def gathered(message, stage):
     segment = raw.load(message + MSG_IOV)
     last = segment + 16 * raw.load(message + MSG_IOVLEN)
     done = 0
+    if segment < 65536 and segment < last:
+        return -calls.EFAULT
     while segment < last:
         part = raw.load(segment + 8)
         if part > LONGEST - done:
@@ -139,33 +144,52 @@ def write_name(u, d, at):
         raw.store32(at + 4, 0)
         octets.put64(at + 8, d.source_high)
         octets.put64(at + 16, d.source_low)
-        raw.store32(at + 24, 0)
+        # of the link (RFC 4007): it means nothing without the interface
+        raw.store32(at + 24, ancillary.HERE.interface if d.source_high >> 54 == LINK_LOCAL else 0)
         return 28
     octets.put32(at + 4, seq.low32(d.source_low))
     raw.store(at + 8, 0)
     return 16
 
 
-def send(s, at, address, size, name):
-    """Send `size` octets at `address` to a sockaddr, or with none to the connected peer: as sendto(2)."""
+def send(s, at, message, address, size, name, stage):
+    """Send `size` octets at `address`, or those of a struct msghdr, to a sockaddr, or with none to the connected peer:
+    as sendto(2), sendmsg(2).
+    """
+    if message:
+        size = gathered(message, stage)
+        address = stage
     if size < 0:
         return size
     if size > LONGEST:
         return -calls.EMSGSIZE
     if size and address < 65536:
         return -calls.EFAULT
-    if name == 0:
-        r = udp_user.send(s, at, address, size, 0, 0, 0)
-    elif octets.get16(name + 2) == 0:
-        return -calls.EINVAL
+    high = low = port = 0
+    if name:
+        high = high_of(name)
+        low = low_of(name)
+        port = port_of(name)
+        if port == 0:
+            return -calls.EINVAL
+    if message and raw.load(message + MSG_CONTROLLEN):
+        r = ancillary.read(s, structs.udp(at), message, to_ipv4(structs.udp(at), name))
+        if r < 0:
+            return r
+        r = ancillary.send(s, at, address, size, high, low, port)
     else:
-        r = udp_user.send(s, at, address, size, high_of(name), low_of(name), octets.get16(name + 2))
+        r = udp_user.send(s, at, address, size, high, low, port)
     if r < 0:
         if r == -structs.WOULD_BLOCK:
             return -calls.EAGAIN
         noted(structs.udp(at), structs.udp(at).user)
         return -calls.EDESTADDRREQ if r == -structs.NOT_CONNECTED else -relay.errno_of(-r)
     return r
+
+
+def to_ipv4(u, name):
+    """Whether a datagram goes to an IPv4 address: that of a sockaddr, or the socket's peer."""
+    return hosts.is4(high_of(name), low_of(name)) if name else hosts.is4(u.remote_high, u.remote_low)
 
 
 def readable(name, length):

@@ -154,7 +154,7 @@ class Sockets:
         d.target_low = p.target_low
         d.source_port = p.source_port
         d.hop_limit = p.hop_limit
-        d.traffic_class = p.ecn
+        d.traffic_class = ip_header.traffic_class(p)
         octets.copy(at + structs.datagram_size(), p.payload, p.payload_length)
         if u.last:
             structs.datagram(u.last).next = at

@@ -23,6 +23,6 @@ cpdef long long receive_into(Sockets s, size_t at, size_t address, long long siz
 cpdef int join(Sockets s, size_t at, unsigned long long high, unsigned long long low) noexcept nogil
 cpdef int leave(Sockets s, size_t at, unsigned long long high, unsigned long long low) noexcept nogil
 cpdef void close(Sockets s, size_t at) noexcept nogil
-cdef void to_ourselves(Sockets s, size_t at, long long length, unsigned long long source_high, unsigned long long source_low, unsigned long long high, unsigned long long low) noexcept nogil
+cdef void to_ourselves(Sockets s, Udp *u, size_t at, long long length, unsigned long long source_high, unsigned long long source_low, unsigned long long high, unsigned long long low) noexcept nogil
 cpdef unsigned int ready(Sockets s, size_t at) noexcept nogil
 cpdef unsigned int take_error(Sockets s, size_t at) noexcept nogil

@@ -178,13 +178,13 @@ def send_from(s, u, address, length, source_high, source_low, high, low, port):
         sum = octets.sum(at, length + 8, pseudo) ^ 0xFFFF
         octets.put16(at + 6, sum if sum else 0xFFFF)
     if group and not u.options & structs.NO_LOOP and s.member(high, low):
-        to_ourselves(s, at, length + 8, source_high, source_low, high, low)
+        to_ourselves(s, u, at, length + 8, source_high, source_low, high, low)
     output.end_datagram(s.host, length + 8)
     s.sent += 1
     return length
 
 
-def to_ourselves(s, at, length, source_high, source_low, high, low):
+def to_ourselves(s, u, at, length, source_high, source_low, high, low):
     """A group that somebody here has joined hears our own datagrams too (RFC 1112, section 6.1)."""
     p = structs.packet(s.host.quoted_at)
     p.family = 4 if hosts.is4(high, low) else 6
@@ -196,8 +196,9 @@ def to_ourselves(s, at, length, source_high, source_low, high, low):
     p.target_port = octets.get16(at + 2)
     p.payload = at + 8
     p.payload_length = length - 8
-    p.hop_limit = 1
-    p.ecn = 0
+    p.hop_limit = u.multicast_ttl
+    p.network = 0
+    p.ecn = u.traffic_class
     s.to_members(p)
 
 

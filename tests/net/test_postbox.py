@@ -10,10 +10,10 @@ from frames import words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libos import calls, layout, postbox, raw, rings
+from libos import ancillary, calls, layout, postbox, raw, rings
 from libos.net import structs, udp_user
 
-PEEK, TRUNC = calls.PEEK, calls.TRUNC
+PEEK, TRUNC, CTRUNC = calls.PEEK, calls.TRUNC, 8
 EMPTY = -errno.EAGAIN
 
 
@@ -109,6 +109,48 @@ def test_a_message_has_segments_a_name_and_flags(bench, family, us, peer):
         assert name.raw[:28] == struct.pack("=H", 10) + struct.pack("!HIQQI", 9, 0, high, low, 0)
 
 
+@pytest.mark.parametrize("family, us, peer", [(4, "10.0.0.1", "10.0.0.2"), (6, "fd00::1", "fd00::2")])
+def test_control_messages_have_no_more_room_than_there_is(bench, family, us, peer):
+    """Each size: what is there is a beginning of all, and not an octet beyond."""
+    box = Mailbox(bench, family)
+    options = ((0, 8), (0, 12), (0, 13)) if family == 4 else ((41, 49), (41, 51), (41, 66))
+    for option in options:
+        structs.Udp.from_address(box.at).options |= ancillary.wanted(*option)
+    vector = ctypes.create_string_buffer(struct.pack("=2Q", ctypes.addressof(box.room), 9), 16)
+    told = []
+    for room in (200, *range(120)):
+        box.arrive(b"seven", peer, us)
+        control = ctypes.create_string_buffer(b"\xee" * 200, 200)
+        at = ctypes.addressof(control)
+        message = struct.pack("=QIIQQQQII", 0, 0, 0, ctypes.addressof(vector), 1, at, room, 7, 0)
+        header = ctypes.create_string_buffer(message, 56)
+        assert postbox.take(box.udp, box.at, ctypes.addressof(header), 0, 0, 0, ctypes.addressof(box.scratch)) == 5
+        used, flags = struct.unpack("=QI", header.raw[40:52])
+        told.append(control.raw)
+        assert used <= room and control.raw[room:] == b"\xee" * (200 - room)
+        assert bool(flags & CTRUNC) == (room < (73 if family == 4 else 84))
+    assert told[0][:16] == struct.pack("=QII", 28 if family == 4 else 36, *((0, 8) if family == 4 else (41, 50)))
+
+
+@pytest.mark.parametrize("family, us, peer", [(4, "10.0.0.1", "10.0.0.2"), (6, "fd00::1", "fd00::2")])
+def test_a_message_that_is_sent_changes_nothing_for_the_next(bench, family, us, peer):
+    box = Mailbox(bench, family)
+    assert udp_user.connect(box.udp, box.at, *words(peer), 9) == 0
+    before = bytes(structs.Udp.from_address(box.at))
+    vector = ctypes.create_string_buffer(struct.pack("=2Q", ctypes.addressof(box.room), 9), 16)
+    level, kinds = (0, (2, 1)) if family == 4 else (41, (52, 67))
+    for value, wanted in ((7, 9), (256, -errno.EINVAL)):
+        text = b"".join(struct.pack("=QIIiI", 20, level, kind, value, 0) for kind in kinds)
+        control = ctypes.create_string_buffer(text, len(text))
+        at = ctypes.addressof(control)
+        message = struct.pack("=QIIQQQQII", 0, 0, 0, ctypes.addressof(vector), 1, at, len(text), 0, 0)
+        header, stage = ctypes.create_string_buffer(message, 56), ctypes.create_string_buffer(65536)
+        r = postbox.send(box.udp, box.at, ctypes.addressof(header), 0, 0, 0, ctypes.addressof(stage))
+        assert r == wanted and bytes(structs.Udp.from_address(box.at)) == before
+    broken = ctypes.create_string_buffer(struct.pack("=QIIQQQQII", 0, 0, 0, 8, 1, 0, 0, 0, 0), 56)
+    assert postbox.send(box.udp, box.at, ctypes.addressof(broken), 0, 0, 0, ctypes.addressof(stage)) == -errno.EFAULT
+
+
 def test_an_error_is_an_edge_and_is_told_once(bench):
     box = Mailbox(bench)
     assert udp_user.connect(box.udp, box.at, *words("10.0.0.2"), 7) == 0
@@ -125,6 +167,6 @@ def test_no_memory_is_read_that_can_not_be_mapped(bench):
     box = Mailbox(bench)
     box.arrive(b"x")
     assert postbox.take(box.udp, box.at, 0, 8, 1, 0, 0) == -errno.EFAULT
-    assert postbox.send(box.udp, box.at, 8, 1, 0) == -errno.EFAULT
-    assert postbox.send(box.udp, box.at, 0, 65536, 0) == -errno.EMSGSIZE
+    assert postbox.send(box.udp, box.at, 0, 8, 1, 0, 0) == -errno.EFAULT
+    assert postbox.send(box.udp, box.at, 0, 0, 65536, 0, 0) == -errno.EMSGSIZE
     assert not postbox.readable(8, 16) and not postbox.readable(box.end, 15)

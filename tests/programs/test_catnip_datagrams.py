@@ -11,6 +11,15 @@ import pythons
 from networks import CLIENT, CLIENT6, MODES, SERVER, SERVER6, Network, spoken
 from roles import SCRIPTS, bound, until
 
+HEARS = """
+import socket, sys
+with socket.socket(type=socket.SOCK_DGRAM) as sock:
+    sock.bind(("", int(sys.argv[1])))
+    sock.settimeout(10)
+    print("listens", flush=True)
+    print(sock.recv(100))
+"""
+
 
 def python(code, *words):
     return [pythons.same(), "-c", code, *map(str, words)]
@@ -18,8 +27,11 @@ def python(code, *words):
 
 @pytest.mark.parametrize("pure", MODES)
 @pytest.mark.parametrize("family", [4, 6])
-def test_every_call_answers_as_on_the_kernel(family, pure):
-    """Names, headers, refusals, time-outs, events, threads, bounds, ends of datagram sockets."""
+@pytest.mark.parametrize("script", ["abroad_datagrams.py", "abroad_messages.py"])
+def test_every_call_answers_as_on_the_kernel(script, family, pure):
+    """Names, headers, refusals, time-outs, events, threads, bounds, ends of datagram sockets; control messages,
+    recvmmsg(2), groups.
+    """
     network = Network(pure)
 
     def plain(argv, port, says):
@@ -28,9 +40,9 @@ def test_every_call_answers_as_on_the_kernel(family, pure):
         return program
 
     loopback = "127.0.0.1" if family == 4 else "::1"
-    wanted = spoken("abroad_datagrams.py", flap.run, plain, loopback, loopback, flap.free_port())
+    wanted = spoken(script, flap.run, plain, loopback, loopback, flap.free_port())
     ends = (SERVER, CLIENT) if family == 4 else (SERVER6, CLIENT6)
-    assert spoken("abroad_datagrams.py", network.client, network.server, ends[1], ends[0], flap.free_port()) == wanted
+    assert spoken(script, network.client, network.server, ends[1], ends[0], flap.free_port()) == wanted
 
 
 @pytest.mark.parametrize("host", [SERVER, SERVER6])
@@ -57,17 +69,31 @@ def test_iperf3(words):
         assert end["packets"] > 2000 and end["lost_percent"] < 10, end
 
 
-def test_dig_and_dnsmasq():
-    network, port = Network(), flap.free_port()
+@pytest.mark.parametrize("host", [SERVER, SERVER6])
+@pytest.mark.parametrize("pure", MODES)
+def test_dig_and_dnsmasq(host, pure):
+    """By IPv6 it answers only what has come with the interface's number."""
+    network, port = Network(pure), flap.free_port()
     argv = [flap.need("dnsmasq", "dnsmasq-base"), "--keep-in-foreground", "--log-facility=-", "--conf-file=/dev/null"]
     argv += ["--pid-file", "--no-resolv", "--no-hosts", "--user=root", "--bind-interfaces", f"--port={port}"]
     argv += [f"--listen-address={SERVER},{SERVER6}", "--address=/x.test/10.1.2.3", "--txt-record=t.test," + "t" * 200]
     with network.server(argv, port, says=b"started, version") as server:
-        dig = [flap.need("dig", "bind9-dnsutils"), f"@{SERVER}", "-p", str(port), "+short", "+tries=2"]
-        for _ in range(3):
+        dig = [flap.need("dig", "bind9-dnsutils"), f"@{host}", "-p", str(port), "+short", "+tries=2"]
+        for _ in range(1 if pure else 3):
             assert network.client([*dig, "x.test"]).stdout == b"10.1.2.3\n", server.read("err")
         assert network.client([*dig, "t.test", "TXT"]).stdout == b'"' + b"t" * 200 + b'"\n'
         assert network.client([*dig, "+tcp", "x.test"]).stdout == b"10.1.2.3\n"
+
+
+@pytest.mark.parametrize("pure", MODES)
+def test_the_last_datagram_of_a_program_that_ends(pure):
+    """It is sent though the server's address is not known yet, when the program says it, and exits."""
+    network, port = Network(pure), flap.free_port()
+    with network.server(python(HEARS, port), port, says=b"listens") as server:
+        tool = flap.need("ncat", "ncat")
+        result = network.client([tool, "-u", "--send-only", SERVER, str(port)], stdin=b"the last one")
+        assert result.status == 0, str(result)
+        assert server.wait(30).stdout == b"listens\nb'the last one'\n", str(result)
 
 
 @pytest.mark.parametrize("tool", ["socat", "ncat"])
@@ -118,6 +144,43 @@ def test_a_socket_of_all_addresses_is_on_both_networks(family):
             assert plain.stdout == b"b'from " + mapped + b"127.0.0.1'\n", f"{plain}\n{server.read('err')}"
             result = network.client(python(ASK, SERVER, port))
             assert result.stdout == b"b'from " + mapped + CLIENT.encode() + b"'\n", str(result)
+
+
+GROUP = """
+import socket, struct, sys
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+    index = socket.if_nametoindex("catnip0")
+    group = socket.inet_pton(socket.AF_INET6, "ff15::7") + struct.pack("i", index)
+    sock.bind(("", int(sys.argv[2]) if sys.argv[1] == "answer" else 0))
+    sock.setsockopt(41, socket.IPV6_JOIN_GROUP, group)
+    sock.setsockopt(41, socket.IPV6_MULTICAST_IF, index)
+    sock.setsockopt(41, socket.IPV6_MULTICAST_HOPS, 3)
+    sock.setsockopt(41, socket.IPV6_RECVPKTINFO, 1)
+    sock.setsockopt(41, socket.IPV6_RECVHOPLIMIT, 1)
+    if sys.argv[1] == "ask":
+        sock.setsockopt(41, socket.IPV6_MULTICAST_LOOP, 0)
+        sock.sendto(b"not to myself", ("ff15::7", sock.getsockname()[1]))
+        sock.sendto(b"who is there?", ("ff15::7", int(sys.argv[2])))
+    print("listens", flush=True)
+    data, control, flags, peer = sock.recvmsg(100, 100)
+    (_, _, where), (_, _, hops) = control
+    known = struct.unpack("i", where[16:])[0] == index
+    print(data, socket.inet_ntop(socket.AF_INET6, where[:16]), known, hops[0], peer[0])
+    if sys.argv[1] == "answer":
+        sock.setsockopt(41, socket.IPV6_LEAVE_GROUP, group)
+        sock.sendto(b"I am", peer)
+"""
+
+
+@pytest.mark.parametrize("pure", MODES)
+def test_a_group_of_ipv6(pure):
+    """By the interface's number; who does not want to hear itself does not."""
+    network, port = Network(pure), flap.free_port()
+    with network.server(python(GROUP, "answer", port), port, says=b"listens") as server:
+        result = network.client(python(GROUP, "ask", port))
+        assert result.stdout == f"listens\nb'I am' {CLIENT6} True 64 {SERVER6}\n".encode(), str(result)
+        heard = f"listens\nb'who is there?' ff15::7 True 3 {CLIENT6}\n".encode()
+        assert server.wait(20).stdout == heard
 
 
 FLIP = """

@@ -5,6 +5,7 @@ from libos.net.structs cimport Packet
 @cython.locals(total="unsigned long long")
 cpdef unsigned int pseudo(unsigned long long source_high, unsigned long long source_low, unsigned long long target_high, unsigned long long target_low, unsigned int protocol, long long length) noexcept nogil
 cdef bint read4(Packet *p, bint trust) noexcept nogil
+cdef unsigned int traffic_class(Packet *p) noexcept nogil
 cdef bint options4(size_t at, long long length) noexcept nogil
 cpdef void write4(size_t at, long long length, unsigned int traffic_class, unsigned int ident, unsigned int fragment, unsigned int ttl, unsigned int protocol, unsigned int source, unsigned int target) noexcept nogil
 cdef bint read6(Packet *p) noexcept nogil

@@ -50,6 +50,15 @@ def read4(p, trust):
     return True
 
 
+def traffic_class(p):
+    """The whole octet of which `p.ecn` is a part; of our own, that has no header, there is no more than that."""
+    if p.network == 0:
+        return p.ecn
+    if p.family == 4:
+        return octets.get8(p.network + 1) & 0xFC | p.ecn
+    return octets.get16(p.network) >> 4 & 0xFC | p.ecn
+
+
 def options4(at, length):
     """Whether options are well formed and name no route: source routing is refused (RFC 7126, section 4.3)."""
     end = at + length

@@ -289,11 +289,8 @@ def server():
         said("ended", peer[0])
 
 
-def client():
-    for step in (
-        sizes, names, headers, waits, refusals, strangers, dissolved, readiness, threads, bounded, shutdowns, taken,
-        coroutines,
-    ):  # fmt: skip
+def client(steps):
+    for step in steps:
         said("---", step.__name__)
         step()
     with made() as sock:
@@ -301,4 +298,15 @@ def client():
         said(sock.recv(10))
 
 
-server() if ROLE == "server" else client()
+def main(*steps):
+    if ROLE == "server":
+        server()
+    else:
+        client(steps)
+
+
+if __name__ == "__main__":
+    main(
+        sizes, names, headers, waits, refusals, strangers, dissolved, readiness, threads, bounded, shutdowns, taken,
+        coroutines,
+    )  # fmt: skip
