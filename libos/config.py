@@ -5,6 +5,7 @@ launcher; the later wins. Read inside programs at their first socket, so heavy i
 """
 
 LIBOSES = ("auto", "catnap", "catloop", "catnip", "kernel")
+DEVICE_KINDS = "segment:NAME, tap:NAME or af_packet:NAME"
 MAPPED = bytes(10) + b"\xff\xff"  # an IPv6 address that starts so holds an IPv4 address (RFC 4291, 2.5.5.2)
 
 
@@ -78,10 +79,10 @@ KNOBS = (
     Knob(
         "device",
         "segment:default",
-        "segment:NAME or tap:NAME",
+        DEVICE_KINDS,
         "CATFLAP_DEVICE",
         "--device",
-        "Catnip's device: a shared-memory segment, or a TAP interface",
+        "Catnip's device: a shared-memory segment, a TAP interface, or an interface of the kernel's",
     ),
     Knob(
         "addresses",

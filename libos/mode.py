@@ -80,6 +80,8 @@ LIBRARIES = {
         "libos.devices.segment_file",
         "libos.devices.segment",
         "libos.devices.tap",
+        "libos.devices.offload",
+        "libos.devices.af_packet",
         "libos.net.tape",
         "libos.net.pool",
         "libos.net.outbox",

@@ -1,6 +1,9 @@
 """Catnip as the configuration describes it: device, addresses, MTU, routes and neighbours."""
 
 from libos.catnip import Catnip, words
+from libos.config import DEVICE_KINDS as KINDS
+from libos.devices.af_packet import AfPacket
+from libos.devices.interface import check_addresses
 from libos.devices.segment import Segment
 from libos.devices.tap import Tap
 from libos.errors import Fail, Kind
@@ -10,18 +13,22 @@ from libos.net_texts import Links
 from libos.net_texts import neighbours as pairs
 
 KNOBS = ("device", "addresses", "gateway", "routes", "mtu", "neighbours")
+DEVICES = {"segment": Segment, "tap": Tap, "af_packet": AfPacket}
+NOUNS = {"tap": "a TAP interface", "af_packet": "an interface"}
 USUAL = 1500  # the MTU of a segment that is made now, unless more is asked for
 
 
 def make(device, addresses=None, gateway=None, routes=None, mtu=None, neighbours=None):
     """A Catnip of the values of those knobs (libos/config.py). Raises Fail, OSError."""
     kind, colon, name = device.partition(":")
-    if not colon or not name or kind not in ("segment", "tap"):
-        raise Fail(Kind.INVALID, f"device {device!r} is not possible; use segment:NAME or tap:NAME")
+    if not colon or not name or kind not in DEVICES:
+        raise Fail(Kind.INVALID, f"device {device!r} is not possible; use {KINDS}")
     links = Links(addresses)
-    if kind == "tap" and not links.own:
-        raise Fail(Kind.INVALID, f"{device} needs addresses; a TAP interface allots none")
-    made = segment(name, mtu) if kind == "segment" else Tap(name)
+    if kind != "segment" and not links.own:
+        raise Fail(Kind.INVALID, f"{device} needs addresses; {NOUNS[kind]} allots none")
+    if kind not in ("segment", "tap"):
+        check_addresses(device, links.own)
+    made = segment(name, mtu) if kind == "segment" else DEVICES[kind](name)
     try:
         return over(made, links.own or allotted(made), gateway, routes, mtu, neighbours)
     except BaseException:

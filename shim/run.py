@@ -18,7 +18,7 @@ OPTIONS = (
     ("--log", "FILE", "append log lines to FILE"),
     ("--spin", "N", "microseconds to look at shared memory before a thread sleeps; 0: none"),
     ("--worth", "N", "reads and writes that earn a connection shared memory"),
-    ("--device", "KIND:NAME", "Catnip's device: segment:NAME, shared memory, or tap:NAME, a TAP interface"),
+    ("--device", "KIND:NAME", f"Catnip's device: {config.DEVICE_KINDS}"),
     ("--addresses", "LIST", "Catnip's addresses, as 10.0.0.2/24, after commas; a segment allots its own"),
     ("--gateway", "ADDRESS", "where Catnip sends what is not on its link"),
     ("--routes", "LIST", "networks that Catnip reaches by a gateway, as 10.0.0.0/8 via 10.9.0.1, after commas"),

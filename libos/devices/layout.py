@@ -45,6 +45,29 @@ M_NAMES = 8192
 M_NAME = 128
 M_FRAMES = 40960
 
+# the header before a frame that says what its sender's kernel has left undone (struct virtio_net_hdr)
+V_BEFORE = 10
+V_UNDONE = 1  # a checksum is to be completed
+V_SEGMENTS = 0xFF00  # more segments than one
+V_KIND = 0x7F  # of them, by ECN or not
+V_TCP4 = 1
+V_TCP6 = 4
+V_UDP = 5
+UDP_SUM = 6
+TCP_SUM = 16
+
+# the memory of an AF_PACKET device: messages of recvmmsg(2), room for what the kernel answers, slots for any frame
+A_MESSAGE = 64
+A_VECTORS = 4096
+A_SCRATCH = 5120
+A_SLOTS = 8192
+A_STRIDE = 65664
+A_FRAME = 18
+A_LARGEST = 65553  # an IP packet, and a header with a tag
+A_PIECES = 4210688
+SYS_recvmmsg = 299
+ENOBUFS = 105
+
 # outside of what a small C constant can be
 MAC = (1 << 48) - 1
 OUI = (1 << 40) - 1  # of a MAC read as a little-endian number: all but the last byte

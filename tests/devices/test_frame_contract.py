@@ -10,9 +10,10 @@ import pytest
 from frame_host import TYPE, Host, closing, unique
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from namespace import ip, network_namespace
+from namespace import Wiretap, ip, network_namespace, wire
 
 from libos.devices import layout
+from libos.devices.af_packet import AfPacket
 from libos.devices.capture import Capture
 from libos.devices.capture_file import PcapWriter, read
 from libos.devices.impair import Impair
@@ -62,6 +63,28 @@ def tap(around, folder):
 
 
 @contextlib.contextmanager
+def af_packet(around, folder):
+    """The kernel may carry a frame over a wire after the call that has sent it: it is waited for."""
+    with wire(), Wiretap("theirs", 0x88B5) as other, Wiretap("ours", 0x88B5) as witness:
+        device = AfPacket("ours")
+        near = around(device)
+        count = 0
+
+        def send(frame):
+            other.send(frame)
+            witness.wait(1)  # it has the frame after the device, which asks for every type
+
+        def heard():
+            nonlocal count
+            found = other.wait(device.transmitted - count)
+            count += len(found)
+            return found
+
+        with closing(near):
+            yield near, Far(send, heard), b"\x02\0\0\0\0\x09"
+
+
+@contextlib.contextmanager
 def files(around, folder):
     """The file that is read grows, and the device is told to read on."""
     source, sink = os.path.join(folder, unique()), os.path.join(folder, unique())
@@ -96,7 +119,7 @@ AROUND = {
         Trace(Capture(device, os.path.join(folder, unique()), CLOCK), [].append, CLOCK), CLOCK
     ),
 }
-INNERMOST = {"segment": segment, "tap": tap, "files": files}
+INNERMOST = {"segment": segment, "tap": tap, "af_packet": af_packet, "files": files}
 
 
 @pytest.fixture(params=[f"{a}-{d}" for d in INNERMOST for a in AROUND])
