@@ -9,14 +9,14 @@ cdef class AfPacket(FrameDevice):
     cdef public str name
     cdef public long fd, out
     cdef public long long largest
-    cdef public unsigned long long stride, size, next, got
-    cdef public size_t place
+    cdef public unsigned long long stride, size, slot, slots, head, tail
+    cdef public size_t ring, place
     cdef public Cutter cutter
-    cpdef size_t slot(self, unsigned long long i) noexcept nogil
-    @cython.locals(got=long)
-    cdef void fetch(self, unsigned long long limit) noexcept nogil
-    @cython.locals(n="unsigned long long", at=size_t, length="long long")
+    @cython.locals(n="unsigned long long", looks=int, at=size_t, length="long long")
     cpdef unsigned long long receive(self, size_t frames, unsigned long long limit) noexcept nogil
+    cdef bint filled(self) noexcept nogil
+    @cython.locals(room="long long", length="long long")
+    cdef long long beside(self, size_t at) noexcept nogil
     @cython.locals(said="unsigned long long")
     cdef bint ready(self, size_t at, long long length) noexcept nogil
     @cython.locals(result=long)

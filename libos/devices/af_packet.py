@@ -14,14 +14,16 @@ from libos.devices import layout
 from libos.devices.frame_device import FrameDevice
 from libos.devices.interface import Interface
 from libos.devices.offload import Cutter, complete
-from libos.memory_file import SYS_munmap, high, private
+from libos.devices.segment_file import MADV_DONTFORK, SYS_madvise
+from libos.memory_file import READ_WRITE, SYS_mmap, SYS_munmap, high, private
 
 COMPILED = __file__.endswith(".so")
 SOL_PACKET, ETH_P_ALL = 263, 3
-ADD_MEMBERSHIP, VNET_HDR, IGNORE_OUTGOING = 1, 15, 23
+ADD_MEMBERSHIP, RX_RING, COPY_THRESH, TPACKET, RESERVE, VNET_HDR, IGNORE_OUTGOING = 1, 5, 7, 10, 12, 15, 23
+TPACKET_V2, MAP_SHARED = 1, 1
 ALLMULTI, UNICAST = 2, 3
 SO_ATTACH_FILTER, SO_RCVBUF, SO_RCVBUFFORCE = 26, 8, 33
-ROOM = 4 << 20  # bytes that may wait in the kernel, its own overhead with them
+ROOM, BLOCK = 4 << 20, 1 << 16  # bytes of the ring, and that may wait beside it; of a block of it
 
 # classic BPF (Documentation/networking/filter): code, jumps forward if true and if false, operand
 LOAD_WORD, LOAD_HALF, LOAD_BYTE, IF_EQUAL, IF_ANY, ANSWER = 0x20, 0x28, 0x30, 0x15, 0x45, 0x06
@@ -55,84 +57,80 @@ class AfPacket(FrameDevice):
     """A host on the wire of the interface `name`. `mac` is ours: by default one that is not the interface's, so that
     the kernel takes what we are sent for another host's and does not answer it.
 
-    Two sockets: one receives with the header of offload.py before each frame, one sends bare frames. Raises Fail.
+    Two sockets: one receives, by a ring that it shares with the kernel, one sends. Raises Fail.
     """
 
     def __init__(self, name, mac=None):
         interface = Interface(f"af_packet:{name}", name)
         self.name = name
         self.fd = self.out = -1
-        self.place = 0
+        self.ring = self.place = 0
         FrameDevice.__init__(self, mac or own_mac(interface.mac), interface.mtu)
         self.largest = layout.HEADER + interface.mtu
         self.stride = (layout.SPARE + self.largest + 63) & ~63
         self.size = layout.A_PIECES + layout.BURST * self.stride
-        self.next = self.got = 0
+        self.slot = 1 << (layout.A_FRAME + self.largest - 1).bit_length()
+        self.slots = ROOM // self.slot
+        self.head = self.tail = 0
         self.cutter = Cutter()
         try:
             self.place = private(self.size)
-            self.describe()
             self.join(interface)
             self.out = opened(name, 0)
         except OSError as error:
             self.close()
             raise interface.refused(error, "CAP_NET_RAW")
 
-    def describe(self):
-        """The messages of a burst (recvmmsg(2)), each with room for the largest that there can be."""
-        for i in range(layout.BURST):
-            message = self.place + i * layout.A_MESSAGE
-            vector = self.place + layout.A_VECTORS + i * 16
-            raw.store(message + 16, vector)
-            raw.store(message + 24, 1)
-            raw.store(vector, self.slot(i) - layout.V_BEFORE)
-            raw.store(vector + 8, layout.V_BEFORE + layout.A_LARGEST)
-
     def join(self, interface):
         """The socket that receives; it does so when all is set."""
-        filter_at = self.place + layout.A_SCRATCH
         words = program(self.mac)
         for i, word in enumerate(words):
-            raw.store(filter_at + 8 * i, word)
-        request = struct.pack("=iHH8s", interface.index, 0, 6, self.mac)
+            raw.store(self.place + 8 * i, word)
+        block = max(self.slot, BLOCK)
         self.fd = opened(
             self.name,
             ETH_P_ALL,
+            (SOL_PACKET, TPACKET, TPACKET_V2),
             (SOL_PACKET, VNET_HDR, 1),
+            (SOL_PACKET, RESERVE, layout.SPARE),
+            (SOL_PACKET, COPY_THRESH, 1),
+            (SOL_PACKET, RX_RING, struct.pack("=4I", block, ROOM // block, self.slot, self.slots)),
             (SOL_PACKET, IGNORE_OUTGOING, 1),
-            (_socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("=H6xQ", len(words), filter_at)),
-            (SOL_PACKET, ADD_MEMBERSHIP, request),
+            (_socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("=H6xQ", len(words), self.place)),
+            (SOL_PACKET, ADD_MEMBERSHIP, struct.pack("=iHH8s", interface.index, UNICAST, 6, self.mac)),
             (SOL_PACKET, ADD_MEMBERSHIP, struct.pack("=iHH8s", interface.index, ALLMULTI, 0, b"")),
         )
-
-    def slot(self, i):
-        """Where the frame of a message lies."""
-        return self.place + layout.A_SLOTS + i * layout.A_STRIDE + layout.A_FRAME
-
-    def fetch(self, limit):
-        """One call for a burst."""
-        self.next = 0
-        self.got = 0
-        got = raw.syscall(layout.SYS_recvmmsg, self.fd, self.place, limit, calls.DONTWAIT, 0, 0)
-        if got > 0:
-            self.got = got
-        elif got == -calls.EINVAL:  # no header says what the kernel has left undone
-            self.errors += 1
+        ring = raw.syscall(SYS_mmap, 0, ROOM, READ_WRITE, MAP_SHARED, self.fd, 0)
+        if ring <= 0:
+            raise OSError(-ring, os.strerror(-ring))
+        self.ring = ring
+        raw.syscall(SYS_madvise, ring, ROOM, MADV_DONTFORK, 0, 0, 0)
 
     def receive(self, frames, limit):
         if limit > layout.BURST:
             limit = layout.BURST
-        if self.cutter.rest == 0 and self.next == self.got and limit:
-            self.fetch(limit)
+        while self.tail != self.head:  # the kernel's again
+            raw.store32(self.ring + self.tail * self.slot, 0)
+            self.tail = (self.tail + 1) & (self.slots - 1)
         n = 0
-        while n < limit:
+        looks = 0
+        while n < limit and looks < layout.BURST:
             if self.cutter.rest:
                 at = self.place + layout.A_PIECES + n * self.stride + layout.SPARE
                 length = self.cutter.cut(at)
-            elif self.next < self.got:
-                at = self.slot(self.next)
-                length = raw.load32(self.place + self.next * layout.A_MESSAGE + 56) - layout.V_BEFORE
-                self.next += 1
+            elif self.filled():
+                looks += 1
+                at = self.ring + self.head * self.slot
+                length = raw.load32(at + 8)
+                self.head = (self.head + 1) & (self.slots - 1)
+                if raw.load32(at) & layout.A_BESIDE:  # too large for a slot, it waits as with any socket
+                    at = self.place + layout.A_BIG
+                    length = self.beside(at)
+                elif raw.load32(at + 4) != length:
+                    self.full += 1
+                    continue
+                else:
+                    at += raw.load32(at + 12) & 0xFFFF
                 if not self.ready(at, length):
                     continue
             else:
@@ -142,6 +140,18 @@ class AfPacket(FrameDevice):
             n += 1
         self.received += n
         return n
+
+    def filled(self):
+        """Whether the next slot has a frame of ours."""
+        return self.ring and raw.load32(self.ring + self.head * self.slot) & layout.A_FILLED
+
+    def beside(self, at):
+        """Read a large frame; its length."""
+        room = layout.A_LARGEST + layout.V_BEFORE
+        length = raw.syscall(
+            calls.SYS_recvfrom, self.fd, at - layout.V_BEFORE, room, calls.DONTWAIT | calls.TRUNC, 0, 0
+        )
+        return length - layout.V_BEFORE
 
     def ready(self, at, length):
         """Whether a frame can be handed out as it lies there; if not it is an error, or the cutter has it."""
@@ -184,11 +194,11 @@ class AfPacket(FrameDevice):
 
     def arm(self):
         """The kernel keeps what comes, and the descriptor readable; what it had no room for is counted."""
-        at = self.place + layout.A_SCRATCH
+        at = self.place
         raw.store(at + 8, 8)
         if raw.syscall(calls.SYS_getsockopt, self.fd, 263, 6, at, at + 8, 0) == 0:  # PACKET_STATISTICS
             self.full += raw.load32(at + 4)
-        return self.cutter.rest == 0 and self.next == self.got
+        return self.cutter.rest == 0 and not self.filled()
 
     def disarm(self):
         pass
@@ -201,7 +211,10 @@ class AfPacket(FrameDevice):
             if fd >= 0:
                 os.close(fd)
         self.fd = self.out = -1
-        self.next = self.got = self.cutter.rest = 0
+        self.head = self.tail = self.cutter.rest = 0
+        if self.ring:
+            raw.syscall(SYS_munmap, self.ring, ROOM, 0, 0, 0, 0)
+            self.ring = 0
         if self.place:
             raw.syscall(SYS_munmap, self.place, self.size, 0, 0, 0, 0)
             self.place = 0

@@ -56,16 +56,14 @@ V_UDP = 5
 UDP_SUM = 6
 TCP_SUM = 16
 
-# the memory of an AF_PACKET device: messages of recvmmsg(2), room for what the kernel answers, slots for any frame
-A_MESSAGE = 64
-A_VECTORS = 4096
-A_SCRATCH = 5120
-A_SLOTS = 8192
-A_STRIDE = 65664
-A_FRAME = 18
+# of an AF_PACKET device: what comes before a frame in a slot of its ring, at most, what a slot's status says
+# (TP_STATUS_USER, TP_STATUS_COPY), and its own memory: room for a frame of any size, and for what is cut out of it
+A_FRAME = 96
+A_FILLED = 1
+A_BESIDE = 2
+A_BIG = 1042
 A_LARGEST = 65553  # an IP packet, and a header with a tag
-A_PIECES = 4210688
-SYS_recvmmsg = 299
+A_PIECES = 69632
 ENOBUFS = 105
 
 # outside of what a small C constant can be
