@@ -36,14 +36,14 @@ class Inline:
         found = self.immediate(qd) if type(qd) is int and type(sga) is SGArray else None
         if type(found) is not MemoryQueue:
             return self.push_in_turn(qd, sga)
-        queue = found
-        size = sga.length()
-        if queue.waiting[0] or queue.waiting[1] or queue.count >= queue.capacity or not sga.alive or size == 0:
+        queue, array = found, sga
+        size = array.length()
+        if queue.waiting[0] or queue.waiting[1] or queue.count >= queue.capacity or not array.alive or size == 0:
             return self.push_in_turn(qd, sga)
-        result = self.at_its_end("PUSH", queue.qd, size)
-        sga.retain()
-        queue.put(sga)
-        return result.qtoken
+        qtoken = self.at_its_end("PUSH", queue.qd, size, None)
+        array.retain()
+        queue.put(array)
+        return qtoken
 
     def pop(self, qd: int, size: int = 65536) -> int:
         """Ask for the next element: at most `size` bytes of a stream, or one whole message. Returns a qtoken."""
@@ -51,19 +51,20 @@ class Inline:
         element = None if queue is None else queue.at_once()
         if element is None:
             return self.pop_in_turn(qd, size)
-        result = self.at_its_end("POP", queue.qd, queue.origin)
-        result.sga = element
-        return result.qtoken
+        return self.at_its_end("POP", queue.qd, queue.origin, element)
 
-    def at_its_end(self, opcode, qd, value):
-        """The result of a new operation, live among the others."""
+    def at_its_end(self, opcode, qd, value, sga):
+        """The qtoken of a new operation, whose result is live among the others: under the very integer that the
+        application gets, so that it is found by its address.
+        """
         result = Result.__new__(Result)
-        result.opcode, result.qd, result.value = opcode, qd, value
-        result.sga = result.address = result.error = None
-        result.qtoken = self.shared.next_qtoken(qd)
-        self.shared.operations[result.qtoken] = result
+        result.opcode, result.qd, result.value, result.sga = opcode, qd, value, sga
+        result.address = result.error = None
+        qtoken = self.shared.next_qtoken(qd)
+        result.qtoken = qtoken
+        self.shared.operations[qtoken] = result
         self.inlined += 1
-        return result
+        return qtoken
 
     def wait(self, qtoken: int, timeout: float | None = None) -> Result:
         """The result of one operation. Raises TIMED_OUT after `timeout` seconds, INVALID for a token not live."""
