@@ -8,6 +8,9 @@
 #include <asm/ioctls.h>
 #include <linux/tcp.h>
 #include <poll.h>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h> /* glibc 2.32 */
+#endif
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -31,6 +34,23 @@ static inline int raw_compare_exchange(uintptr_t a, uint64_t expected, uint64_t 
 {
     return __atomic_compare_exchange_n((uint64_t *)a, &expected, desired, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
+
+/* The same of a word that no other process has: while there is one thread, without the bus lock, which waits for all stores
+ * before it. One instruction: a signal handler comes before or after it. */
+static inline int raw_compare_exchange_own(uintptr_t a, uint64_t expected, uint64_t desired)
+{
+#if __has_include(<sys/single_threaded.h>)
+    if (__libc_single_threaded) {
+        unsigned char done;
+        __asm__ volatile("cmpxchg %3, %1" : "=@ccz"(done), "+m"(*(uint64_t *)a), "+a"(expected) : "r"(desired) : "memory");
+        return done;
+    }
+#endif
+    return raw_compare_exchange(a, expected, desired);
+}
+
+/* The line at `a` is going to be read: have it come from the other core meanwhile. */
+static inline void raw_prefetch(uintptr_t a) { __builtin_prefetch((const void *)a); }
 
 static inline void raw_copy(uintptr_t d, uintptr_t s, uint64_t n) { memcpy((void *)d, (const void *)s, n); }
 

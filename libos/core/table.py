@@ -49,10 +49,11 @@ class Table:
         return raw.load(self.head + layout.BELL) - 1
 
     def lock(self):
-        rings.lock(self.head + layout.LOCK)
+        if not raw.compare_exchange_own(self.head + layout.LOCK, 0, rings.HERE.pid):
+            rings.lock(self.head + layout.LOCK)
 
     def unlock(self):
-        rings.unlock(self.head + layout.LOCK)
+        raw.store(self.head + layout.LOCK, 0)
 
     def away(self):
         """Give the lock back for a system call, but not while a thread forks; `back` comes next."""
@@ -333,7 +334,7 @@ class Table:
         at = first + raw.load(array) * 16
         while at > first:
             at -= 16
-            if self.repeated(first, at):
+            if at > first and self.repeated(first, at):
                 self.heap.release(self.heap.object_of(raw.load(at)))
             else:
                 self.heap.hand_over(raw.load(at))

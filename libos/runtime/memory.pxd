@@ -18,6 +18,8 @@ cdef class Heap:
     cdef bint open_block(self, int kind) noexcept nogil
     @cython.locals(block="unsigned long long", kind="unsigned long long", offset="unsigned long long")
     cdef size_t refs_of(self, size_t address) noexcept nogil
+    @cython.locals(block="unsigned long long", kind="unsigned long long")
+    cdef size_t refs_around(self, size_t address) noexcept nogil
     @cython.locals(at=size_t, word="unsigned long long")
     cpdef int free(self, size_t address) noexcept nogil
     @cython.locals(at=size_t, word="unsigned long long")
@@ -26,12 +28,13 @@ cdef class Heap:
     cpdef int release(self, size_t address) noexcept nogil
     @cython.locals(block="unsigned long long", kind="unsigned long long")
     cpdef size_t object_of(self, size_t address) noexcept nogil
-    @cython.locals(found=size_t)
+    @cython.locals(at=size_t, room="unsigned long long")
     cpdef bint holds(self, size_t address, unsigned long long size) noexcept nogil
     @cython.locals(at=size_t)
     cpdef bint held(self, size_t address) noexcept nogil
+    @cython.locals(at=size_t, word="unsigned long long")
     cpdef void hand_over(self, size_t address) noexcept nogil
-    @cython.locals(block="unsigned long long", index="unsigned long long")
+    @cython.locals(block="unsigned long long", index="unsigned long long", at=size_t, word="unsigned long long")
     cdef void give_back(self, size_t address) noexcept nogil
     cpdef unsigned long long size_of(self, size_t address) noexcept nogil
     cpdef unsigned long long count(self, int counter) noexcept nogil

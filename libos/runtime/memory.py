@@ -70,7 +70,7 @@ class Heap:
             word = raw.load(at)
             while word:
                 n = raw.ctz(word)
-                if raw.compare_exchange(at, word, word & (word - 1)):
+                if raw.compare_exchange_own(at, word, word & (word - 1)):
                     index = i * 64 + n
                     raw.store(self.refs_at + block * 131072 + index * 8, self.app)
                     # for who looks from outside: not worth an atomic step, so of several threads some are missed
@@ -108,6 +108,16 @@ class Heap:
             return 0
         return self.refs_at + block * 131072 + (offset >> kind) * 8
 
+    def refs_around(self, address):
+        """Where the reference word is of the object that a byte lies in; 0 outside of the heap."""
+        block = (address - self.base) >> 20
+        if address < self.base or block >= self.superblocks:
+            return 0
+        kind = raw.load(self.classes_at + block * 8)
+        if kind == 0:
+            return 0
+        return self.refs_at + block * 131072 + (((address - self.base) & 0xFFFFF) >> kind) * 8
+
     def free(self, address):
         """The application lets go. -1 for a double free or an address that isn't ours."""
         at = self.refs_of(address)
@@ -117,7 +127,7 @@ class Heap:
             word = raw.load(at)
             if word < self.app:
                 return -1
-            if raw.compare_exchange(at, word, word - self.app):
+            if raw.compare_exchange_own(at, word, word - self.app):
                 if word == self.app:
                     self.give_back(address)
                 return 0
@@ -131,7 +141,7 @@ class Heap:
             word = raw.load(at)
             if word == 0:
                 return -1
-            if raw.compare_exchange(at, word, word + 1):
+            if raw.compare_exchange_own(at, word, word + 1):
                 return 0
 
     def release(self, address):
@@ -143,7 +153,7 @@ class Heap:
             word = raw.load(at)
             if word & (self.app - 1) == 0:
                 return -1
-            if raw.compare_exchange(at, word, word - 1):
+            if raw.compare_exchange_own(at, word, word - 1):
                 if word == 1:
                     self.give_back(address)
                 return 0
@@ -160,8 +170,11 @@ class Heap:
 
     def holds(self, address, size):
         """Whether these bytes are all in one object, and that one the application's."""
-        found = self.object_of(address)
-        return found != 0 and size <= self.size_of(found) - (address - found) and self.held(found)
+        at = self.refs_around(address)
+        if at == 0 or raw.load(at) < self.app:
+            return False
+        room = raw.bit(raw.load(self.classes_at + ((address - self.base) >> 20) * 8))
+        return size <= room - ((address - self.base) & (room - 1))
 
     def held(self, address):
         """Whether an object is the application's."""
@@ -170,12 +183,18 @@ class Heap:
 
     def hand_over(self, address):
         """A reference of the libOS becomes one of the application, to whom the object's byte at `address` goes."""
-        raw.fetch_add(self.refs_of(self.object_of(address)), self.app - 1)
+        at = self.refs_around(address)
+        word = raw.load(at)
+        while not raw.compare_exchange_own(at, word, word + self.app - 1):
+            word = raw.load(at)
 
     def give_back(self, address):
         block = (address - self.base) >> 20
         index = ((address - self.base) & 0xFFFFF) >> raw.load(self.classes_at + block * 8)
-        raw.fetch_or(self.free_at + block * 2048 + (index >> 6) * 8, raw.bit(index & 63))
+        at = self.free_at + block * 2048 + (index >> 6) * 8
+        word = raw.load(at)
+        while not raw.compare_exchange_own(at, word, word | raw.bit(index & 63)):
+            word = raw.load(at)
 
     def size_of(self, address):
         """Bytes usable at an object's address; 0 for an address that isn't ours."""
