@@ -18,7 +18,7 @@ cdef void wait_in_line(Table table, size_t line, size_t operation) noexcept nogi
 cdef void drive_in_kernel(Table table, size_t queue, size_t line) noexcept nogil
 @cython.locals(line=size_t, r="long long")
 cpdef void start(Table table, size_t queue, size_t operation) noexcept nogil
-@cython.locals(opcode="unsigned int")
+@cython.locals(opcode="unsigned int", line=size_t)
 cdef void end(Table table, size_t queue, size_t operation, long long result) noexcept nogil
 @cython.locals(operation=size_t, r="long long")
 cdef void drive(Table table, size_t queue, size_t line) noexcept nogil

@@ -98,7 +98,9 @@ def end(table, queue, operation, result):
         raw.store(operation + layout.VALUE, result)
     table.complete(operation, result)
     if raw.load(queue + layout.KIND) == layout.MEMORY and result >= 0:  # there is room now, or something to pop
-        drive(table, queue, queue + (layout.FIRST_OUT if opcode == layout.POP else layout.FIRST_IN))
+        line = queue + (layout.FIRST_OUT if opcode == layout.POP else layout.FIRST_IN)
+        if raw.load(line):
+            drive(table, queue, line)
     elif opcode == layout.CONNECT:  # pops may wait for it
         drive(table, queue, queue + layout.FIRST_IN)
 

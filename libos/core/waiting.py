@@ -17,6 +17,14 @@ def claim(table, qtokens, count):
 
     -EAGAIN when none is complete, -EINVAL when one is not live. Under the lock.
     """
+    if count == 1:  # nothing to take turns with
+        operation = table.find(raw.load(qtokens))
+        if operation == 0:
+            return -calls.EINVAL
+        if raw.load32(operation + layout.STATE) != layout.DONE:
+            return -calls.EAGAIN
+        table.take(operation)
+        return 0
     rotation = table.head + layout.ROTATIONS + ((qtokens >> 3) & 63) * 8
     i = raw.load(rotation)
     if i >= count:
