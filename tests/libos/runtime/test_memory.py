@@ -42,6 +42,16 @@ def test_double_free_and_foreign_addresses_are_refused():
     assert heap.live() == 0
 
 
+def test_nothing_outside_of_the_heap_is_held():
+    heap = Heap(2)
+    address = heap.alloc(64)
+    for foreign in (0, 8, heap.base - 1, heap.base + (1 << 20), heap.base + (2 << 20), address + (1 << 40)):
+        assert not heap.holds(foreign, 1)
+    assert heap.holds(heap.base, 64)
+    heap.free(address)
+    assert not heap.holds(address, 1)
+
+
 def test_an_object_in_flight_outlives_its_free():
     heap = Heap(2)
     address = heap.alloc(4096)
@@ -59,7 +69,7 @@ class HeapModel(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.heap = Heap(8)
-        self.objects = {}  # address -> [size, application holds it, references of the libOS, fill]
+        self.objects = {}  # address -> [size, how often the application has it, references of the libOS, fill]
         self.fill = 0
 
     @rule(size=st.sampled_from([1, 64, 100, 1000, 4096, 70000, 300000]))
@@ -72,7 +82,7 @@ class HeapModel(RuleBasedStateMachine):
             assert address + size <= other or other + room <= address
         self.fill = (self.fill + 1) % 256
         ctypes.memset(address, self.fill, size)
-        self.objects[address] = [size, True, 0, self.fill]
+        self.objects[address] = [size, 1, 0, self.fill]
 
     def gone(self, address):
         size, held, references, _ = self.objects[address]
@@ -88,7 +98,7 @@ class HeapModel(RuleBasedStateMachine):
         answer = getattr(self.heap, what)(address)
         if what == "free":
             assert answer == (0 if held else -1)
-            self.objects[address][1] = False
+            self.objects[address][1] -= 1 if held else 0
         elif what == "retain":
             assert answer == 0
             self.objects[address][2] += 1
@@ -96,6 +106,23 @@ class HeapModel(RuleBasedStateMachine):
             assert answer == (0 if references else -1)
             self.objects[address][2] -= 1 if references else 0
         self.gone(address)
+
+    @precondition(lambda self: any(references for _, _, references, _ in self.objects.values()))
+    @rule(data=st.data())
+    def hand_over(self, data):
+        """By any byte of an object."""
+        address = data.draw(st.sampled_from(sorted(a for a, (_, _, n, _) in self.objects.items() if n)))
+        self.heap.hand_over(address + data.draw(st.integers(0, self.heap.size_of(address) - 1)))
+        self.objects[address][1] += 1
+        self.objects[address][2] -= 1
+
+    @precondition(lambda self: self.objects)
+    @rule(data=st.data(), size=st.sampled_from([0, 1, 63, 64, 65, 4096, 1 << 20, (1 << 20) + 1, 1 << 32]))
+    def holds(self, data, size):
+        address = data.draw(st.sampled_from(sorted(self.objects)))
+        room = self.heap.size_of(address)
+        at = data.draw(st.integers(0, room - 1))
+        assert self.heap.holds(address + at, size) == (self.objects[address][1] > 0 and at + size <= room)
 
     @invariant()
     def counted(self):
