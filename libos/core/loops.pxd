@@ -13,7 +13,6 @@ cdef void use(Table table, size_t queue) noexcept nogil
 cdef long long push(Table table, size_t queue, size_t operation) noexcept nogil
 @cython.locals(end=size_t, size="unsigned long long", there="unsigned long long", buffer=size_t, r="long long")
 cdef long long pop(Table table, size_t queue, size_t operation) noexcept nogil
-cdef void fetch(size_t end) noexcept nogil
 @cython.locals(plain=bint, r="long long")
 cdef long long pop_plain(size_t end, size_t buffer, unsigned long long size) noexcept nogil
 @cython.locals(header=size_t, told=bint)

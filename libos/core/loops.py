@@ -53,8 +53,8 @@ def pop(table, queue, operation):
     size = layout.POP_SIZE
     if raw.load(end + ends.IN_STATE) == ends.RING:
         there = rings.inbound(end)
-        if there:
-            fetch(end)
+        if there:  # a line that the peer has just written: it comes while a buffer is found for it
+            raw.prefetch(raw.load(end + ends.IN_RING) + (raw.load(end + ends.HEAD) & raw.load(end + ends.IN_MASK)))
         if 0 < there < size:
             size = there
         elif there == 0 and quiet(end):
@@ -79,11 +79,6 @@ def pop(table, queue, operation):
     else:
         sockets.keep(operation, buffer, r)
     return r
-
-
-def fetch(end):
-    """The peer has just written what is to be popped next: its line comes while the pop goes its way."""
-    raw.prefetch(raw.load(end + ends.IN_RING) + (raw.load(end + ends.HEAD) & raw.load(end + ends.IN_MASK)))
 
 
 def pop_plain(end, buffer, size):

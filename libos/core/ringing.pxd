@@ -10,7 +10,7 @@ cdef long long MILLISECOND
 cdef long long look(Table table) noexcept nogil
 @cython.locals(found="long long", queue=size_t)
 cdef long long look_at_all(Table table) noexcept nogil
-@cython.locals(end=size_t, ready=int)
+@cython.locals(end=size_t)
 cdef long long look_at(Table table, size_t queue, long long found) noexcept nogil
 @cython.locals(found="long long", pair=size_t, area=size_t)
 cdef long long drain(Table table) noexcept nogil

@@ -41,10 +41,7 @@ def look_at(table, queue, found):
     end = raw.load(queue + layout.END)
     if raw.load(end + ends.IN):
         if raw.load(queue + layout.FIRST_IN):
-            ready = endpoint.ready(end, 1)
-            if ready:
-                loops.fetch(end)
-            found = added(found, looked(table, queue, layout.FIRST_IN, ready))
+            found = added(found, looked(table, queue, layout.FIRST_IN, endpoint.ready(end, 1)))
         if raw.load(queue + layout.FIRST_OUT):
             found = added(found, looked(table, queue, layout.FIRST_OUT, endpoint.ready(end, 2)))
     return found
