@@ -122,6 +122,7 @@ def accepted(d, name):
         seen = sockaddr.text(crossing.family, diagnostics.numbers(crossing.met)[1:])
         room = len(commonprefix((seen, sockaddr.bytes_at(name, len(seen)))))
         sockaddr.write(crossing.family, crossing.peer, name, room)
+    crossing.met = None
 
 
 def known(d, peer, address, length):

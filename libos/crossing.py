@@ -21,18 +21,38 @@ SYS_shutdown, SHUT_WR = 48, 1
 EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
 
-class OnNetwork:
-    """What a program's socket is on the network: `record` is the stack's, `known` the options that it has too."""
+def joined(name):
+    """A (packed address, port) in a third of the memory; None as it is."""
+    return name and name[0] + name[1].to_bytes(2, "big")
 
+
+def parted(name):
+    size = len(name) - 2 if name else 0
+    return name and (name[:size], int.from_bytes(name[size:], "big"))
+
+
+class OnNetwork:
+    """What a program's socket is on the network: `record` is the stack's, `known` the options that it has too.
+
+    `local` and `peer`: (packed address, port), None where the kernel is right. There are many, most of them idle.
+    """
+
+    __slots__ = ("family", "near_name", "network", "peer_name", "record")
     known = KNOWN
 
-    def __init__(self, network, record, family, local):
+    def __init__(self, network, record, family, local, peer=None):
         self.network = network
         self.record = record
         self.family = family  # of the program's socket
-        self.local = local
-        self.peer = None
-        self.tries = 0
+        self.near_name, self.peer_name = joined(local), joined(peer)
+
+    @property
+    def local(self):
+        return parted(self.near_name)
+
+    @property
+    def peer(self):
+        return parted(self.peer_name)
 
     def options(self, sock, names=KNOWN):
         """The program's socket has these options."""
@@ -51,16 +71,17 @@ class OnNetwork:
 
 
 class Crossing(OnNetwork):
-    """A connection of the stack, `record`, under a program's socket. `local` and `peer`: (packed address, port).
+    """A connection of the stack, `record`, under a program's socket.
 
     To Catloop it is the meeting of the two ends, which know each other from the start.
     """
 
+    __slots__ = ("end", "far", "met", "relay", "sock", "tries")
+
     def __init__(self, network, record, family, local, peer):
-        OnNetwork.__init__(self, network, record, family, local)
-        self.peer = peer
+        OnNetwork.__init__(self, network, record, family, local, peer)
         self.relay = 0
-        self.far = 0
+        self.end = self.far = self.tries = 0
         self.sock = None  # the far end's
         self.met = None  # the address of the spine that the program will see
 
@@ -149,6 +170,8 @@ class Crossing(OnNetwork):
 class Bound(OnNetwork):
     """A socket that has a name on the network and is neither connected nor listening."""
 
+    __slots__ = ()
+
     def step(self):
         return False
 
@@ -159,6 +182,8 @@ class Bound(OnNetwork):
 
 class Listening(Bound):
     """A listener of the stack, beside the program's socket that listens on the kernel at `where`."""
+
+    __slots__ = ("where",)
 
     def __init__(self, network, record, family, local, where):
         Bound.__init__(self, network, record, family, local)

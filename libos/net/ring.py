@@ -8,7 +8,7 @@ def hold(host, r, octets_in_all):
     """Make the ring at least that large; false where there is no memory."""
     if octets_in_all <= r.size:
         return True
-    size = r.size if r.size else 1024
+    size = r.size if r.size else 256  # what an idle connection keeps
     while size < octets_in_all:
         size *= 2
     at = host.pool.take(size)

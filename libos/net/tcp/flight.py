@@ -44,7 +44,7 @@ def room(t, c):
     """Whether one more entry can be made; takes memory where it must."""
     if c.sent_count < c.sent_size:
         return True
-    size = c.sent_size * 2 if c.sent_size else 8
+    size = c.sent_size * 2 if c.sent_size else 2
     new = t.host.pool.take(size * structs.sent_size())
     if new == 0:
         return False
