@@ -2,6 +2,8 @@
 interpreter is ours alone, which nobody finalises; a program's own is not there any longer.
 """
 
+import ctypes
+
 
 class Here:
     def __init__(self):
@@ -15,7 +17,5 @@ HERE = Here()
 def call(function):
     """Call a function at the end of the process."""
     if HERE.alone:
-        import ctypes
-
         HERE.kept.append(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(function))
         ctypes.CDLL(None).__cxa_atexit(HERE.kept[-1], None, None)
