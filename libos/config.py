@@ -5,7 +5,7 @@ launcher; the later wins. Read inside programs at their first socket, so heavy i
 """
 
 LIBOSES = ("auto", "catnap", "catloop", "catnip", "kernel")
-DEVICE_KINDS = "segment:NAME, tap:NAME or af_packet:NAME"
+DEVICE_KINDS = "segment:NAME, tap:NAME, af_packet:NAME or af_xdp:NAME[:QUEUE]"
 MAPPED = bytes(10) + b"\xff\xff"  # an IPv6 address that starts so holds an IPv4 address (RFC 4291, 2.5.5.2)
 
 

@@ -82,6 +82,8 @@ LIBRARIES = {
         "libos.devices.tap",
         "libos.devices.offload",
         "libos.devices.af_packet",
+        "libos.devices.xdp_ring",
+        "libos.devices.af_xdp",
         "libos.net.tape",
         "libos.net.pool",
         "libos.net.outbox",

@@ -3,6 +3,7 @@
 from libos.catnip import Catnip, words
 from libos.config import DEVICE_KINDS as KINDS
 from libos.devices.af_packet import AfPacket
+from libos.devices.af_xdp import AfXdp
 from libos.devices.interface import check_addresses
 from libos.devices.segment import Segment
 from libos.devices.tap import Tap
@@ -13,27 +14,41 @@ from libos.net_texts import Links
 from libos.net_texts import neighbours as pairs
 
 KNOBS = ("device", "addresses", "gateway", "routes", "mtu", "neighbours")
-DEVICES = {"segment": Segment, "tap": Tap, "af_packet": AfPacket}
-NOUNS = {"tap": "a TAP interface", "af_packet": "an interface"}
+NOUNS = {"tap": "a TAP interface", "af_packet": "an interface", "af_xdp": "an interface"}
+MOST_QUEUES = 4096  # of an interface
 USUAL = 1500  # the MTU of a segment that is made now, unless more is asked for
 
 
 def make(device, addresses=None, gateway=None, routes=None, mtu=None, neighbours=None):
     """A Catnip of the values of those knobs (libos/config.py). Raises Fail, OSError."""
     kind, colon, name = device.partition(":")
-    if not colon or not name or kind not in DEVICES:
+    if not colon or not name or kind not in ("segment", *NOUNS):
         raise Fail(Kind.INVALID, f"device {device!r} is not possible; use {KINDS}")
     links = Links(addresses)
     if kind != "segment" and not links.own:
         raise Fail(Kind.INVALID, f"{device} needs addresses; {NOUNS[kind]} allots none")
     if kind not in ("segment", "tap"):
         check_addresses(device, links.own)
-    made = segment(name, mtu) if kind == "segment" else DEVICES[kind](name)
+    made = opened(kind, name, mtu)
     try:
         return over(made, links.own or allotted(made), gateway, routes, mtu, neighbours)
     except BaseException:
         made.close()
         raise
+
+
+def opened(kind, name, mtu):
+    """The device of a kind and a name, which has to be right for the kind. Raises Fail, OSError."""
+    if kind == "tap":
+        return Tap(name)
+    if kind == "af_packet":
+        return AfPacket(name)
+    if kind == "segment":
+        return segment(name, mtu)
+    name, colon, queue = name.partition(":")
+    if colon and not (queue.isascii() and queue.isdecimal() and int(queue) < MOST_QUEUES):
+        raise Fail(Kind.INVALID, f"device 'af_xdp:{name}:{queue}' is not possible; a queue is 0 to {MOST_QUEUES - 1}")
+    return AfXdp(name, int(queue or 0))
 
 
 def segment(name, mtu=None):

@@ -66,6 +66,15 @@ A_LARGEST = 65553  # an IP packet, and a header with a tag
 A_PIECES = 69632
 ENOBUFS = 105
 
+# of an AF_XDP device: entries of each ring, as many chunks to receive into as to send from; its own memory: chunks that
+# are handed out, and that are free; ns after which the kernel is asked again to send
+X_CHUNKS = 1024
+X_SCRATCH = 0
+X_HELD = 128
+X_FREE = 1024
+X_SIZE = 12288
+X_AGAIN = 50000
+
 # outside of what a small C constant can be
 MAC = (1 << 48) - 1
 OUI = (1 << 40) - 1  # of a MAC read as a little-endian number: all but the last byte

@@ -4,6 +4,8 @@ from libos.net cimport octets
 
 @cython.locals(total="unsigned int")
 cpdef bint complete(size_t frame, long long length, long long start, long long offset) noexcept nogil
+@cython.locals(ip=size_t, ends=size_t, header="long long", inner="long long", size="long long", offset="long long", protocol="unsigned int", pseudo="unsigned int")
+cpdef void mended(size_t frame, long long length) noexcept nogil
 cpdef unsigned int folded(unsigned int total) noexcept nogil
 
 @cython.final

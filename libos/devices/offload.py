@@ -21,6 +21,30 @@ def complete(frame, length, start, offset):
     return True
 
 
+def mended(frame, length):
+    """Complete the checksum of a frame of which nothing says whether that is left to do: it is where the sum of the
+    pseudo-header alone is found, and that is not by chance what is right. Other frames stay as they are.
+    """
+    ip = frame + layout.HEADER
+    if octets.get16(frame + 12) == 0x0800 and length >= layout.HEADER + 28:
+        header = (octets.get8(ip) & 15) * 4
+        inner = octets.get16(ip + 2) - header
+        protocol, ends, size = octets.get8(ip + 9), ip + 12, 8
+        if header < 20 or octets.get16(ip + 6) & 0x3FFF:  # of fragments the last hop's checksum is there
+            return
+    elif octets.get16(frame + 12) == 0x86DD and length >= layout.HEADER + 48:
+        header, inner = 40, octets.get16(ip + 4)
+        protocol, ends, size = octets.get8(ip + 6), ip + 8, 32
+    else:
+        return
+    offset = layout.TCP_SUM if protocol == 6 else layout.UDP_SUM
+    if protocol != 6 and protocol != 17 or inner < offset + 2 or layout.HEADER + header + inner > length:
+        return
+    pseudo = octets.sum(ends, size, protocol + inner)
+    if octets.get16(ip + header + offset) == pseudo and octets.sum(ip + header, inner, pseudo) != 0xFFFF:
+        complete(frame, layout.HEADER + header + inner, layout.HEADER + header, offset)
+
+
 class Cutter:
     """Cuts a frame of many segments of TCP, or datagrams of UDP, into what goes on a wire."""
 

@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from namespace import Wiretap, ip, network_namespace, wire
 
+from libos import raw
 from libos.devices import layout
 from libos.devices.af_packet import AfPacket
+from libos.devices.af_xdp import AfXdp
 from libos.devices.capture import Capture
 from libos.devices.capture_file import PcapWriter, read
 from libos.devices.impair import Impair
@@ -63,16 +65,20 @@ def tap(around, folder):
 
 
 @contextlib.contextmanager
-def af_packet(around, folder):
+def af_packet(around, folder, kind=AfPacket):
     """The kernel may carry a frame over a wire after the call that has sent it: it is waited for."""
     with wire(), Wiretap("theirs", 0x88B5) as other, Wiretap("ours", 0x88B5) as witness:
-        device = AfPacket("ours")
+        device = kind("ours")
         near = around(device)
-        count = 0
+        count, come = 0, [0]
 
         def send(frame):
             other.send(frame)
-            witness.wait(1)  # it has the frame after the device, which asks for every type
+            if kind is AfPacket:
+                witness.wait(1)  # it has the frame after the device, which asks for every type
+            else:
+                come[0] += 1
+                until(lambda: raw.load32(device.rx.filled) == come[0] & 0xFFFFFFFF)
 
         def heard():
             nonlocal count
@@ -82,6 +88,16 @@ def af_packet(around, folder):
 
         with closing(near):
             yield near, Far(send, heard), b"\x02\0\0\0\0\x09"
+
+
+def af_xdp(around, folder):
+    return af_packet(around, folder, AfXdp)
+
+
+def until(there):
+    end = time.monotonic() + 5
+    while not there() and time.monotonic() < end:
+        time.sleep(0)
 
 
 @contextlib.contextmanager
@@ -119,7 +135,7 @@ AROUND = {
         Trace(Capture(device, os.path.join(folder, unique()), CLOCK), [].append, CLOCK), CLOCK
     ),
 }
-INNERMOST = {"segment": segment, "tap": tap, "af_packet": af_packet, "files": files}
+INNERMOST = {"segment": segment, "tap": tap, "af_packet": af_packet, "af_xdp": af_xdp, "files": files}
 
 
 @pytest.fixture(params=[f"{a}-{d}" for d in INNERMOST for a in AROUND])

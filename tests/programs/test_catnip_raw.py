@@ -14,7 +14,7 @@ from namespace import ip, wire  # noqa: E402
 
 OURS, THEIRS = "10.9.0.2", "10.9.0.1"
 OURS6, THEIRS6 = "fd09::2", "fd09::1"
-DEVICES = ["af_packet"]
+DEVICES = ["af_packet", "af_xdp"]
 pytestmark = pytest.mark.skipif(bool(flap.no_tap()), reason="no network namespace can be made here")
 
 
