@@ -15,7 +15,7 @@ cdef class AfPacket(FrameDevice):
     @cython.locals(n="unsigned long long", looks=int, at=size_t, length="long long")
     cpdef unsigned long long receive(self, size_t frames, unsigned long long limit) noexcept nogil
     cdef bint filled(self) noexcept nogil
-    @cython.locals(room="long long", length="long long")
+    @cython.locals(room="long long", length="long long", tries=int)
     cdef long long beside(self, size_t at) noexcept nogil
     @cython.locals(said="unsigned long long")
     cdef bint ready(self, size_t at, long long length) noexcept nogil

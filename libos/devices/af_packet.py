@@ -148,9 +148,13 @@ class AfPacket(FrameDevice):
     def beside(self, at):
         """Read a large frame; its length."""
         room = layout.A_LARGEST + layout.V_BEFORE
-        length = raw.syscall(
-            calls.SYS_recvfrom, self.fd, at - layout.V_BEFORE, room, calls.DONTWAIT | calls.TRUNC, 0, 0
-        )
+        length = -calls.ENETDOWN
+        tries = 0
+        while length == -calls.ENETDOWN and tries < 2:  # that is told once, before what waits
+            length = raw.syscall(
+                calls.SYS_recvfrom, self.fd, at - layout.V_BEFORE, room, calls.DONTWAIT | calls.TRUNC, 0, 0
+            )
+            tries += 1
         return length - layout.V_BEFORE
 
     def ready(self, at, length):
@@ -198,6 +202,8 @@ class AfPacket(FrameDevice):
         raw.store(at + 8, 8)
         if raw.syscall(calls.SYS_getsockopt, self.fd, 263, 6, at, at + 8, 0) == 0:  # PACKET_STATISTICS
             self.full += raw.load32(at + 4)
+        raw.store(at + 8, 4)  # an interface that goes down is an error, which would ring until it is taken
+        raw.syscall(calls.SYS_getsockopt, self.fd, calls.SOL_SOCKET, calls.SO_ERROR, at, at + 8, 0)
         return self.cutter.rest == 0 and not self.filled()
 
     def disarm(self):

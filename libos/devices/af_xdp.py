@@ -62,6 +62,8 @@ class AfXdp(FrameDevice):
             self.groups = opened(name, 0, (SOL_PACKET, ADD_MEMBERSHIP, request))
         except OSError as error:
             self.close()
+            if error.errno == errno.EBUSY:
+                raise interface.fail(f"{name} has an XDP program already; end the process whose it is")
             raise interface.refused(error, "CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF")
         except BaseException:
             self.close()
@@ -196,10 +198,10 @@ class AfXdp(FrameDevice):
         return True
 
     def kick(self):
-        """Have the kernel send. False: it doesn't, the interface is down."""
+        """Have the kernel send, now or when it has room. False: it won't, the interface is down or gone."""
         result = raw.syscall(calls.SYS_sendto, self.fd, 0, 0, calls.DONTWAIT, 0, 0)
-        self.stuck = result < 0 and result != -calls.ENETDOWN
-        return result != -calls.ENETDOWN
+        self.stuck = result == -calls.EAGAIN or result == -layout.ENOBUFS
+        return result >= 0 or self.stuck
 
     def deadline(self, now):
         return now + layout.X_AGAIN if self.stuck else -1

@@ -243,11 +243,13 @@ def test_its_mtu_is_the_interfaces():
 def test_an_interface_that_goes_down_or_away(host, other):
     ip("link set ours down")
     assert host.say(b"\xff" * 6, b"x") and host.device.errors == 1 and host.all() == []
+    assert host.rung() and host.device.arm() and not host.rung()  # the kernel's error rings once
     ip("link set ours up")
     other.send(host.device.mac + bytes(6) + TYPE + b"again")
     assert host.rung(5) and host.heard() == [b"again"]
     ip("link del ours")
     assert host.say(b"\xff" * 6, b"x") and host.device.errors == 2 and host.all() == []
+    assert host.device.arm() and not host.rung()
 
 
 def test_closing_lets_go_of_the_interface(host):
