@@ -80,6 +80,7 @@ LIBRARIES = {
         "libos.devices.segment_file",
         "libos.devices.segment",
         "libos.devices.tap",
+        "libos.devices.bell",
         "libos.devices.offload",
         "libos.devices.af_packet",
         "libos.devices.xdp_ring",

@@ -1,6 +1,7 @@
 cimport cython
 from libos cimport calls, raw
 from libos.devices cimport layout
+from libos.devices.bell cimport Bell
 from libos.devices.frame_device cimport FrameDevice
 from libos.devices.offload cimport Cutter, complete
 
@@ -12,6 +13,7 @@ cdef class AfPacket(FrameDevice):
     cdef public unsigned long long stride, size, slot, slots, head, tail
     cdef public size_t ring, place
     cdef public Cutter cutter
+    cdef public Bell rung
     @cython.locals(n="unsigned long long", looks=int, at=size_t, length="long long")
     cpdef unsigned long long receive(self, size_t frames, unsigned long long limit) noexcept nogil
     cdef bint filled(self) noexcept nogil

@@ -11,6 +11,7 @@ import struct
 
 from libos import calls, raw
 from libos.devices import layout
+from libos.devices.bell import Bell
 from libos.devices.frame_device import FrameDevice
 from libos.devices.interface import Interface
 from libos.devices.offload import Cutter, complete
@@ -65,6 +66,7 @@ class AfPacket(FrameDevice):
         self.name = name
         self.fd = self.out = -1
         self.ring = self.place = 0
+        self.rung = None
         FrameDevice.__init__(self, mac or own_mac(interface.mac), interface.mtu)
         self.largest = layout.HEADER + interface.mtu
         self.stride = (layout.SPARE + self.largest + 63) & ~63
@@ -77,6 +79,7 @@ class AfPacket(FrameDevice):
             self.place = private(self.size)
             self.join(interface)
             self.out = opened(name, 0)
+            self.rung = Bell(self.fd, self.place + 512)
         except OSError as error:
             self.close()
             raise interface.refused(error, "CAP_NET_RAW")
@@ -197,26 +200,33 @@ class AfPacket(FrameDevice):
         return -1
 
     def arm(self):
-        """The kernel keeps what comes, and the descriptor readable; what it had no room for is counted."""
+        """The kernel keeps what comes; what it had no room for is counted."""
         at = self.place
         raw.store(at + 8, 8)
         if raw.syscall(calls.SYS_getsockopt, self.fd, 263, 6, at, at + 8, 0) == 0:  # PACKET_STATISTICS
             self.full += raw.load32(at + 4)
         raw.store(at + 8, 4)  # an interface that goes down is an error, which would ring until it is taken
         raw.syscall(calls.SYS_getsockopt, self.fd, calls.SOL_SOCKET, calls.SO_ERROR, at, at + 8, 0)
-        return self.cutter.rest == 0 and not self.filled()
+        if self.cutter.rest or self.filled():
+            return False
+        if self.fd >= 0:
+            self.rung.arm()
+        return True
 
     def disarm(self):
-        pass
+        if self.fd >= 0:
+            self.rung.disarm()
 
     def bell(self):
-        return self.fd
+        return self.rung.fd
 
     def close(self):
-        for fd in self.fd, self.out:
+        for fd in self.fd, self.out, self.rung.fd if self.rung else -1:
             if fd >= 0:
                 os.close(fd)
         self.fd = self.out = -1
+        if self.rung:
+            self.rung.fd = -1
         self.head = self.tail = self.cutter.rest = 0
         if self.ring:
             raw.syscall(SYS_munmap, self.ring, ROOM, 0, 0, 0, 0)

@@ -1,6 +1,7 @@
 cimport cython
 from libos cimport calls, raw
 from libos.devices cimport layout
+from libos.devices.bell cimport Bell
 from libos.devices.frame_device cimport FrameDevice
 from libos.devices.offload cimport mended
 from libos.devices.xdp_ring cimport XdpRing
@@ -15,6 +16,7 @@ cdef class AfXdp(FrameDevice):
     cdef public unsigned long long largest, size, chunk, held, free, lost
     cdef public bint stuck
     cdef public size_t umem, place
+    cdef public Bell rung
     cdef public XdpRing rx, tx, fill, done
     cdef void release_chunk(self, unsigned long long chunk) noexcept nogil
     @cython.locals(n="unsigned long long", looks=int, at=size_t, length="unsigned long long")

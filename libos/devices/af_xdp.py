@@ -14,6 +14,7 @@ import time
 from libos import calls, raw
 from libos.devices import layout
 from libos.devices.af_packet import ADD_MEMBERSHIP, ALLMULTI, SOL_PACKET, opened
+from libos.devices.bell import Bell
 from libos.devices.frame_device import FrameDevice
 from libos.devices.interface import Interface
 from libos.devices.offload import mended
@@ -40,7 +41,7 @@ class AfXdp(FrameDevice):
         self.name, self.queue = name, queue
         self.fd = self.groups = -1
         self.umem = self.place = 0
-        self.program = None
+        self.program = self.rung = None
         self.maps = []
         self.largest = layout.HEADER + interface.mtu
         self.chunk = 2048 if self.largest <= 2048 - HEADROOM - layout.SPARE else 4096
@@ -56,6 +57,7 @@ class AfXdp(FrameDevice):
             self.make_socket()
             self.program = Program(queue)
             self.bind()
+            self.rung = Bell(self.fd, self.place + layout.X_SCRATCH + 64)
             self.program.lead(queue, self.fd)
             self.way = self.program.attach(interface.index)
             request = struct.pack("=iHH8s", interface.index, ALLMULTI, 0, b"")
@@ -207,7 +209,7 @@ class AfXdp(FrameDevice):
         return now + layout.X_AGAIN if self.stuck else -1
 
     def arm(self):
-        """The kernel keeps what comes, and the descriptor readable; what it had no room for is counted."""
+        """The kernel keeps what comes; what it had no room for is counted."""
         if self.umem == 0:
             return True
         at = self.place + layout.X_SCRATCH
@@ -216,22 +218,28 @@ class AfXdp(FrameDevice):
             self.full -= self.lost
             self.lost = raw.load(at) + raw.load(at + 24)
             self.full += self.lost
-        return not self.rx.waiting()
+        if self.rx.waiting():
+            return False
+        self.rung.arm()
+        return True
 
     def disarm(self):
-        pass
+        if self.umem:
+            self.rung.disarm()
 
     def bell(self):
-        return self.fd
+        return self.rung.fd
 
     def close(self):
         if self.program:
             self.program.close()
             self.program = None
-        for fd in self.fd, self.groups:
+        for fd in self.fd, self.groups, self.rung.fd if self.rung else -1:
             if fd >= 0:
                 os.close(fd)
         self.fd = self.groups = -1
+        if self.rung:
+            self.rung.fd = -1
         self.umem = 0
         self.held = 0
         self.stuck = False

@@ -45,6 +45,15 @@ class Host:
         """The payloads of those."""
         return [frame[layout.HEADER :] for frame in self.all(looks)]
 
+    def woken(self, seconds=0):
+        """Whether who sleeps so long is woken, or need not sleep at all."""
+        if not self.device.arm():
+            return True
+        try:
+            return self.rung(seconds)
+        finally:
+            self.device.disarm()
+
     def rung(self, seconds=0):
         bell = select.poll()  # select(2) knows no number above 1023
         bell.register(self.device.bell(), select.POLLIN)

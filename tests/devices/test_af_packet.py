@@ -38,7 +38,7 @@ def other(host):
 def settled(host, seconds=0.05):
     """All that comes until nothing has come for a while."""
     found = []
-    while host.rung(seconds) or host.device.cutter.rest:
+    while host.woken(seconds) or host.device.cutter.rest:
         found += host.all()
     return found
 
@@ -71,7 +71,7 @@ def test_frames_go_both_ways(host, other):
     for size in (46, 500, 1500):
         frame = host.device.mac + bytes(5) + b"\x02" + TYPE + os.urandom(size)
         other.send(frame)
-        assert host.rung(5) and host.all() == [frame]
+        assert host.woken(5) and host.all() == [frame]
         assert host.send(frame) and other.wait(1) == [frame]
     assert host.all() == [] and host.device.received == host.device.transmitted == 3  # nothing of what it sent itself
 
@@ -232,6 +232,18 @@ def test_more_than_a_burst_is_not_slept_on(host, other):
     assert len(host.all()) == 493 and host.device.arm()
 
 
+def test_nobody_is_woken_who_does_not_sleep(host, other):
+    """The bell is silent while others look (frame_device.py): only what comes after `arm` is heard, until `disarm`."""
+    other.send(host.device.mac + bytes(6) + TYPE)
+    assert host.woken(5) and not host.rung()
+    host.all()
+    assert host.device.arm() and not host.rung()
+    other.send(host.device.mac + bytes(6) + TYPE)
+    assert host.rung(5)
+    host.device.disarm()
+    assert not host.rung() and host.all()
+
+
 def test_its_mtu_is_the_interfaces():
     with wire("mtu 9000"), Wiretap("theirs") as other, closing(device := AfPacket("ours")):
         host = Host(device)
@@ -246,7 +258,7 @@ def test_an_interface_that_goes_down_or_away(host, other):
     assert host.rung() and host.device.arm() and not host.rung()  # the kernel's error rings once
     ip("link set ours up")
     other.send(host.device.mac + bytes(6) + TYPE + b"again")
-    assert host.rung(5) and host.heard() == [b"again"]
+    assert host.woken(5) and host.heard() == [b"again"]
     ip("link del ours")
     assert host.say(b"\xff" * 6, b"x") and host.device.errors == 2 and host.all() == []
     assert host.device.arm() and not host.rung()

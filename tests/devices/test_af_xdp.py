@@ -39,7 +39,7 @@ def other(host):
 def settled(host, seconds=0.05):
     """All that comes until nothing has come for a while."""
     found = []
-    while host.rung(seconds):
+    while host.woken(seconds):
         found += host.all()
     return found
 
@@ -68,7 +68,7 @@ def test_frames_go_both_ways(host, other):
     for size in (46, 500, 1500):
         frame = host.device.mac + bytes(5) + b"\x02" + TYPE + os.urandom(size)
         other.send(frame)
-        assert host.rung(5) and host.all() == [frame]
+        assert host.woken(5) and host.all() == [frame]
         assert host.send(frame) and other.wait(1) == [frame]
     assert host.device.received == host.device.transmitted == 3
 
@@ -78,7 +78,7 @@ def test_more_frames_than_there_are_chunks(host, other):
     for i in range(3 * layout.X_CHUNKS):
         payload = i.to_bytes(2, "big") * 23
         other.send(host.device.mac + bytes(6) + TYPE + payload)
-        assert (host.rung(5) and host.heard(1)) == [payload]
+        assert (host.woken(5) and host.heard(1)) == [payload]
         assert host.say(b"\xff" * 6, payload) and other.wait(1)[0][14:] == payload
     assert host.device.full == host.device.errors == 0
 
@@ -152,7 +152,7 @@ def test_a_wrong_checksum_stays_wrong(host, other):
         packet += struct.pack(">HHHH", 4000, 5000, 12, wrong) + b"data"
         frame = host.device.mac + bytes(6) + b"\x08\0" + packet
         other.send(frame)
-        assert host.rung(5) and host.all() == [frame]
+        assert host.woken(5) and host.all() == [frame]
 
 
 def test_an_interface_that_is_down_takes_no_frame(host, other):
@@ -161,7 +161,7 @@ def test_an_interface_that_is_down_takes_no_frame(host, other):
     assert host.device.deadline(0) == -1 and host.device.arm() and not host.rung()
     ip("link set ours up")
     other.send(host.device.mac + bytes(6) + TYPE + b"again")
-    assert host.rung(5) and host.heard() == [b"again"]
+    assert host.woken(5) and host.heard() == [b"again"]
     assert host.say(b"\xff" * 6, b"y" * 46) and other.wait(1)[-1][14:15] == b"y"
 
 
@@ -244,7 +244,7 @@ def test_its_mtu_is_the_interfaces():
         host = Host(device)
         frame = device.mac + bytes(6) + TYPE + os.urandom(3000)
         other.send(frame)
-        assert device.mtu == 3000 and host.rung(5) and host.all() == [frame]
+        assert device.mtu == 3000 and host.woken(5) and host.all() == [frame]
         assert host.send(frame) and other.wait(1) == [frame]
 
 

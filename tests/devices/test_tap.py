@@ -6,7 +6,7 @@ import struct
 
 import pytest
 from frame_host import TYPE, Host, closing
-from namespace import ip, network_namespace
+from namespace import asked, ip, network_namespace
 
 from libos.devices import layout
 from libos.devices.tap import Tap
@@ -96,9 +96,11 @@ def test_the_kernels_stack_is_at_the_other_end(tap):
 
 
 def test_closing_takes_the_interface_away(tap):
+    assert asked("flap0", 0x8913)
     tap.device.close()
     tap.device.close()
-    assert not os.path.exists("/sys/class/net/flap0")
+    with pytest.raises(OSError):
+        asked("flap0", 0x8913)  # SIOCGIFFLAGS
     assert tap.all() == []
     with pytest.raises(OSError):
         Tap("a/b")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 import flap
 import pytest
@@ -170,6 +171,36 @@ def test_who_is_not_there_is_refused(ends):
     port = flap.free_port()
     with ends.server([pythons.same(), "-m", "http.server", str(port)], port, True):
         assert ends.run([pythons.same(), "-c", ask, OURS], False).stdout == b"111\n"
+
+
+def test_an_idle_server_sleeps(ends, tmp_path):
+    """Once it has served: no more than 5 % of a core."""
+    port = flap.free_port()
+    web(tmp_path, 1000)
+    with ends.server([pythons.same(), "-m", "http.server", "-d", str(tmp_path), str(port)], port, True) as server:
+        assert fetched(ends, False, f"http://{OURS}:{port}/1000") == sha(content(1000))
+        time.sleep(0.5)
+        before = used(server.pid)
+        time.sleep(2)
+        assert used(server.pid) - before < 0.1
+
+
+def used(pid):
+    """Seconds of processor time of a process."""
+    with open(f"/proc/{pid}/stat") as file:
+        words = file.read().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_both_ends_are_ours(ends, tmp_path):
+    """One is Catnip's on "theirs"."""
+    port = flap.free_port()
+    web(tmp_path, 1_000_001)
+    ip(f"address del {THEIRS}/24 dev theirs")
+    far = {"CATFLAP_DEVICE": "af_packet:theirs", "CATFLAP_ADDRESSES": f"{THEIRS}/24"}
+    with ends.server([pythons.same(), "-m", "http.server", "-d", str(tmp_path), str(port)], port, True):
+        result = flap.run([flap.need("curl", "curl"), "-sS", f"http://{OURS}:{port}/1000001"], "catnip", env=far)
+    assert (result.status, sha(result.stdout)) == (0, sha(content(1_000_001))), str(result)
 
 
 def test_a_device_that_is_not_there_leaves_the_program_on_the_kernel(ends, tmp_path):
