@@ -7,6 +7,7 @@ from errno import (  # noqa: F401
     EAGAIN,
     EALREADY,
     EBADF,
+    EBUSY,
     ECANCELED,
     ECONNREFUSED,
     ECONNRESET,
@@ -24,6 +25,7 @@ from errno import (  # noqa: F401
     ENOMEM,
     ENOPROTOOPT,
     ENOTCONN,
+    EPERM,
     EPIPE,
     ETIMEDOUT,
 )

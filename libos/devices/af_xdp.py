@@ -6,7 +6,6 @@ into, each to be given back once it was read, the others are for sending.
 """
 
 import _socket
-import errno
 import os
 import struct
 import time
@@ -64,7 +63,7 @@ class AfXdp(FrameDevice):
             self.groups = opened(name, 0, (SOL_PACKET, ADD_MEMBERSHIP, request))
         except OSError as error:
             self.close()
-            if error.errno == errno.EBUSY:
+            if error.errno == calls.EBUSY:
                 raise interface.fail(f"{name} has an XDP program already; end the process whose it is")
             raise interface.refused(error, "CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF")
         except BaseException:
@@ -113,15 +112,15 @@ class AfXdp(FrameDevice):
         """Be the queue's socket; one that has just been closed goes a moment later."""
         at = self.place + layout.X_SCRATCH
         poke(at, struct.pack("=HHIII", AF_XDP, COPY | USE_NEED_WAKEUP, self.interface.index, self.queue, 0))
-        result = errno.EBUSY
+        result = calls.EBUSY
         for _ in range(TRIES):
             result = -raw.syscall(calls.SYS_bind, self.fd, at, 16, 0, 0, 0)
-            if result != errno.EBUSY:
+            if result != calls.EBUSY:
                 break
             time.sleep(PAUSE)
-        if result == errno.EBUSY:
+        if result == calls.EBUSY:
             raise self.interface.fail("another process has the queue; give another, or end that one")
-        if result == errno.EINVAL:
+        if result == calls.EINVAL:
             raise self.interface.fail(f"{self.name} has no queue {self.queue}")
         if result:
             raise OSError(result, os.strerror(result))

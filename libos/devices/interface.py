@@ -4,12 +4,12 @@ import _socket
 import fcntl
 import struct
 
+from libos import calls
 from libos.devices.tap import SIOCGIFHWADDR, SIOCGIFMTU
 from libos.errors import Fail, Kind
 
 SIOCGIFINDEX, SIOCGIFFLAGS = 0x8933, 0x8913
 IFF_UP, ARPHRD_ETHER = 1, 1
-EPERM = 1
 
 
 class Interface:
@@ -44,7 +44,7 @@ class Interface:
 
     def refused(self, error, capability):
         """The Fail for what the kernel has answered to a call of the device's."""
-        if error.errno == EPERM:
+        if error.errno == calls.EPERM:
             return self.fail(f"needs {capability}; run as root or give the program that capability")
         return self.fail(error.strerror or str(error))
 

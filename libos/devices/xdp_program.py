@@ -2,11 +2,10 @@
 without a library. It is attached as long as its link's descriptor is open: it goes with its process.
 """
 
-import errno
 import os
 import struct
 
-from libos import raw
+from libos import calls, raw
 from libos.memory_file import SYS_munmap, private
 
 SYS_bpf = 321
@@ -74,7 +73,7 @@ class Program:
                 self.link = self.bpf(LINK_CREATE, struct.pack("=4I", self.program, index, ATTACH_XDP, way))
                 return way
             except OSError as error:
-                if way == GENERIC or error.errno in (errno.EBUSY, errno.EPERM):
+                if way == GENERIC or error.errno in (calls.EBUSY, calls.EPERM):
                     raise
 
     def close(self):
