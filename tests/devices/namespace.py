@@ -53,11 +53,16 @@ def wire(*options):
             with open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w") as file:
                 file.write("1")
             ip(f"link set {name} {' '.join(options)} up")
-        end = time.monotonic() + 10
-        while not all(asked(name, 0x8913)[0] & 0x40 for name in ("ours", "theirs")):  # SIOCGIFFLAGS, IFF_RUNNING
-            assert time.monotonic() < end, "the wire is dead"
-            time.sleep(0.001)  # until then what is sent is lost
+        await_carrier()
         yield
+
+
+def await_carrier():
+    """Both ends of the wire are up, and what is sent is lost no more."""
+    end = time.monotonic() + 10
+    while not all(asked(name, 0x8913)[0] & 0x40 for name in ("ours", "theirs")):  # SIOCGIFFLAGS, IFF_RUNNING
+        assert time.monotonic() < end, "the wire is dead"
+        time.sleep(0.001)
 
 
 def asked(name, request):

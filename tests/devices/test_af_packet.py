@@ -10,7 +10,7 @@ import time
 
 import pytest
 from frame_host import TYPE, Host, closing
-from namespace import Wiretap, ip, mac, network_namespace, wire
+from namespace import Wiretap, await_carrier, ip, mac, network_namespace, wire
 
 from libos import net_config
 from libos.devices import layout
@@ -257,6 +257,7 @@ def test_an_interface_that_goes_down_or_away(host, other):
     assert host.say(b"\xff" * 6, b"x") and host.device.errors == 1 and host.all() == []
     assert host.rung() and host.device.arm() and not host.rung()  # the kernel's error rings once
     ip("link set ours up")
+    await_carrier()
     other.send(host.device.mac + bytes(6) + TYPE + b"again")
     assert host.woken(5) and host.heard() == [b"again"]
     ip("link del ours")

@@ -12,7 +12,7 @@ import time
 
 import pytest
 from frame_host import TYPE, Host, closing
-from namespace import Wiretap, ip, mac, network_namespace, wire
+from namespace import Wiretap, await_carrier, ip, mac, network_namespace, wire
 
 from libos import net_config
 from libos.devices import layout, xdp_program
@@ -160,6 +160,7 @@ def test_an_interface_that_is_down_takes_no_frame(host, other):
     assert host.say(b"\xff" * 6, b"x") and host.device.errors == 1 and host.device.transmitted == 0
     assert host.device.deadline(0) == -1 and host.device.arm() and not host.rung()
     ip("link set ours up")
+    await_carrier()
     other.send(host.device.mac + bytes(6) + TYPE + b"again")
     assert host.woken(5) and host.heard() == [b"again"]
     assert host.say(b"\xff" * 6, b"y" * 46) and other.wait(1)[-1][14:15] == b"y"
