@@ -356,7 +356,7 @@ static inline int64_t sleep_end(struct thread *t, struct sleep outer, uint64_t q
         }                                                                                                              \
         leave(t);                                                                                                      \
         if (d && lookup(number) == d)                                                                                  \
-            descriptor_bind(number, NULL, CATFLAP_KERNEL_STALE);                                                           \
+            forget(number), descriptor_bind(number, NULL, CATFLAP_KERNEL_STALE);                                       \
         return call;                                                                                                   \
     } while (0)
 

@@ -165,6 +165,10 @@ REUSED = [
     + ["dup 4 7 0", "vanish 4 0 0", "socket 3 1 0", "bind 3 0 0", "sendto 5 3 10", "recv 7 20 1", "recv 3 20 1"],
     [*CONNECTION, "dup 2 7 0", "socket 6 0 1", "connect 6 0 0", "vanish 2 0 0", "accept 0 3 1"]
     + ["send 7 10 0", "recv 1 20 1", "recv 6 20 1", "send 1 1500 0", "recv 3 2999 1", "recv 7 2999 1"],
+    # the copy by which that is found out is the connection's no more
+    [*CONNECTION, "close 0 0 0", "dup 2 4 0", "dup2 4 6 0", "socket 4 0 0", "dup 6 5 0", "vanish 6 0 0", "dupfd 5 2 11"]
+    + ["connect 5 0 0", "socket 0 0 0", "dup2 0 6 0", "close 0 0 0", "dup 2 0 0", "dup 6 5 0", "socket 2 0 0"]
+    + ["shutdown 0 0 0"],
 ]
 
 
