@@ -5,6 +5,8 @@ from libos cimport calls, driver, endpoint, layout, leaving, raw, records, rings
 from libos.loop_queue cimport LoopQueue
 from libos.runtime cimport instrument
 
+cdef int PATIENCE
+
 cdef class LoopStream(Stream):
     cdef public size_t end
     cdef public LoopQueue loop
@@ -16,6 +18,7 @@ cdef class LoopStream(Stream):
     cdef long long connect(self, size_t address, unsigned int length, size_t qt) noexcept nogil
     @cython.locals(count=size_t, slept="unsigned long long")
     cdef long long block(self, int kind, size_t qt) noexcept nogil
+    @cython.locals(turns=int, r="long long")
     cdef long long shutdown(self, int how) noexcept nogil
     @cython.locals(header=size_t)
     cdef void deafen(self) noexcept nogil

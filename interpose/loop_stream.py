@@ -13,6 +13,7 @@ from libos.memory_file import high
 from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
+PATIENCE = 5000  # milliseconds
 
 
 class LoopStream(Stream):
@@ -255,6 +256,10 @@ class LoopStream(Stream):
         """shutdown(2): the end of what we send is the kernel's to tell, after the ring."""
         if how != linux.SHUT_RD:
             leaving.stop_sending(self.end, True)
+            turns = 0
+            while not leaving.settle(self.end) and turns < PATIENCE:
+                raw.syscall(linux.SYS_poll, 0, 0, 1, 0, 0, 0)  # the end comes behind what a reader has given back
+                turns += 1
         r = raw.syscall(linux.SYS_shutdown, self.queue.fd, how, 0, 0, 0, 0)
         if r == 0:
             self.shut |= how + 1

@@ -18,7 +18,7 @@ from libos.runtime.qtokens import Qtokens
 COMPILED = __file__.endswith(".so")
 FIRST_QD = 500
 STREAM = 1
-PATIENCE = 100  # milliseconds
+PATIENCE = 5000  # milliseconds
 NEVER = (1 << 63) - 1
 NOBODY = (1 << 31) - 1  # no descriptor has this number
 FIRST_GAP, DOUBLINGS = 2, 8  # uses of a connection between two steps of its meeting
