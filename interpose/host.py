@@ -164,9 +164,10 @@ def start(shared):
             lib.set_native(operation.encode(), address)
     else:
         connect_entries(entries, description.ALIVE, shared)
-        from libos import at_exit
+        if not shared:
+            from libos import at_exit, raw_ctypes
 
-        at_exit.HERE.alone = not shared
+            at_exit.HERE.register = raw_ctypes.at_exit
     if shared:
         import atexit
 

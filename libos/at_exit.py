@@ -2,13 +2,10 @@
 interpreter is ours alone, which nobody finalises; a program's own is not there any longer.
 """
 
-import ctypes
-
 
 class Here:
     def __init__(self):
-        self.alone = False  # with this interpreter
-        self.kept = []  # what the C library has been given
+        self.register = None  # tells the C library, for interpreted code
 
 
 HERE = Here()
@@ -16,6 +13,5 @@ HERE = Here()
 
 def call(function):
     """Call a function at the end of the process."""
-    if HERE.alone:
-        HERE.kept.append(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(function))
-        ctypes.CDLL(None).__cxa_atexit(HERE.kept[-1], None, None)
+    if HERE.register is not None:
+        HERE.register(function)

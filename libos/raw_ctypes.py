@@ -202,6 +202,15 @@ def kernel_received(fd):
     return after[2] - unread.value if after[0] == 1 and after[2] == before[2] else -1
 
 
+at_end = []  # what the C library has been given
+
+
+def at_exit(function):
+    """Have the C library call a function of one pointer when the process ends."""
+    at_end.append(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(function))
+    _libc.__cxa_atexit(at_end[-1], None, None)
+
+
 globals().update(raw_machine.functions(syscall))
 
 

@@ -54,6 +54,13 @@ class Host:
         finally:
             self.device.disarm()
 
+    def settled(self, seconds=0.05):
+        """All that comes until nothing has come for a while."""
+        found = []
+        while self.woken(seconds):
+            found += self.all()
+        return found
+
     def rung(self, seconds=0):
         bell = select.poll()  # select(2) knows no number above 1023
         bell.register(self.device.bell(), select.POLLIN)

@@ -35,14 +35,6 @@ def other(host):
         yield tap
 
 
-def settled(host, seconds=0.05):
-    """All that comes until nothing has come for a while."""
-    found = []
-    while host.woken(seconds) or host.device.cutter.rest:
-        found += host.all()
-    return found
-
-
 def sums(frame):
     """Whether the checksums of a frame of IP are right, by RFC 1071 in a second wording."""
 
@@ -88,7 +80,7 @@ def test_what_is_for_others_is_not_heard(host, other):
         (b"\x33\x33\0\0\0\1", b"", b"group"),
     ):
         other.send(target + source + tag + TYPE + payload)
-    assert [frame[14:] for frame in settled(host)] == [b"of priority", b"all", b"group"]
+    assert [frame[14:] for frame in host.settled()] == [b"of priority", b"all", b"group"]
 
 
 def test_the_kernel_does_not_answer_for_us(host, other):
@@ -116,7 +108,7 @@ def test_frames_that_are_too_long_for_the_device_are_errors(host, other):
     ip("link set theirs mtu 2000")
     other.send(host.device.mac + bytes(6) + TYPE + bytes(1501))
     other.send(host.device.mac + bytes(6) + TYPE + b"behind")
-    assert [frame[14:] for frame in settled(host)] == [b"behind"] and host.device.errors == 1
+    assert [frame[14:] for frame in host.settled()] == [b"behind"] and host.device.errors == 1
     assert host.send(bytes(1515)) and host.send(b"short") and host.device.errors == 3
 
 
@@ -151,7 +143,7 @@ def datagrams(host, family, segment, payloads):
         ip("address add fd09::1/64 dev theirs nodad")
         target, begin = "fd09::2", 62
     ip(f"neighbour add {target} lladdr {host.device.mac.hex(':')} dev theirs")
-    settled(host)
+    host.settled()
     with socket.socket(family, socket.SOCK_DGRAM) as udp:
         if segment:
             udp.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, segment)
@@ -159,7 +151,7 @@ def datagrams(host, family, segment, payloads):
         else:
             for payload in payloads:
                 udp.sendto(payload, (target, 4000))
-    frames = [frame for frame in settled(host) if frame[:1] != b"\x33"]
+    frames = [frame for frame in host.settled() if frame[:1] != b"\x33"]
     assert [frame[begin:] for frame in frames] == payloads
     assert all(map(sums, frames)) and host.device.errors == 0
 
@@ -206,7 +198,7 @@ def test_what_is_cut_is_cut_as_the_kernel_does(host, other, family, kind, size, 
         with Wiretap("theirs") as sender:
             sender.sock.setsockopt(*VNET_HDR)
             assert sender.send(frame) == len(frame)
-        got.append(settled(host))
+        got.append(host.settled())
     assert len(got[0]) == -(-length // size) and got[0] == got[1]
     assert all(map(sums, got[0])) and host.device.errors == 0
 
@@ -219,7 +211,7 @@ def test_segments_that_are_too_long_for_the_device_are_errors(host, other):
         ip("link set ours mtu 4000")
         sender.send(header + host.device.mac + bytes(6) + rest)
     other.send(host.device.mac + bytes(6) + TYPE + b"behind")
-    assert [frame[14:] for frame in settled(host)] == [b"behind"] and host.device.errors == 1
+    assert [frame[14:] for frame in host.settled()] == [b"behind"] and host.device.errors == 1
 
 
 def test_more_than_a_burst_is_not_slept_on(host, other):

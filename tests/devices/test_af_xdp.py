@@ -36,14 +36,6 @@ def other(host):
         yield tap
 
 
-def settled(host, seconds=0.05):
-    """All that comes until nothing has come for a while."""
-    found = []
-    while host.woken(seconds):
-        found += host.all()
-    return found
-
-
 def attached():
     """How a program is attached to "ours", as ip(8) has it; none: an empty text."""
     words = subprocess.run(["ip", "link", "show", "ours"], capture_output=True, text=True, check=True).stdout
@@ -89,7 +81,7 @@ def test_the_kernel_hears_nothing_of_it(host, other):
     question = b"\0\1\x08\0\6\4\0\1" + b"\2\0\0\0\0\x09" + bytes([10, 9, 0, 9]) + bytes(6) + bytes([10, 9, 0, 1])
     frame = b"\xff" * 6 + b"\2\0\0\0\0\x09" + b"\x08\6" + question
     other.send(frame)
-    assert settled(host) == [frame] and other.heard() == []
+    assert host.settled() == [frame] and other.heard() == []
     host.device.close()
     assert gone()
     other.send(frame)
@@ -113,7 +105,7 @@ def test_frames_that_cant_be(host, other):
     ip("link set theirs mtu 1600")
     other.send(host.device.mac + bytes(6) + TYPE + bytes(1501))
     other.send(host.device.mac + bytes(6) + TYPE + b"behind")
-    assert [frame[14:] for frame in settled(host)] == [b"behind"] and host.device.errors == 1
+    assert [frame[14:] for frame in host.settled()] == [b"behind"] and host.device.errors == 1
     assert host.send(bytes(1515)) and host.send(b"short") and host.device.errors == 3
 
 
@@ -129,12 +121,12 @@ def test_checksums_that_the_kernel_left_out_are_there(host, other, family):
             file.write("0")
         ip("address add fd09::1/64 dev theirs nodad")
     ip(f"neighbour add {target} lladdr {host.device.mac.hex(':')} dev theirs")
-    settled(host)
+    host.settled()
     payloads = [os.urandom(n) for n in (1, 2, 99, 1400)]
     with socket.socket(family, socket.SOCK_DGRAM) as udp:
         for payload in payloads:
             udp.sendto(payload, (target, 4000))
-    frames = [frame for frame in settled(host) if frame[:1] != b"\x33"]
+    frames = [frame for frame in host.settled() if frame[:1] != b"\x33"]
     assert [frame[begin + 8 :] for frame in frames] == payloads
     for frame in frames:
         body = frame[begin:]
