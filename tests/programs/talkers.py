@@ -46,7 +46,7 @@ def ended(program):
 
 def conversation(pair, client, data, *servers, turn=b".", rings=True, step=None):
     """Say `data` in pieces of several sizes to an echo; all comes back, and where it can through rings of these
-    programs. Its digest. `step`: what the echo takes at once, if it answers only then.
+    programs. Its digest. `step`: what the echo takes at once, if it answers only then, or holds.
     """
     for piece in (data[:1], data[1:100], data[100:5000]):
         client.exchange(piece)
