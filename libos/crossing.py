@@ -85,6 +85,10 @@ class Crossing(OnNetwork):
         self.sock = None  # the far end's
         self.met = None  # the address of the spine that the program will see
 
+    def carried(self):
+        """Whether its relay is still there: one that has come to its end is another connection's next."""
+        return self.network.crossings.get(self.relay) is self
+
     def begin(self, sock, flags=0):
         """The far end is the socket `sock`; `flags` of the relay. Raises Refused."""
         network = self.network
@@ -114,7 +118,7 @@ class Crossing(OnNetwork):
             family.hear(one, family.key, family.page_fd)
         near.attach(end, slot)
         with network.locked() as gateway:
-            if self.relay in network.crossings and not raw.load(self.relay + layout.R_FLAGS) & layout.R_OVER:
+            if self.carried() and not raw.load(self.relay + layout.R_FLAGS) & layout.R_OVER:
                 beyond.attach(self.far, slot)
                 raw.store(raw.load(self.far + layout.IN) + layout.H_WATCHED, 1)
                 agree(self.far)
@@ -125,7 +129,7 @@ class Crossing(OnNetwork):
 
     def step(self):
         """As Meeting's: whether the rings are there."""
-        if self.relay not in self.network.crossings:
+        if not self.carried():
             raise Refused("LEFT")
         self.attach(self.end)
         return True
@@ -155,13 +159,13 @@ class Crossing(OnNetwork):
         self.network.gateway.depart(self.relay, unread)
 
     def options(self, sock, names=KNOWN):
-        if self.relay in self.network.crossings:
+        if self.carried():
             OnNetwork.options(self, sock, names)
 
     def released(self):
         """The program has closed its socket."""
         self.network.unmet(self)
-        if self.relay in self.network.crossings:
+        if self.carried():
             with self.network.locked():
                 raw.store(self.relay + layout.R_OWN, 0)
                 raw.store(self.relay + layout.R_FLAGS, raw.load(self.relay + layout.R_FLAGS) | layout.R_RELEASED)

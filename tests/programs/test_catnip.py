@@ -273,6 +273,34 @@ def test_every_connection_is_heard_of():
     assert (result.status, result.stdout) == (0, b"111\n" * 50), str(result)
 
 
+def test_a_socket_closed_late_leaves_the_next_connection_alone():
+    """One whose connection is over in both directions is closed when there is another one already."""
+    network, port = Network(), flap.free_port()
+    serve = (
+        "import socket, sys\n"
+        "listener = socket.create_server(('', int(sys.argv[1])))\n"
+        "while True:\n"
+        "    sock, _ = listener.accept()\n"
+        "    while sock.recv(100): pass\n"
+        "    sock.sendall(b'answer')\n"
+        "    sock.close()\n"
+    )
+    ask = (
+        "import socket, sys\n"
+        "last = None\n"
+        "for _ in range(5):\n"
+        "    sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+        "    last = None\n"  # closed now
+        "    sock.sendall(bytes(300000))\n"
+        "    sock.shutdown(socket.SHUT_WR)\n"
+        "    print(sock.recv(10), sock.recv(10))\n"
+        "    last = sock\n"
+    )
+    with network.server([pythons.same(), "-c", serve, str(port)], port):
+        result = network.client([pythons.same(), "-c", ask, SERVER, str(port)])
+    assert (result.status, result.stdout) == (0, b"b'answer' b''\n" * 5), str(result)
+
+
 SILENT = """
 import os, select, signal, socket, sys
 listener = socket.create_server(("", int(sys.argv[1])))
