@@ -21,9 +21,12 @@ NAME = re.compile(r"(\w+)(?:\[(\d+)\])?$")
 NUMBER = re.compile(r"    (\w+) = (.+)")
 
 
-def read(path):
-    """Names declared in a .pxd: structures, how to get at them, integers. Raises ValueError for what it can't read."""
-    names, block, fields = {}, None, []
+def read(path, **others):
+    """Names declared in a .pxd: structures, how to get at them, integers. Raises ValueError for what it can't read.
+
+    `others`: structures that it takes from other files.
+    """
+    names, block, fields = dict(others), None, []
     with open(path) as file:
         lines = [line.split("#")[0].rstrip() for line in file]
     for line in [*lines, "end"]:
