@@ -159,6 +159,20 @@ LIBRARIES = {
         "libos.log.volume",
         "libos.log.recovery",
     ),
+    "native_catmint": (
+        "libos.fabric.fabric",
+        "libos.fabric.buffers",
+        "libos.fabric.slots",
+        "libos.fabric.regions",
+        "libos.fabric.receives",
+        "libos.fabric.engine",
+        "libos.fabric.closing",
+        "libos.fabric.sending",
+        "libos.fabric.receiving",
+        "libos.fabric.opening",
+        "libos.fabric.turns",
+        "libos.fabric.machine",
+    ),
 }
 HOT_MODULES = tuple(name for modules in LIBRARIES.values() for name in modules)
 FOLDERS = tuple(dict.fromkeys(name.rpartition(".")[0].replace(".", "/") for name in HOT_MODULES))  # where they lie

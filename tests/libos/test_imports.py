@@ -15,6 +15,7 @@ FORBIDDEN = {  # who must not import what
     "interpose/": ["shim", "libos.catnap", "libos.catnap_native", "libos.memory_queue"],
     "shim/": ["interpose", "libos.pdpix", "libos.catnap", "libos.runtime", "libos.factory", "libos.queue"],
 }
+BACKENDS = ("libfabric.py", "libfabric_library.py")  # of libos.fabric, that are the platform's
 THIRD_PARTY_FREE = ("libos/", "interpose/", "shim/__main__.py", "shim/run.py", "shim/program.py")
 THIRD_PARTY = ("click", "rich", "psutil", "elftools", "numpy")
 
@@ -64,6 +65,18 @@ def test_the_log_knows_nothing_but_memory(path):
     assert all(within(name, "libos.log") or name in ("libos", "libos.raw") for name in ours), ours
     for name in imports(path):
         assert not any(within(name, module) for module in ("socket", "time", "random", "os", "threading", "select"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "libos/fabric").glob("*.py")), ids=lambda p: p.name)
+def test_the_fabric_s_core_knows_nothing_but_memory(path):
+    """The fabric, buffers and time are arguments; lists, octets and how records are declared are Catnip's."""
+    shared = ("libos.net.linked", "libos.net.octets", "libos.net.structs", "libos.net.declared", "libos.net")
+    allowed = ("libos", "libos.raw", "libos.errors", *shared)
+    ours = [name for name in imports(path) if within(name, "libos")]
+    assert all(within(name, "libos.fabric") or name in allowed for name in ours), ours
+    outside = ("socket", "time", "os", "threading", "select", "mmap", "fcntl")
+    if path.name not in BACKENDS:
+        assert not any(within(name, module) for name in imports(path) for module in outside)
 
 
 def test_protocols_have_no_circles():
