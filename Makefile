@@ -16,7 +16,7 @@ COVERAGE = PYTHONPATH=$(TOOLS) COVERAGE_FILE=build/coverage $(BIN)/python -m cov
 FUZZ = nice $(BIN)/python tests/net/fuzz_net.py
 RESULTS := build/results
 
-BUILD_PACKAGES := gcc libc6-dev libpython3-dev liburing-dev python3-venv
+BUILD_PACKAGES := gcc libc6-dev libfabric-dev libpython3-dev liburing-dev python3-venv
 DEMO_PACKAGES := redis-server redis-tools
 BENCH_PACKAGES := $(DEMO_PACKAGES) ethtool iperf3 iproute2 linux-perf memcached nginx-light postgresql wrk
 TEST_PACKAGES := $(BENCH_PACKAGES) bash bind9-dnsutils binutils bubblewrap coturn cron curl dnsmasq-base fcgiwrap gdb git haproxy \

@@ -110,6 +110,15 @@ def answers(command):
         return False
 
 
+def package(name):
+    """The words that pkg-config has for a package, for compiler and linker; none where it has no answer."""
+    try:
+        found = subprocess.run(["pkg-config", "--cflags", "--libs", name], capture_output=True, text=True)
+    except OSError:
+        return []
+    return found.stdout.split() if found.returncode == 0 else []
+
+
 def compiler():
     """The C compiler's command, as words."""
     return (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split() or ["cc"]
@@ -145,6 +154,7 @@ class BuildAll(build_ext):
         self.build_host(os.path.join(root, "interpose", "libcatflap_host.so"))
         self.build_face(os.path.join(root, "libos", "capi", "libdemikernel.so"))
         self.build_uring(os.path.join(root, "libos", "blocks", "libcatflap_uring.so"))
+        self.build_fabric(os.path.join(root, "libos", "fabric", "libcatflap_fabric.so"))
         # the host never writes bytecode into a user's tree, so it finds it ready made
         for package in mode.FOLDERS:
             compileall.compile_dir(os.path.join(root, package), maxlevels=0, quiet=1)
@@ -255,6 +265,16 @@ class BuildAll(build_ext):
             say("compiling libcatflap_uring.so")
             self.make_library(target, CFLAGS, [source, "-luring"])
 
+    def build_fabric(self, target):
+        """Catmint's way to libfabric. Only who asks for RDMA needs it, so it may be missing."""
+        source = os.path.join(HERE, "libos", "fabric", "libfabric.c")
+        flags = package("libfabric") or ["-lfabric"]
+        if not answers([*compiler(), "-fsyntax-only", *flags, "-xc", "-include", "rdma/fabric.h", os.devnull]):
+            say("no libfabric: going on without RDMA (Debian: apt-get install libfabric-dev)")
+        elif self.force or not fresh(target, [__file__, source]):
+            say("compiling libcatflap_fabric.so")
+            self.make_library(target, CFLAGS, [source, *flags])
+
     def make_library(self, target, flags, rest):
         """Compile and link at once. Programs that run the old library keep it, whole."""
         self.mkpath(os.path.dirname(target))
@@ -277,6 +297,7 @@ class LintC(BuildAll):
             self.build_host(os.path.join(folder, "libcatflap_host.so"))
             self.build_face(os.path.join(folder, "libdemikernel.so"))
             self.build_uring(os.path.join(folder, "libcatflap_uring.so"))
+            self.build_fabric(os.path.join(folder, "libcatflap_fabric.so"))
 
 
 def emit_host(path):

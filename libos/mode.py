@@ -172,6 +172,7 @@ LIBRARIES = {
         "libos.fabric.opening",
         "libos.fabric.turns",
         "libos.fabric.machine",
+        "libos.fabric.libfabric",
     ),
 }
 HOT_MODULES = tuple(name for modules in LIBRARIES.values() for name in modules)

@@ -91,7 +91,7 @@ def peer_gone(t, number, error):
             )
             c.flags &= ~structs.ABORT_DUE
             c.peer = -1
-    p.held = p.beat_at = 0
+    p.held = p.beat_at = p.beats = 0
     p.witness = 0
     t.fabric.forget(number)
 

@@ -124,7 +124,7 @@ class Engine:
         """The connection is one with that peer."""
         p = self.peer(number)
         if p.held == 0:
-            p.beat_at = 0
+            p.beat_at = p.beats = 0
         p.heard_at = self.now
         if number >= self.peers_seen:
             self.peers_seen = number + 1

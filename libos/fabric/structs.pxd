@@ -36,6 +36,7 @@ ctypedef struct Item:  # a receive buffer, a request, a push, a message
 
 ctypedef struct Peer:
     long long held, heard_at, beat_at  # connections; when a request or message was last completed; asked since
+    long long beats  # that are out
     size_t witness  # a connection by which it is asked
 
 ctypedef struct Connection:

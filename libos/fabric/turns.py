@@ -47,7 +47,7 @@ def completed(t, d):
             c.flags &= ~structs.TELLING
             t.pend(c)
         elif number >= 0:
-            t.peer(number).beat_at = 0
+            t.peer(number).beats -= 1
         t.items.give(structs.self_of_item(i))
     if status == structs.GONE and number >= 0:
         closing.peer_gone(t, number, structs.RESET)
@@ -143,10 +143,11 @@ def look_after_time(t):
         p = t.peer(number)
         if p.held:
             t.beats_at = t.now + t.patience // 4
-            if p.beat_at:
-                if t.now - p.beat_at >= t.patience:
-                    closing.peer_gone(t, number, structs.TIMED_OUT)
-            elif t.now - p.heard_at >= t.patience:
+            if p.beat_at and p.heard_at >= p.beat_at:
+                p.beat_at = 0
+            if p.beat_at and t.now - p.beat_at >= t.patience:
+                closing.peer_gone(t, number, structs.TIMED_OUT)
+            elif t.now - p.heard_at >= t.patience and p.beats == 0:
                 beat(t, number, p)
         number += 1
 
@@ -157,8 +158,8 @@ def beat(t, number, p):
     if not c or c.state != structs.OPEN:
         c = another(t, number)
         if not c:  # what is out to it seems to stay there
-            if t.now - p.heard_at >= 2 * t.patience:
-                closing.peer_gone(t, number, structs.TIMED_OUT)
+            if p.beat_at == 0:
+                p.beat_at = t.now
             return
         p.witness = structs.self_of(c)
     at = t.request(c, structs.A_BEAT)
@@ -170,9 +171,12 @@ def beat(t, number, p):
     q.region = t.region
     if t.fabric.read(number, t.pieces, 1, c.their_mailbox, c.their_key, at):
         c.flying += 1
-        p.beat_at = t.now
-    else:
+        p.beats += 1
+    else:  # the fabric may be full for now, or try in vain to reach it
         t.items.give(at)
+        t.beats_at = t.now + t.patience // 64
+    if p.beat_at == 0:
+        p.beat_at = t.now
 
 
 def another(t, number):

@@ -8,11 +8,14 @@ import time
 
 import pytest
 
+from libos.errors import Fail
 from libos.fabric import structs
+from libos.fabric.libfabric import SCRATCH, LibFabric
 from libos.fabric.memory_fabric import MemoryFabric, Network
 from libos.runtime.clock import FakeClock
 
 ROOM = 1 << 18
+PATIENCE = 5  # seconds
 
 
 class End:
@@ -51,17 +54,23 @@ class End:
         done = self.fabric.post_receive(self.at + offset, length, self.region, self.context)
         return self.context if done else None
 
-    def send(self, peer, *pieces):
+    def taken_up(self, ask):
+        """The context of a request, which is made again while there is no room for it."""
         self.context += 1
-        return self.context if self.fabric.send(peer, *self.laid(*pieces), self.context) else None
+        end = time.monotonic() + PATIENCE
+        while not ask(self.context):
+            assert time.monotonic() < end, "never taken"
+            self.turn()
+        return self.context
+
+    def send(self, peer, *pieces):
+        return self.taken_up(lambda context: self.fabric.send(peer, *self.laid(*pieces), context))
 
     def write(self, peer, remote, key, *pieces):
-        self.context += 1
-        return self.context if self.fabric.write(peer, *self.laid(*pieces), remote, key, self.context) else None
+        return self.taken_up(lambda context: self.fabric.write(peer, *self.laid(*pieces), remote, key, context))
 
     def read(self, peer, remote, key, *pieces):
-        self.context += 1
-        return self.context if self.fabric.read(peer, *self.laid(*pieces), remote, key, self.context) else None
+        return self.taken_up(lambda context: self.fabric.read(peer, *self.laid(*pieces), remote, key, context))
 
     def window(self, peer, offset, length, access):
         """(number, base, key) of a window."""
@@ -79,7 +88,7 @@ class End:
 
     def wait(self, context):
         """The completion with that context."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             for done in self.taken:
                 if done[0] == context:
@@ -107,9 +116,33 @@ def memory(**options):
         end.fabric.close()
 
 
+@contextlib.contextmanager
+def libfabric(provider, node=""):
+    """Both ends in this process, each with an endpoint of its own."""
+    ends = []
+
+    def turn():
+        for end in ends:
+            end.look()
+
+    rooms = [ctypes.create_string_buffer(SCRATCH) for _ in range(2)]
+    try:
+        for room in rooms:
+            ends.append(End(LibFabric(provider, ctypes.addressof(room), node), turn))
+    except Fail as error:
+        for end in ends:
+            end.fabric.close()
+        pytest.skip(str(error))
+    yield ends
+    for end in ends:
+        end.fabric.close()
+
+
 KINDS = {
     "memory": lambda: memory(),
     "memory-slow": lambda: memory(delay=30000, jitter=90000, source=False),
+    "shm": lambda: libfabric("shm"),
+    "tcp": lambda: libfabric("tcp;ofi_rxm", "127.0.0.1"),
 }
 
 
@@ -158,7 +191,6 @@ def test_messages_arrive_whole_once_and_in_order(ends, size):
     for k in range(count):
         near.put(k * size, data[k])
         sends.append(near.send(peer, (k * size, size)))
-        assert sends[-1] is not None
     for k in range(count):
         done = far.wait(receives[k])
         assert done[1:4] == (structs.RECEIVED, structs.OK, size) and far.get(k * size, size) == data[k]
@@ -231,7 +263,7 @@ def refused(near, far, ask):
     near.put(0, b"\xee" * 4096)
     before = far.get(0, ROOM)
     context = ask(near.peer(far))
-    assert context is not None and near.wait(context)[2] in (structs.DENIED, structs.GONE, structs.CANCELED)
+    assert near.wait(context)[2] in (structs.DENIED, structs.GONE, structs.CANCELED)
     far.turn()
     assert far.get(0, ROOM) == before and near.get(0, 4096) == b"\xee" * 4096
 
@@ -293,13 +325,15 @@ def test_a_full_queue_says_so_and_takes_more_later(ends):
         posted += 1
     assert posted == far.fabric.receives and far.fabric.refused == 1
     peer = near.peer(far)
-    out = []
-    while len(out) <= near.fabric.requests and (context := near.send(peer, (0, 8))):
-        out.append(context)
+    out = [near.send(peer, (0, 8))]
+    while len(out) <= near.fabric.requests and near.fabric.send(peer, *near.laid((0, 8)), near.context + 1):
+        near.context += 1
+        out.append(near.context)
     assert 0 < len(out) <= near.fabric.requests
     for context in out:
         assert near.wait(context)[2] == structs.OK
-    assert near.send(peer, (0, 8)) is not None
+    far.post(0, 64)
+    assert near.wait(near.send(peer, (0, 8)))[2] == structs.OK
 
 
 def test_a_limit_of_completions_is_kept(ends):
@@ -307,7 +341,7 @@ def test_a_limit_of_completions_is_kept(ends):
     for k in range(10):
         far.post(64 * k, 64)
         near.send(near.peer(far), (0, 8))
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while len(far.taken) < 10 and time.monotonic() < end:
         near.look()
         before = len(far.taken)
@@ -320,20 +354,26 @@ def test_a_limit_of_completions_is_kept(ends):
 
 def test_nobody_there(ends):
     near, far = ends
+    if near.fabric.address.startswith(b"fi_shm"):
+        pytest.skip("libfabric's shm reaches for an endpoint that the same process has closed")
     peer = near.peer(far)
     far.fabric.close()
-    context = near.send(peer, (0, 8))
+    for k in range(100):
+        if near.fabric.send(peer, *near.laid((0, 8)), k):
+            break
+        near.turn()
+    else:
+        pytest.skip("this fabric goes on trying: patience is the caller's")
     near.fabric.forget(peer)
     near.fabric.forget(peer)
-    if context is not None and near.fabric.capabilities & structs.ENFORCES:
-        assert near.wait(context)[2] in (structs.GONE, structs.CANCELED)
+    assert near.wait(k)[2] in (structs.GONE, structs.CANCELED)
 
 
 def test_no_sleep_while_something_is_there(ends):
     near, far = ends
     receive = far.post(0, 64)
     near.send(near.peer(far), (0, 8))
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while far.fabric.arm() and time.monotonic() < end:
         far.fabric.disarm()
         near.look()

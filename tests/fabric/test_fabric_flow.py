@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from libos.fabric import structs
 
-SETTINGS = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 NETWORKS = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 2**32),

@@ -19,6 +19,7 @@ NEEDED = (
     "libos/capi/libdemikernel.so",
     "libos/capi/libdemikernel_python.so",
     "libos/blocks/libcatflap_uring.so",
+    "libos/fabric/libcatflap_fabric.so",
 )
 
 OTHERS = ("build/", "dist/", ".venv/", ".hypothesis/", ".pytest_cache/", ".ruff_cache/")
