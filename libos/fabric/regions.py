@@ -32,11 +32,3 @@ class Regions:
             found = region + 1
             raw.store(self.table + unit * 8, found)
         return found - 1
-
-    def close(self):
-        """No request is out any more."""
-        for unit in range(self.units):
-            found = raw.load(self.table + unit * 8)
-            if found:
-                self.fabric.deregister(found - 1)
-                raw.store(self.table + unit * 8, 0)

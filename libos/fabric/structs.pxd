@@ -164,7 +164,6 @@ cdef enum:  # flags of a connection
     ORPHAN = 1024  # the user has closed it
     CALLED = 2048  # HELLO is out and not answered
     KNOWN = 4096  # their number and token are
-    DROPPED = 8192  # its record is nobody's but for requests that are out
 
 cdef enum:  # what can go wrong, returned negative, or in a connection's `error`
     WOULD_BLOCK = 1
