@@ -114,11 +114,12 @@ class Catloop:
         A call that has been in the kernel since before the close takes its count back when it returns; one that was
         killed never does, so that only the latest are waited for.
         """
-        waited_for = [end for end in self.waited_for if strangers(end)]
-        for end in self.waited_for:
-            if end not in waited_for[-WAITED_FOR:]:
+        ends, self.waited_for = self.waited_for, []  # another thread may come here meanwhile
+        kept = [end for end in ends if strangers(end)][-WAITED_FOR:]
+        for end in ends:
+            if end not in kept:
                 self.records.give_back(end)
-        self.waited_for = waited_for[-WAITED_FOR:]
+        self.waited_for += kept
 
     def survive_forks(self, forked):
         """Have every fork leave records and locks in order, in parent and child; `forked` is called in the child."""

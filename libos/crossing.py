@@ -86,7 +86,9 @@ class Crossing(OnNetwork):
         self.met = None  # the address of the spine that the program will see
 
     def carried(self):
-        """Whether its relay is still there: one that has come to its end is another connection's next."""
+        """Whether its relay is still there: one that has come to its end is another connection's next. Under the
+        gateway's lock, where that is to stay so.
+        """
         return self.network.crossings.get(self.relay) is self
 
     def begin(self, sock, flags=0):
@@ -159,16 +161,19 @@ class Crossing(OnNetwork):
         self.network.gateway.depart(self.relay, unread)
 
     def options(self, sock, names=KNOWN):
-        if self.carried():
-            OnNetwork.options(self, sock, names)
+        if self.network.gateway is not None:
+            with self.network.locked() as gateway:
+                if self.carried():
+                    take_over(gateway.tcp, self.record, sock, names)
 
     def released(self):
         """The program has closed its socket."""
         self.network.unmet(self)
-        if self.carried():
+        if self.network.gateway is not None:
             with self.network.locked():
-                raw.store(self.relay + layout.R_OWN, 0)
-                raw.store(self.relay + layout.R_FLAGS, raw.load(self.relay + layout.R_FLAGS) | layout.R_RELEASED)
+                if self.carried():
+                    raw.store(self.relay + layout.R_OWN, 0)
+                    raw.store(self.relay + layout.R_FLAGS, raw.load(self.relay + layout.R_FLAGS) | layout.R_RELEASED)
 
 
 class Bound(OnNetwork):

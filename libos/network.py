@@ -29,6 +29,7 @@ if not COMPILED:
     octets.copy  # noqa: B018 - now: later, what it is made of may be out of reach
 FAMILIES = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
 BACKLOG = 4096
+STRANGERS = 64
 ENOMEM, EINPROGRESS = 12, 115
 PATIENCE = 1000  # turns until the kernel has made a connection of its own ends
 
@@ -80,6 +81,7 @@ class Network:
         self.expected = {}  # by the address that the program will see: connections it has not accepted yet
         self.listeners = {}  # by record
         self.landings = {}  # by family
+        self.early = {}  # by family and port, far ends that others of our threads are about to ask for
         self.sockets = set()  # of datagrams (libos/net_socket.py)
         self.past = []  # epoll sets of parents
 
@@ -154,7 +156,8 @@ class Network:
             return
         driver.here().on = False
         self.gateway.catnip.host.tape.on = False  # nor is what is recorded
-        numbers = [sock.detach() for sock in (*(c.sock for c in self.crossings.values()), *self.landings.values())]
+        socks = *(c.sock for c in self.crossings.values()), *self.landings.values(), *self.early.values()
+        numbers = [sock.detach() for sock in socks]
         self.past.append(self.epoll)  # it would close its number once more
         for fd in (*numbers, self.epoll.fileno(), self.call):
             raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)  # libc's close may be the program's own fork's
@@ -163,7 +166,7 @@ class Network:
         for socket in self.sockets:
             socket.lost = True
         self.sockets.clear()
-        for table in (self.crossings, self.by_fd, self.expected, self.listeners, self.landings):
+        for table in (self.crossings, self.by_fd, self.expected, self.listeners, self.landings, self.early):
             table.clear()
         self.pairs.clear()
 
@@ -305,7 +308,7 @@ class Network:
             error = near.connect_ex(landing.getsockname())
             if error not in (0, EINPROGRESS):
                 raise Refusal(error)
-            crossing.begin(self.landed(landing, near.getsockname()), layout.R_OPENING)
+            crossing.begin(self.landed(landing, near.family, near.getsockname()[1]), layout.R_OPENING)
         except BaseException:
             with self.locked() as gateway:
                 user.abort(gateway.tcp, record)
@@ -321,19 +324,20 @@ class Network:
             self.landings[family] = sock
         return self.landings[family]
 
-    def landed(self, landing, name):
-        """The far end of the connection from `name`; others that have come are turned away."""
+    def landed(self, landing, family, port):
+        """The far end of the connection from `port`."""
         for _ in range(PATIENCE):
+            if (family, port) in self.early:
+                return self.early.pop((family, port))
             try:
                 fd, peer = landing._accept()
             except BlockingIOError:
                 os.sched_yield()
                 continue
             os.set_blocking(fd, False)
-            sock = own_socket.standing_for(own_socket.high(fd))
-            if peer == name:
-                return sock
-            sock.close()
+            self.early[family, peer[1]] = own_socket.standing_for(own_socket.high(fd))
+            while len(self.early) > STRANGERS:  # programs that have no business here
+                self.early.pop(next(iter(self.early))).close()
         raise Refusal(ENOMEM)
 
     def slot(self):

@@ -301,6 +301,46 @@ def test_a_socket_closed_late_leaves_the_next_connection_alone():
     assert (result.status, result.stdout) == (0, b"b'answer' b''\n" * 5), str(result)
 
 
+THREADS = """
+import socket, sys, threading
+lost = []
+def run():
+    for _ in range(25):
+        try:
+            with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as sock:
+                sock.sendall(b"x")
+                sock.shutdown(socket.SHUT_WR)
+                while sock.recv(100):
+                    pass
+        except OSError as error:
+            lost.append(error)
+threads = [threading.Thread(target=run) for _ in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(lost)
+"""
+
+
+@pytest.mark.parametrize("pure", MODES)
+def test_threads_connect_at_once(pure):
+    """Each gets its own far end, and closes nothing of the others'."""
+    network, port = Network(pure), flap.free_port()
+    serve = (
+        "import socket, sys\n"
+        "listener = socket.create_server(('', int(sys.argv[1])))\n"
+        "while True:\n"
+        "    sock, _ = listener.accept()\n"
+        "    while sock.recv(100): pass\n"
+        "    sock.sendall(b'answer')\n"
+        "    sock.close()\n"
+    )
+    with network.server([pythons.same(), "-c", serve, str(port)], port):
+        result = network.client([pythons.same(), "-c", THREADS, SERVER, str(port)])
+    assert (result.status, result.stdout) == (0, b"[]\n"), str(result)
+
+
 SILENT = """
 import os, select, signal, socket, sys
 listener = socket.create_server(("", int(sys.argv[1])))
