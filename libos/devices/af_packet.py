@@ -15,7 +15,7 @@ from libos.devices.bell import Bell
 from libos.devices.frame_device import FrameDevice
 from libos.devices.interface import Interface
 from libos.devices.offload import Cutter, complete
-from libos.devices.segment_file import MADV_DONTFORK, SYS_madvise
+from libos.devices.segment_file import MADV_DOFORK, MADV_DONTFORK, SYS_madvise
 from libos.memory_file import READ_WRITE, SYS_mmap, SYS_munmap, high, private
 
 COMPILED = __file__.endswith(".so")
@@ -107,7 +107,13 @@ class AfPacket(FrameDevice):
         if ring <= 0:
             raise OSError(-ring, os.strerror(-ring))
         self.ring = ring
-        raw.syscall(SYS_madvise, ring, ROOM, MADV_DONTFORK, 0, 0, 0)
+        self.inherit()
+
+    def lend(self):
+        raw.syscall(SYS_madvise, self.ring, ROOM, MADV_DOFORK, 0, 0, 0)
+
+    def inherit(self):
+        raw.syscall(SYS_madvise, self.ring, ROOM, MADV_DONTFORK, 0, 0, 0)
 
     def receive(self, frames, limit):
         if limit > layout.BURST:

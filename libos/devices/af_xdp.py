@@ -17,7 +17,7 @@ from libos.devices.bell import Bell
 from libos.devices.frame_device import FrameDevice
 from libos.devices.interface import Interface
 from libos.devices.offload import mended
-from libos.devices.segment_file import MADV_DONTFORK, SYS_madvise
+from libos.devices.segment_file import MADV_DOFORK, MADV_DONTFORK, SYS_madvise
 from libos.devices.xdp_program import Program, poke
 from libos.devices.xdp_ring import XdpRing
 from libos.memory_file import READ_WRITE, SYS_mmap, SYS_munmap, high, private
@@ -27,7 +27,7 @@ AF_XDP, SOL_XDP = 44, 283
 MMAP_OFFSETS, RX_RING, TX_RING, UMEM_REG, FILL_RING, COMPLETION_RING, STATISTICS = range(1, 8)
 PLACES = {RX_RING: 0, TX_RING: 0x80000000, FILL_RING: 0x100000000, COMPLETION_RING: 0x180000000}
 COPY, USE_NEED_WAKEUP = 2, 8
-SHARED = 0x8001  # MAP_SHARED | MAP_POPULATE
+SHARED, RESERVED = 0x8001, 0x4021  # MAP_SHARED with MAP_POPULATE, with MAP_ANONYMOUS and MAP_NORESERVE
 HEADROOM = 256  # what the kernel leaves free in each chunk
 TRIES, PAUSE = 50, 0.01  # of a queue whose last owner has just gone
 
@@ -76,7 +76,7 @@ class AfXdp(FrameDevice):
         sock = _socket.socket(AF_XDP, kind, 0)
         self.fd = high(os.dup(sock.fileno()))
         try:
-            self.umem = self.mapped(self.size, calls.RESERVED, -1, 0)
+            self.umem = self.mapped(self.size, RESERVED, -1, 0)
             region = struct.pack("=QQIII4x", self.umem, self.size, self.chunk, layout.SPARE, 0)
             sock.setsockopt(SOL_XDP, UMEM_REG, region)
             for ring in PLACES:
@@ -100,8 +100,16 @@ class AfXdp(FrameDevice):
         if at <= 0:
             raise OSError(-at, os.strerror(-at))
         self.maps.append((at, size))
-        raw.syscall(SYS_madvise, at, size, MADV_DONTFORK, 0, 0, 0)
+        self.inherit()
         return at
+
+    def lend(self):
+        for at, size in self.maps:
+            raw.syscall(SYS_madvise, at, size, MADV_DOFORK, 0, 0, 0)
+
+    def inherit(self):
+        for at, size in self.maps:
+            raw.syscall(SYS_madvise, at, size, MADV_DONTFORK, 0, 0, 0)
 
     def ring(self, kind, size, offsets):
         filled, emptied, entries, flags = offsets

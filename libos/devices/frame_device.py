@@ -54,6 +54,15 @@ class FrameDevice:
         """A descriptor that poll(2) finds readable when an armed device has been rung; -1: nothing ever rings."""
         return -1
 
+    def lend(self):
+        """Before a fork whose child is to have the device, and not this process."""
+
+    def inherit(self):
+        """In that child."""
+
+    def given(self):
+        """In its parent."""
+
     def close(self):
         """Let go of everything; harmless to repeat. What was received is not to be touched any more."""
 

@@ -8,7 +8,7 @@ from libos.devices.segment_ring cimport Ring
 cdef class Segment(FrameDevice):
     cdef object __weakref__
     cdef public list fds
-    cdef object shape
+    cdef object shape, names
     cdef public size_t base, mine
     cdef public unsigned long long size, private_size, stride, oui, port, largest, unknown
     cdef public bytes ipv4, ipv6

@@ -57,21 +57,44 @@ class Segment(FrameDevice):
             self.fds.append(fd)
         self.shape = shape = segment_file.shape(self.base)
         self.size = segment_file.size_of(shape)
-        raw.syscall(segment_file.SYS_madvise, self.base, self.size, segment_file.MADV_DONTFORK, 0, 0, 0)
         segment_file.sweep(names, self.base, shape)
         self.port, bell = segment_file.claim(names, self.base, shape, port)
         self.fds.append(bell)
         self.stride = (layout.SPARE + layout.HEADER + shape.mtu + 63) & ~63
         self.private_size = layout.M_FRAMES + layout.BURST * self.stride
         self.mine = private(self.private_size)
-        raw.syscall(segment_file.SYS_madvise, self.mine, self.private_size, segment_file.MADV_WIPEONFORK, 0, 0, 0)
+        self.forked(segment_file.MADV_DONTFORK, segment_file.MADV_WIPEONFORK)
         for other in range(layout.PORTS):
             self.write_name(self.mine + layout.M_NAMES + other * layout.M_NAME, names.address(other))
         self.take_up(shape, bell)
-        announcement = names.bound(f"at/{os.getpid()}/{fd}/{os.fstat(fd).st_ino}")
-        self.fds.append(announcement)
+        self.names = names
+        self.announce()
         raw.store(self.mine + layout.M_OURS, 1)
         segment_file.mark(self.base, self.port, True)
+
+    def announce(self):
+        """Say where others find the file."""
+        fd = self.fds[0]
+        self.fds.append(self.names.bound(f"at/{os.getpid()}/{fd}/{os.fstat(fd).st_ino}"))
+
+    def forked(self, base, mine):
+        """What a child has of the file, and of our own memory (madvise(2))."""
+        raw.syscall(segment_file.SYS_madvise, self.base, self.size, base, 0, 0, 0)
+        raw.syscall(segment_file.SYS_madvise, self.mine, self.private_size, mine, 0, 0, 0)
+
+    def lend(self):
+        OPEN.discard(self)
+        self.forked(segment_file.MADV_DOFORK, segment_file.MADV_KEEPONFORK)
+
+    def inherit(self):
+        OPEN.add(self)
+        self.forked(segment_file.MADV_DONTFORK, segment_file.MADV_WIPEONFORK)
+        raw.store(self.base + layout.S_RECORDS + self.port * layout.RECORD + layout.P_PID, os.getpid())
+        self.announce()
+
+    def given(self):
+        raw.store(self.mine + layout.M_OURS, 0)
+        self.forget()
 
     def take_up(self, shape, bell):
         """Become the port: the ring goes on where it was left."""

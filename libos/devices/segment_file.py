@@ -12,7 +12,7 @@ from libos.memory_file import SYS_munmap, mapped, sealed
 MAGIC = int.from_bytes(b"flapeth1", "little")
 SMALLEST, LARGEST = 68, 9000  # MTU: RFC 791, 3.2; jumbo frames
 SYS_madvise = 28
-MADV_DONTNEED, MADV_REMOVE, MADV_DONTFORK, MADV_WIPEONFORK = 4, 9, 10, 18
+MADV_DONTNEED, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK = 4, 9, 10, 11, 18, 19
 
 
 def stride(mtu):

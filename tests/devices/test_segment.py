@@ -204,6 +204,34 @@ def test_a_child_finds_a_dead_device_and_leaves_the_parents_alone(segment):
     assert a.say(b, b"still here") and b.heard() == [b"still here"]
 
 
+def test_a_child_has_the_device_when_it_is_lent(segment):
+    """It receives and sends as before; its parent finds a dead one, and others find the segment by the child."""
+    a, b = segment(), segment()
+    assert a.say(b, b"before")
+    asked, answered = os.pipe(), os.pipe()
+    b.device.lend()
+    child = os.fork()
+    if child == 0:
+        b.device.inherit()
+        os.read(asked[0], 1)
+        ok = sorted(b.heard()) == [b"after", b"before"] and b.say(a, b"from the child")
+        os.write(answered[1], b"x")
+        os.read(asked[0], 1)
+        os._exit(0 if ok else 1)
+    b.device.given()
+    assert not b.say(a, b"parent") and b.all() == [] and a.say(b, b"after")
+    os.write(asked[1], b"x")
+    os.read(answered[0], 1)
+    assert a.heard() == [b"from the child"]
+    assert {(at[0], at[2]) for at in Names(segment.name).announced()} == {
+        (pid, os.fstat(a.device.fds[0]).st_ino) for pid in (os.getpid(), child)
+    }
+    os.write(asked[1], b"x")
+    assert os.waitpid(child, 0)[1] == 0
+    for fd in (*asked, *answered):
+        os.close(fd)
+
+
 def test_closing_twice_and_using_what_is_closed(segment):
     a, b = segment(), segment()
     a.device.close()
