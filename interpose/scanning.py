@@ -102,6 +102,8 @@ def have_now(block, entry):
     ready = endpoint.ready(end, (1 if wanted & linux.EPOLLIN else 0) | (2 if wanted & linux.EPOLLOUT else 0))
     if wanted & linux.EPOLLOUT and raw.load(end + layout.OUT_STATE) == layout.RING:
         ready |= wait_for_room(block, end, ready)
+    if ready & 2 and endpoint.reader_left(end):  # while we looked
+        return have_now(block, entry)
     if not ready:
         return 0
     if wanted & linux.EPOLLET:

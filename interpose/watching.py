@@ -338,6 +338,8 @@ def poll_once(fds, handles, copy, n):
                     have |= events & (linux.POLLOUT | linux.POLLWRNORM)
                 have &= ~linux.POLLRDHUP | events
             ready = endpoint.ready(end, mask_of(events))
+            if ready & 2 and endpoint.reader_left(end):  # while we looked
+                return poll_once(fds, handles, copy, n)
             if ready & 1:
                 have |= events & (linux.POLLIN | linux.POLLRDNORM)
             if ready & 2:

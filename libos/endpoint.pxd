@@ -32,6 +32,7 @@ cdef bint in_rings(size_t end) noexcept nogil
 @cython.locals(r=int)
 cpdef int ready(size_t end, int mask) noexcept nogil
 cdef bint writable(size_t end) noexcept nogil
+cdef bint reader_left(size_t end) noexcept nogil
 cdef void reach_mark(size_t end) noexcept nogil
 @cython.locals(r=int)
 cdef bint room_after_goodbye(size_t end) noexcept nogil

@@ -275,6 +275,15 @@ def writable(end):
     return raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED != 0
 
 
+def reader_left(end):
+    """Whether the reader of our ring has left it, and our part of that is still to be done (leaving.settle): what makes
+    a sender look, but no room yet, since what was not read comes first.
+    """
+    return raw.load(end + layout.OUT_STATE) == layout.RING and (
+        raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED != 0
+    )
+
+
 def reach_mark(end):
     """The kernel's bytes may be all read."""
     spine.lock_in(end)
@@ -290,7 +299,7 @@ def room_after_goodbye(end):
     """Whether a push to a peer that sends no more, and may be gone, would get something in. What such a peer has not
     read of a full ring goes back to the kernel, which alone can tell.
     """
-    if raw.load(end + layout.OUT_STATE) == layout.RING and not writable(end):
+    if raw.load(end + layout.OUT_STATE) == layout.RING and (not writable(end) or reader_left(end)):
         leaving.stop_sending(end, False)
     if leaving.sending(end):
         return raw.load(end + layout.OUT_STATE) == layout.RING
