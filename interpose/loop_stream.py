@@ -4,12 +4,12 @@ An operation that has to wait spins while that pays, then arms this thread's bel
 sleeps on bell and spine from bare C and asks again. struct catflap_wait keeps what earlier turns of a call have done.
 """
 
-from os import close, dup
+from os import close
 
 from interpose import abi, attention, description, interest, linux, spinning, watching
 from interpose.stream import Stream
 from libos import calls, driver, endpoint, layout, leaving, raw, records, rings, spine
-from libos.memory_file import high
+from libos.loop_queue import NOBODY
 from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
@@ -216,7 +216,7 @@ class LoopStream(Stream):
             interest.show_hidden(self.end, number)
         if self.numbers == {number} and raw.load(spine.sleepers_at(self.end)):
             try:
-                self.queue.move(high(dup(number)))
+                self.loop.keep(number)
                 self.orphaned = True
                 self.numbers.clear()
                 return False
@@ -234,8 +234,10 @@ class LoopStream(Stream):
         """A call that slept on a number that is not ours any more is over."""
         if self.orphaned and not raw.load(spine.sleepers_at(self.end)):
             self.orphaned = False
+            kept = self.queue.fd
             description.PROCESS.libos.release(self.queue)
-            close(self.queue.fd)
+            if kept != NOBODY:
+                close(kept)
             description.retire(self)
 
     def ended(self):

@@ -11,7 +11,7 @@ from time import sleep
 
 from libos import layout, leaving, meeting, raw, rings, spine
 from libos.family import Family
-from libos.loop_queue import LoopQueue
+from libos.loop_queue import NOBODY, LoopQueue
 from libos.runtime.memory import Heap
 from libos.runtime.qtokens import Qtokens
 
@@ -20,7 +20,6 @@ FIRST_QD = 500
 STREAM = 1
 PATIENCE = 5000  # milliseconds
 NEVER = (1 << 63) - 1
-NOBODY = (1 << 31) - 1  # no descriptor has this number
 FIRST_GAP, DOUBLINGS = 2, 8  # uses of a connection between two steps of its meeting
 WAITED_FOR = 64
 SHARED_GAP = 32  # the same, while forked processes share it
@@ -89,8 +88,8 @@ class Catloop:
             queue.crossing.released()
         end = queue.end
         if raw.load(end + layout.IN) and self.records.alone(end):
-            if queue.meeting is None or not queue.meeting.holds(queue.fd):
-                queue.move(NOBODY)  # closed behind our back, and given away again
+            if not queue.stands(queue.fd):
+                queue.move(NOBODY)
             unread = raw.load(end + layout.IN_STATE) == layout.RING and rings.inbound(end)
             leaving.close_inward(end)
             leaving.stop_sending(end, True)

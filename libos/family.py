@@ -12,7 +12,7 @@ import struct
 from _thread import allocate_lock
 
 from libos import layout, own_socket, pair, raw, rings
-from libos.memory_file import SYS_munmap, high, mapped, private, sealed
+from libos.memory_file import SYS_munmap, high_copy, mapped, private, sealed
 from libos.records import Records
 
 BELLS = 64
@@ -76,7 +76,7 @@ class Family:
             for known in self.by_block.values():
                 if known.identity == number and known.side in sides:
                     return known
-            return self.keep(identity, pair.Pair(high(os.dup(memory)), 0))
+            return self.keep(identity, pair.Pair(high_copy(memory), 0))
 
     def keep(self, identity, made):
         """A pair to be found by its peer's identity from now on."""

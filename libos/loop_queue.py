@@ -2,10 +2,14 @@
 contract.
 """
 
+from posix import close
+
 from libos import calls, endpoint, layout, leaving, raw, rings, spine
 from libos.kernel_queue import KernelQueue
+from libos.memory_file import high_copy
 
 COMPILED = __file__.endswith(".so")
+NOBODY = (1 << 31) - 1  # no descriptor has this number
 
 
 class LoopQueue(KernelQueue):
@@ -27,6 +31,22 @@ class LoopQueue(KernelQueue):
     def move(self, fd):
         self.fd = fd
         spine.set_fd(self.end, fd)
+
+    def stands(self, fd):
+        """Whether a number stands for this connection: one that was closed behind our back may be given away again."""
+        return self.meeting is not None and self.meeting.holds(fd)
+
+    def keep(self, number):
+        """Go on by a copy of the last number, for who sleeps on this connection. Where that is another's already, the
+        connection is closed, and they are to hear of it. Raises OSError.
+        """
+        copy = high_copy(number)
+        if self.stands(copy):
+            self.move(copy)
+        else:
+            close(copy)
+            self.move(NOBODY)
+            rings.wake_own(self.end)
 
     def __del__(self):
         """No thread can be inside any more: the record may go."""

@@ -22,17 +22,24 @@ class Announce:
 
 def high(fd):
     """Move a descriptor of ours out of the way of the numbers that the program will get."""
+    try:
+        moved = high_copy(fd)
+    except OSError:
+        if Announce.to:
+            Announce.to(fd)
+        return fd
+    os.close(fd)
+    return moved
+
+
+def high_copy(fd):
+    """A copy of a descriptor, out of the way from the first on. Raises OSError."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     # not higher: the kernel's table is as long as the highest number needs, and select(2) reads as far
-    base = min(limit, 1024) - 64
-    try:
-        moved = fcntl(fd, F_DUPFD_CLOEXEC, max(base, 3))
-        os.close(fd)
-    except OSError:
-        moved = fd
+    made = fcntl(fd, F_DUPFD_CLOEXEC, max(min(limit, 1024) - 64, 3))
     if Announce.to:
-        Announce.to(moved)
-    return moved
+        Announce.to(made)
+    return made
 
 
 def sealed(name, size):

@@ -16,6 +16,7 @@ from libos.crossing import LOOPBACK, Bound, Crossing, Listening
 from libos.errors import Fail
 from libos.gateway import Gateway
 from libos.keeper import Keeper
+from libos.memory_file import high_copy
 from libos.net import octets, routes, structs
 from libos.net.tcp import user
 from libos.net_options import take_over
@@ -347,7 +348,7 @@ class Network:
             if slot >= 0:
                 return near, beyond, slot
         near = pair.make()
-        beyond = Pair(own_socket.high(os.dup(near.fd)), 0)
+        beyond = Pair(high_copy(near.fd), 0)
         family = self.catloop.family
         family.keep(b"network/%d" % len(self.pairs), near)
         near.live += 1  # kept while there is no connection

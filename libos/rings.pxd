@@ -46,6 +46,8 @@ cdef void ring_bell(size_t end, size_t word) noexcept nogil
 cdef void ring_own(size_t end, unsigned long long bell) noexcept nogil
 @cython.locals(bell="unsigned long long")
 cdef void tell_own(size_t end) noexcept nogil
+@cython.locals(mask=int, bell="unsigned long long")
+cdef void wake_own(size_t end) noexcept nogil
 cdef void ring(size_t end, size_t name) noexcept nogil
 @cython.locals(header=size_t)
 cpdef void tell_receiver(size_t end) noexcept nogil

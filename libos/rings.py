@@ -258,6 +258,16 @@ def tell_own(end):
         ring_own(end, bell)
 
 
+def wake_own(end):
+    """Ring whoever of us sleeps on this end, whatever for."""
+    mask = 1
+    while mask < 3:
+        bell = armed(end, mask)
+        if 0 < bell < 64:
+            ring_own(end, bell)
+        mask += 1
+
+
 def ring(end, name):
     """One datagram. EAGAIN means that the bell is ringing already, and who is gone needs none."""
     raw.syscall(calls.SYS_sendto, raw.load(end + layout.BELL_SOCKET), name, 1, calls.DONTWAIT, name + 8, raw.load(name))

@@ -20,7 +20,7 @@ from libos.devices.offload import mended
 from libos.devices.segment_file import MADV_DOFORK, MADV_DONTFORK, SYS_madvise
 from libos.devices.xdp_program import Program, poke
 from libos.devices.xdp_ring import XdpRing
-from libos.memory_file import READ_WRITE, SYS_mmap, SYS_munmap, high, private
+from libos.memory_file import READ_WRITE, SYS_mmap, SYS_munmap, high_copy, private
 
 COMPILED = __file__.endswith(".so")
 AF_XDP, SOL_XDP = 44, 283
@@ -74,7 +74,7 @@ class AfXdp(FrameDevice):
         """The socket, its chunks and its rings."""
         kind = _socket.SOCK_RAW | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         sock = _socket.socket(AF_XDP, kind, 0)
-        self.fd = high(os.dup(sock.fileno()))
+        self.fd = high_copy(sock.fileno())
         try:
             self.umem = self.mapped(self.size, RESERVED, -1, 0)
             region = struct.pack("=QQIII4x", self.umem, self.size, self.chunk, layout.SPARE, 0)

@@ -319,6 +319,26 @@ SCENARIO(dup2_under_recv)
     SAY(s.result);
 }
 
+/* By an instruction of the program's own, so that nobody is left who could keep the connection by its number. */
+SCENARIO(number_given_away_under_calls)
+{
+    static const int kinds[] = {RECV, READ, RECVMSG};
+    for (int i = 0; i < 3; i++) {
+        int p[2], other = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+        tcp_pair(p);
+        struct worker w;
+        struct waiting s = {p[1], kinds[i], 0, 0};
+        begin(&w, wait_once, &s);
+        await_sleep(w.tid);
+        SAY(bare(SYS_close, p[1], 0));
+        CHECK(fcntl(other, F_DUPFD, p[1]) == p[1]);
+        SAY(close(p[0]));
+        join(&w);
+        CHECK(s.result == 0 || (s.result < 0 && s.error == EBADF));
+        SAY(close(p[1]));
+    }
+}
+
 /* The number stands for something else, and what comes then comes another way than before. */
 SCENARIO(close_under_calls_whose_peer_goes_back)
 {
