@@ -23,10 +23,12 @@ TEST_PACKAGES := $(BENCH_PACKAGES) bash bind9-dnsutils binutils bubblewrap cotur
 	libjemalloc2 libmemcached-tools libpython3.11-testsuite libtcmalloc-minimal4 mosquitto mosquitto-clients \
 	musl-tools ncat nodejs openjdk-17-jdk-headless openssh-client openssh-server openssl perl php-fpm rsync socat strace \
 	sudo systemd tcpdump util-linux valgrind wget
+LAB_PACKAGES := busybox-static gcc ibverbs-providers ibverbs-utils iproute2 libc6-dev libfabric-bin libfabric-dev procps \
+	qemu-system-x86 util-linux
 
 # tests that start programs have a sample of their own for interpreted mode; packaging has no mode
 PROGRAMS := $(wildcard tests/scenarios tests/programs tests/oracle)
-UNIT := $(filter-out tests/scenarios tests/programs tests/oracle tests/packaging tests/sanitize tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+UNIT := $(filter-out tests/scenarios tests/programs tests/oracle tests/packaging tests/sanitize tests/lab tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 STAGED := cd $(STAGE) && CATFLAP_PURE=1 FLAP_STAGED=1 FLAP_ROOT=$(CURDIR)/$(STAGE)
 STAGED_PYTEST = $(STAGED) $(CURDIR)/$(BIN)/python -m pytest -q
 PURE_UNIT_TESTS = $(STAGED_PYTEST) $(UNIT)
@@ -44,7 +46,7 @@ PARTS := compiled-scenarios compiled-rest compiled-programs-2 compiled-programs-
 	interpreted-unit
 
 .PHONY: help demo test test-all endurance test-compiled test-pure coverage-net fuzz-net build bench goodput lint format sanitize \
-	debug clean build-packages test-packages ready stage
+	lab debug clean build-packages test-packages ready stage
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -60,7 +62,7 @@ ready: build-packages
 	@.ci/packages $(TEST_PACKAGES) & packages=$$!; $(MAKE) -s build && wait $$packages
 
 test-compiled: build test-packages ## the suite, compiled
-	$(BIN)/python -m pytest -q tests --ignore=tests/sanitize -m "not pure_sample"
+	$(BIN)/python -m pytest -q tests --ignore=tests/sanitize --ignore=tests/lab -m "not pure_sample"
 
 test-pure: build test-packages stage ## the suite, interpreted, in a copy of the tree without one compiled module
 	$(PURE_UNIT_TESTS)
@@ -146,6 +148,10 @@ format: build ## lay out Python as `make lint` wants it
 
 sanitize: build test-packages ## the C under the sanitizers
 	$(BIN)/python -m pytest -q tests/sanitize
+
+lab: build ## real RDMA verbs and NVMe in a small virtual machine, emulated; installs what is missing
+	@.ci/packages $(LAB_PACKAGES)
+	$(BIN)/python -m pytest -q --durations=0 tests/lab
 
 debug: build ## PROGRAM="curl URL": stop in pdb inside the stack at its first pop
 	@test -n '$(PROGRAM)' || { echo 'catflap: no program given: make debug PROGRAM="curl URL"' >&2; exit 2; }
