@@ -8,6 +8,7 @@ import contextlib
 import glob
 import os
 import platform
+import re
 import subprocess
 import sys
 import sysconfig
@@ -61,6 +62,13 @@ OTHER_NAMES = {
 }
 for name in ("read", "write", "send", "connect", "poll", "select", "close", "dup2", "fcntl", "fork", "sigaction"):
     OTHER_NAMES[f"__{name}"] = name
+# of DPDK's libraries: what every port needs, and the drivers that there are here
+DPDK = (
+    *("eal", "ethdev", "mbuf", "mempool", "mempool_ring", "ring", "net", "kvargs", "telemetry", "meter", "rcu", "hash"),
+    *("pci", "timer", "cryptodev", "security", "vhost", "dmadev", "bus_vdev", "bus_pci"),
+    *("net_memif", "net_virtio", "net_vhost", "net_af_packet"),
+    *("net_e1000", "net_ixgbe", "net_i40e", "net_iavf", "net_ice", "net_ena", "net_vmxnet3", "common_iavf"),
+)
 # what cffi and Cython generate is not ours to tidy
 HOST_CFLAGS = [*CFLAGS, "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 # fewer mappings: each module's way into memory is on the path of a program's first socket; no start files: what runs at
@@ -110,13 +118,12 @@ def answers(command):
         return False
 
 
-def package(name):
-    """The words that pkg-config has for a package, for compiler and linker; none where it has no answer."""
+def asked(command):
+    """What `command` prints, without the end of the line; nothing where it can't be run or fails."""
     try:
-        found = subprocess.run(["pkg-config", "--cflags", "--libs", name], capture_output=True, text=True)
-    except OSError:
-        return []
-    return found.stdout.split() if found.returncode == 0 else []
+        return subprocess.check_output(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def compiler():
@@ -155,6 +162,7 @@ class BuildAll(build_ext):
         self.build_face(os.path.join(root, "libos", "capi", "libdemikernel.so"))
         self.build_uring(os.path.join(root, "libos", "blocks", "libcatflap_uring.so"))
         self.build_fabric(os.path.join(root, "libos", "fabric", "libcatflap_fabric.so"))
+        self.build_dpdk(os.path.join(root, "libos", "devices", "libcatflap_dpdk.so"))
         # the host never writes bytecode into a user's tree, so it finds it ready made
         for package in mode.FOLDERS:
             compileall.compile_dir(os.path.join(root, package), maxlevels=0, quiet=1)
@@ -268,12 +276,32 @@ class BuildAll(build_ext):
     def build_fabric(self, target):
         """Catmint's way to libfabric. Only who asks for RDMA needs it, so it may be missing."""
         source = os.path.join(HERE, "libos", "fabric", "libfabric.c")
-        flags = package("libfabric") or ["-lfabric"]
+        flags = asked(["pkg-config", "--cflags", "--libs", "libfabric"]).split() or ["-lfabric"]
         if not answers([*compiler(), "-fsyntax-only", *flags, "-xc", "-include", "rdma/fabric.h", os.devnull]):
             say("no libfabric: going on without RDMA (Debian: apt-get install libfabric-dev)")
         elif self.force or not fresh(target, [__file__, source]):
             say("compiling libcatflap_fabric.so")
             self.make_library(target, CFLAGS, [source, *flags])
+
+    def build_dpdk(self, target):
+        """Catnip's way to DPDK, with what is needed of that inside: in a program it neither searches for drivers nor
+        shows a name. Only who asks for such a device needs it, so it may be missing.
+        """
+        folder = asked(["pkg-config", "--variable=libdir", "libdpdk"])
+        archives = [os.path.join(folder, f"librte_{name}.a") for name in DPDK]
+        sources = glob.glob(os.path.join(HERE, "libos", "devices", "dpdk*.c"))
+        headers = [os.path.join(HERE, "libos", name) for name in ("devices/dpdk.h", "raw.h")]
+        if not folder or not all(map(os.path.exists, archives)):
+            say("no libdpdk: going on without DPDK (Debian: apt-get install libdpdk-dev)")
+        elif self.force or not fresh(target, [__file__, *sources, *headers, *archives]):
+            say("compiling libcatflap_dpdk.so")
+            include = asked(["pkg-config", "--cflags", "libdpdk"]).replace("-I", "-isystem ").split()
+            calls = contents(os.path.join(HERE, "libos", "devices", "dpdk_calls.c"))
+            wrapped = re.findall(r"^(?:WRAP\([^,]+, |ONE\(|MAKER\()(\w+)", calls, re.M)
+            link = ["-Wl,--whole-archive", *archives, "-Wl,--no-whole-archive", "-Wl,--exclude-libs,ALL", "-Wl,-s"]
+            link += [f"-Wl,--wrap={name}" for name in wrapped]
+            link += ["-Wl,--as-needed", "-lnuma", "-lbsd", "-lpthread", "-lm"]
+            self.make_library(target, CFLAGS, [*include, f"-I{HERE}", *sources, *link])
 
     def make_library(self, target, flags, rest):
         """Compile and link at once. Programs that run the old library keep it, whole."""
@@ -298,6 +326,7 @@ class LintC(BuildAll):
             self.build_face(os.path.join(folder, "libdemikernel.so"))
             self.build_uring(os.path.join(folder, "libcatflap_uring.so"))
             self.build_fabric(os.path.join(folder, "libcatflap_fabric.so"))
+            self.build_dpdk(os.path.join(folder, "libcatflap_dpdk.so"))
 
 
 def emit_host(path):

@@ -5,7 +5,7 @@ launcher; the later wins. Read inside programs at their first socket, so heavy i
 """
 
 LIBOSES = ("auto", "catnap", "catloop", "catnip", "kernel")
-DEVICE_KINDS = "segment:NAME, tap:NAME, af_packet:NAME or af_xdp:NAME[:QUEUE]"
+DEVICE_KINDS = "segment:NAME, tap:NAME, af_packet:NAME, af_xdp:NAME[:QUEUE] or dpdk:PORT"
 MAPPED = bytes(10) + b"\xff\xff"  # an IPv6 address that starts so holds an IPv4 address (RFC 4291, 2.5.5.2)
 
 
@@ -82,7 +82,7 @@ KNOBS = (
         DEVICE_KINDS,
         "CATFLAP_DEVICE",
         "--device",
-        "Catnip's device: a shared-memory segment, a TAP interface, or an interface of the kernel's",
+        "Catnip's device: a shared-memory segment, a TAP interface, an interface of the kernel's, or a port of DPDK's",
     ),
     Knob(
         "addresses",

@@ -85,6 +85,7 @@ LIBRARIES = {
         "libos.devices.af_packet",
         "libos.devices.xdp_ring",
         "libos.devices.af_xdp",
+        "libos.devices.dpdk",
         "libos.net.tape",
         "libos.net.pool",
         "libos.net.outbox",

@@ -4,6 +4,7 @@ from libos.catnip import Catnip, words
 from libos.config import DEVICE_KINDS as KINDS
 from libos.devices.af_packet import AfPacket
 from libos.devices.af_xdp import AfXdp
+from libos.devices.dpdk import Dpdk
 from libos.devices.interface import check_addresses
 from libos.devices.segment import Segment
 from libos.devices.tap import Tap
@@ -14,9 +15,9 @@ from libos.net_texts import Links
 from libos.net_texts import neighbours as pairs
 
 KNOBS = ("device", "addresses", "gateway", "routes", "mtu", "neighbours")
-NOUNS = {"tap": "a TAP interface", "af_packet": "an interface", "af_xdp": "an interface"}
+NOUNS = {"tap": "a TAP interface", "af_packet": "an interface", "af_xdp": "an interface", "dpdk": "a port"}
 MOST_QUEUES = 4096  # of an interface
-USUAL = 1500  # the MTU of a segment that is made now, unless more is asked for
+USUAL = 1500  # the MTU of a segment that is made now, and of DPDK's ports, unless another is asked for
 
 
 def make(device, addresses=None, gateway=None, routes=None, mtu=None, neighbours=None):
@@ -45,6 +46,8 @@ def opened(kind, name, mtu):
         return AfPacket(name)
     if kind == "segment":
         return segment(name, mtu)
+    if kind == "dpdk":
+        return Dpdk(name, mtu or USUAL)
     name, colon, queue = name.partition(":")
     if colon and not (queue.isascii() and queue.isdecimal() and int(queue) < MOST_QUEUES):
         raise Fail(Kind.INVALID, f"device 'af_xdp:{name}:{queue}' is not possible; a queue is 0 to {MOST_QUEUES - 1}")

@@ -16,8 +16,7 @@ def pytest_sessionstart(session):
     """A staged run (`make test-pure`) is interpreted because there is nothing else: no compiled module exists."""
     if os.environ.get("FLAP_STAGED"):
         built = set(glob.glob(os.path.join(ROOT, "libos", "**", "*.so"), recursive=True))
-        # C, and no Python module
-        for name in ("capi/libdemikernel*.so", "blocks/libcatflap_uring.so", "fabric/libcatflap_fabric.so"):
+        for name in ("capi/libdemikernel*.so", "*/libcatflap_*.so"):  # C, and no Python module
             built -= set(glob.glob(os.path.join(ROOT, "libos", name)))
         assert not built, f"compiled modules in an interpreted run: {built}"
         assert libos.mode.pure(), "CATFLAP_PURE is not set in a staged run"

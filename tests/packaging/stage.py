@@ -21,6 +21,7 @@ NEEDED = (
     "libos/blocks/libcatflap_uring.so",
     "libos/fabric/libcatflap_fabric.so",
 )
+WHERE_BUILT = "libos/devices/libcatflap_dpdk.so"  # only where there is a libdpdk
 
 OTHERS = ("build/", "dist/", ".venv/", ".hypothesis/", ".pytest_cache/", ".ruff_cache/")
 
@@ -54,7 +55,8 @@ def stage(folder):
         if name == "build":
             continue
         shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-    copy([*files(), *NEEDED], folder)
+    built = [WHERE_BUILT] if os.path.exists(os.path.join(ROOT, WHERE_BUILT)) else []
+    copy([*files(), *NEEDED, *built], folder)
     for package in ("libos", "interpose"):  # the host writes no bytecode
         compileall.compile_dir(os.path.join(folder, package), quiet=1)
 
