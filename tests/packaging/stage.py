@@ -19,9 +19,8 @@ NEEDED = (
     "libos/capi/libdemikernel.so",
     "libos/capi/libdemikernel_python.so",
     "libos/blocks/libcatflap_uring.so",
-    "libos/fabric/libcatflap_fabric.so",
 )
-WHERE_BUILT = "libos/devices/libcatflap_dpdk.so"  # only where there is a libdpdk
+WHERE_BUILT = ("libos/fabric/libcatflap_fabric.so", "libos/devices/libcatflap_dpdk.so")  # where their libraries are
 
 OTHERS = ("build/", "dist/", ".venv/", ".hypothesis/", ".pytest_cache/", ".ruff_cache/")
 
@@ -55,7 +54,7 @@ def stage(folder):
         if name == "build":
             continue
         shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-    built = [WHERE_BUILT] if os.path.exists(os.path.join(ROOT, WHERE_BUILT)) else []
+    built = [name for name in WHERE_BUILT if os.path.exists(os.path.join(ROOT, name))]
     copy([*files(), *NEEDED, *built], folder)
     for package in ("libos", "interpose"):  # the host writes no bytecode
         compileall.compile_dir(os.path.join(folder, package), quiet=1)
