@@ -7,13 +7,15 @@ from threading import active_count
 from libos.errors import Fail, Kind
 from libos.log import recovery
 from libos.log.group import Entry
+from libos.log.names import LONGEST as LONGEST_NAME
 from libos.log_queue import LogQueue
-from libos.pdpix import INBOUND, OUTBOUND, LibOS
+from libos.pdpix import INBOUND, OUTBOUND, POP, LibOS
 from libos.runtime.memory import Heap
 
 SPIN = 20000  # ns that a wait looks by itself while something is on its way
 LONG = 100000000  # ns; a wait of a single thread that would be as long as this may as well wait for the device's write
 SIZE = 64 << 20  # bytes of a file that is made
+LONGEST = (1 << 63) - 1  # what an off_t can say
 
 
 class LogDevice:
@@ -73,6 +75,13 @@ class LogDevice:
     def close(self):
         self.epoll.close()
         os.close(self.bell)
+
+
+def packed_name(name):
+    packed = os.fsencode(name)
+    if not 0 < len(packed) <= LONGEST_NAME:
+        raise Fail(Kind.INVALID, f"a name has 1 to {LONGEST_NAME} bytes")
+    return packed
 
 
 class CattreeLibOS(LibOS):
@@ -193,6 +202,12 @@ class CattreeLibOS(LibOS):
                     self.wake(reader, INBOUND)
         return found
 
+    def unwanted(self, reading):
+        """Nobody waits for a reading any more, whether it is done or not."""
+        reading.keep = None
+        if reading.done:
+            self.forget(reading)
+
     def forget(self, reading):
         """What was read for nobody."""
         if reading.memory:
@@ -201,45 +216,75 @@ class CattreeLibOS(LibOS):
     def forsake(self, queue):
         """A queue is closed."""
         self.by_log[queue.log.number].discard(queue)
+        self.volume.let_go(queue.log)
 
     def open_or_fail(self, queue):
         if self.queues.get(queue.qd) is not queue:
             raise Fail(Kind.BAD_QUEUE)
 
+    # Names are texts, as os.fsdecode makes them of 1 to 255 bytes. What changes one is durable when the call returns.
+    # These raise INVALID for a name that there can't be or isn't, NO_SPACE, DEVICE.
+
     def open(self, name: str, create: bool = False) -> int:
-        """The qd of a log, its cursor at the beginning. Raises INVALID when there is none of that name."""
+        """The qd of a log, its cursor at the beginning; `create`: it is made if there is none."""
         with self.lock:
-            return self.entered(self.log_of(name, create))
+            packed = packed_name(name)
+            if create and packed not in self.volume.names:
+                self.made(self.volume.rename(self.volume.new_log(), packed))
+            return self.entered(self.log_of(name))
 
     def creat(self, name: str) -> int:
-        """The qd of an empty log, made if there is none: durable by then (creat(2)). Raises NO_SPACE, DEVICE."""
+        """The qd of an empty log, made if there is none (creat(2))."""
         with self.lock:
-            old = self.volume.catalog.names.get(name.encode())
-            entry = self.volume.reset(old) if old else None
-            log = self.log_of(name, True)
-            self.settle(lambda: self.volume.idle)
-            if entry is not None and entry.failure:
-                raise Fail(Kind[entry.failure])
+            old = self.volume.names.get(packed_name(name))
+            if old is not None:
+                self.made(self.volume.reset(old))
+            return self.open(name, True)
+
+    def open_number(self, number: int) -> int:
+        """The qd of the log of a number, which it keeps for life, whatever its name."""
+        with self.lock:
+            log = self.volume.catalog.logs.get(number)
+            if log is None or not self.volume.names.of(log):
+                raise Fail(Kind.INVALID, f"no log of number {number} is left")
             return self.entered(log)
 
-    def log_of(self, name, create):
-        packed = name.encode()
-        if not 0 < len(packed) <= 255:
-            raise Fail(Kind.INVALID, "a name has 1 to 255 bytes")
-        log = self.volume.catalog.names.get(packed)
-        if log is None and not create:
+    def unlink(self, name: str) -> None:
+        """Take a log's name away (unlink(2)): it is there until the last that has it open closes it, or the end."""
+        with self.lock:
+            self.made(self.volume.unlink(self.log_of(name)))
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a log another name (rename(2)): a log of that name loses it in the same instant, as if unlinked."""
+        with self.lock:
+            log, packed = self.log_of(old), packed_name(new)
+            if self.volume.names.get(packed) is not log:
+                self.made(self.volume.rename(log, packed))
+
+    def made(self, entry):
+        """Wait until a change is durable."""
+        self.settle(lambda: entry.done)
+        if entry.failure:
+            raise Fail(Kind[entry.failure])
+
+    def log_of(self, name):
+        log = self.volume.names.get(packed_name(name))
+        if log is None:
             raise Fail(Kind.INVALID, f"no log named {name!r}")
-        return log or self.volume.create(packed)
+        return log
 
     def entered(self, log):
+        self.volume.hold(log)
         queue = LogQueue(self, log)
         self.by_log.setdefault(log.number, set()).add(queue)
         return self.add(queue)
 
-    def logs(self) -> dict[str, tuple[int, int]]:
-        """The logs by their names: from which byte to which."""
+    def logs(self, prefix: str = "") -> dict[str, tuple[int, int]]:
+        """The logs whose names begin so, in the order of their bytes: from which byte to which each is there."""
+        first = os.fsencode(prefix)
         with self.lock:
-            return {name.decode(): (log.head, log.end) for name, log in self.volume.catalog.names.items()}
+            found = sorted((name, log) for name, log in self.volume.names.items() if name.startswith(first))
+            return {os.fsdecode(name): (log.head, log.end) for name, log in found}
 
     def log_queue(self, qd) -> LogQueue:
         queue = self.queue_of(qd)
@@ -251,6 +296,40 @@ class CattreeLibOS(LibOS):
         """Move the cursor (lseek(2)); where it is now. Raises INVALID outside of what the log holds."""
         with self.lock:
             return self.log_queue(qd).seek(offset, whence)
+
+    def bounds(self, qd: int) -> tuple[int, int]:
+        """From which byte to which a log is there."""
+        with self.lock:
+            log = self.log_queue(qd).log
+            return log.head, log.end
+
+    def pread(self, qd: int, size: int, offset: int) -> int:
+        """A qtoken as that of a pop, for up to `size` bytes (1 MiB at most) from `offset` on, wherever elements end;
+        fewer at the end of the log (pread(2)). The cursor stays where it is.
+        """
+        return self.read(qd, size, offset, False)
+
+    def pop_at(self, qd: int, size: int, offset: int) -> int:
+        """A qtoken as that of a pop whose cursor is `offset`. The cursor stays where it is."""
+        return self.read(qd, size, offset, True)
+
+    def read(self, qd, size, offset, element):
+        queue = self.log_queue(qd)
+        if not 0 < size <= 1 << 20 or offset < 0:
+            raise Fail(Kind.INVALID, f"a read of {size} bytes at {offset}")
+        return self.start(POP, queue, INBOUND, *queue.reading(size, offset, element))
+
+    def ftruncate(self, qd: int, length: int) -> None:
+        """The log ends at `length` (ftruncate(2)): what is behind is cut off, or zeros follow to there. Durable when it
+        returns, as what was pushed before. Raises INVALID before the beginning, NO_SPACE, DEVICE.
+        """
+        with self.lock:
+            log = self.log_queue(qd).log
+            self.settle(lambda: not self.volume.waiting(log))
+            if not log.head <= length <= LONGEST:
+                raise Fail(Kind.INVALID, f"a log from {log.head} on can't end at {length}")
+            if length != log.end:
+                self.made(self.volume.resize(log, length))
 
     def truncate(self, qd: int, offset: int) -> None:
         """Forget the bytes before `offset`, on the device with the next group. Raises INVALID beyond the end."""

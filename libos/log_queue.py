@@ -14,7 +14,7 @@ class LogQueue:
         self.libos = libos
         self.log = log
         self.cursor = log.head
-        self.reading = None
+        self.popped = None  # the reading of a pop
 
     def fileno(self):
         """There is no kernel object below."""
@@ -48,7 +48,7 @@ class LogQueue:
 
     def popping(self, size):
         def attempt():
-            reading = self.reading
+            reading = self.popped
             if reading is not None and reading.offset != self.cursor:  # an earlier pop's, taken back
                 self.abandon()
                 reading = None
@@ -57,29 +57,61 @@ class LogQueue:
                     raise Fail(Kind.INVALID, f"offset {self.cursor} is forgotten: the log begins at {self.log.head}")
                 if self.cursor >= self.log.end:
                     return 0, SGArray([]), None
-                reading = self.reading = self.libos.volume.readings.begin(self.log, self.cursor, self)
+                reading = self.popped = self.libos.volume.readings.begin(self.log, self.cursor, self)
                 self.libos.volume.device.submit()
             if not reading.done:
                 return None
-            self.reading = None
-            if reading.failure:
-                raise Fail(Kind[reading.failure])
-            whole = (c_char * reading.length).from_address(reading.address)
-            sga = SGArray([memoryview(whole).cast("B")], self.libos.heap, (reading.memory,))
-            sga.trim(size)
-            self.cursor += len(sga)
-            return len(sga), sga, None
+            self.popped = None
+            outcome = self.brought(reading, size)
+            self.cursor += outcome[0]
+            return outcome
 
         return attempt
 
+    def brought(self, reading, size):
+        """What a reading that is done has brought, at most `size` bytes. Raises Fail."""
+        if reading.failure:
+            raise Fail(Kind[reading.failure])
+        whole = (c_char * reading.length).from_address(reading.address)
+        sga = SGArray([memoryview(whole).cast("B")], self.libos.heap, (reading.memory,))
+        sga.trim(size)
+        return len(sga), sga, None
+
+    def reading(self, size, offset, element=False):
+        """The attempt at a read by place, and what is to be done when it ends, well or not. `element`: what is left of
+        the element there, as a pop.
+        """
+        span = None
+        readings = self.libos.volume.readings
+
+        def attempt():
+            nonlocal span
+            if span is None:
+                if offset < self.log.head:
+                    raise Fail(Kind.INVALID, f"offset {offset} is forgotten: the log begins at {self.log.head}")
+                if offset >= self.log.end:
+                    return 0, SGArray([]), None
+                span = (
+                    readings.begin(self.log, offset, self) if element else readings.span(self.log, offset, size, self)
+                )
+                self.libos.volume.device.submit()
+            if not span.done:
+                return None
+            taken, span = span, None
+            return self.brought(taken, size)
+
+        def ended():
+            if span is not None:
+                self.libos.unwanted(span)
+
+        return attempt, ended
+
     def abandon(self):
         """Nobody wants what is being read."""
-        reading, self.reading = self.reading, None
+        reading, self.popped = self.popped, None
         if reading is None:
             return
-        reading.keep = None
-        if reading.done:
-            self.libos.forget(reading)
+        self.libos.unwanted(reading)
 
     def ready(self, mask):
         return mask & (2 | (1 if self.cursor < self.log.end else 0))

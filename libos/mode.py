@@ -155,6 +155,7 @@ LIBRARIES = {
         "libos.log.group",
         "libos.log.scan",
         "libos.log.catalog",
+        "libos.log.span",
         "libos.log.reading",
         "libos.log.space",
         "libos.log.volume",

@@ -1,16 +1,16 @@
 cimport cython
 
 cdef class Extent:
-    cdef public unsigned long long segment, first, end
+    cdef public unsigned long long segment, first, end, rest
     cdef public object starts, places
 
 cdef class Log:
-    cdef public unsigned long long number, head, end, given
-    cdef public bytes name
+    cdef public unsigned long long number, head, end, given, users
     cdef public list extents
 
 cdef class Catalog:
-    cdef public dict logs, names
+    cdef public dict logs, ends
+    cdef public object names
     cdef public unsigned long long next_number
     cdef public list used
     cdef public set bad

@@ -8,13 +8,15 @@ from array import array
 from bisect import bisect_right
 
 from libos.log import layout
+from libos.log.names import Names
 
 COMPILED = __file__.endswith(".so")
 
 
 class Extent:
-    """Bytes `first` to `end` of a log, side by side in one segment. `starts`: offsets of its records, `places`: for
-    each its place in the segment << 32 | checksum; both None until the segment has been read.
+    """Bytes `first` to `end` of a log, side by side in one segment; a hole where that is NONE. `starts`: offsets of its
+    records, `places`: for each its place in the segment << 32 | checksum; both None until the segment has been read.
+    `rest`: bytes of the last record that the log has been cut before.
     """
 
     def __init__(self, segment, first, end, starts=None, places=None):
@@ -23,25 +25,36 @@ class Extent:
         self.end = end
         self.starts = starts
         self.places = places
+        self.rest = 0
 
     def part(self, first, end):
-        """The extent of some of these bytes, which begin and end with a record."""
+        """The extent of some of these bytes."""
         if self.starts is None:
             return Extent(self.segment, first, end)
         low = max(bisect_right(self.starts, first) - 1, 0)
         high = bisect_right(self.starts, end - 1)
-        return Extent(self.segment, first, end, self.starts[low:high], self.places[low:high])
+        part = Extent(self.segment, first, end, self.starts[low:high], self.places[low:high])
+        part.rest = self.end_of(high - 1) - end
+        return part
+
+    def record_of(self, offset):
+        """Index of the record that holds a byte."""
+        return bisect_right(self.starts, offset) - 1
+
+    def end_of(self, n):
+        """Offset behind the record at index `n`, as it was written."""
+        return self.starts[n + 1] if n + 1 < len(self.starts) else self.end + self.rest
 
 
 class Log:
-    """A log: bytes `head` to `end` are there."""
+    """A log: bytes `head` to `end` are there. `users`: how many have it open, for one without a name."""
 
-    def __init__(self, number, name, head=0, end=0):
+    def __init__(self, number, head=0, end=0):
         self.number = number
-        self.name = name
         self.head = head
         self.end = end
         self.given = end  # offsets up to here belong to a group on its way
+        self.users = 0
         self.extents = []
 
     def extent_of(self, offset):
@@ -49,39 +62,71 @@ class Log:
         i = bisect_right(self.extents, offset, key=first_of) - 1
         return i if i >= 0 and offset < self.extents[i].end else -1
 
+    def places_of(self, offset):
+        """Where the record of a byte is, if that is known."""
+        i = self.extent_of(offset)
+        extent = self.extents[i] if i >= 0 else None
+        if extent is None or extent.starts is None:
+            return ()
+        return (extent.places[extent.record_of(offset)],)
+
 
 def first_of(extent):
     return extent.first
 
 
 class Catalog:
-    """All logs. `used`: living bytes of each segment; `bad`: segments that failed to be written."""
+    """All logs, by number and by name. `used`: living bytes of each segment; `ends`: where its last durable group ends,
+    as far as that is known; `bad`: segments that failed to be written.
+    """
 
     def __init__(self, segments):
         self.logs = {}
-        self.names = {}
+        self.names = Names()
         self.next_number = 1
         self.used = [0] * segments
+        self.ends = {}
         self.bad = set()
 
-    def name(self, number, name):
-        """There is a new log."""
+    def log(self, number):
+        """The log of a number; a new one, without a name, if it was not there."""
         if number not in self.logs:
-            self.logs[number] = self.names[name] = Log(number, name)
+            self.logs[number] = Log(number)
             self.next_number = max(self.next_number, number + 1)
         return self.logs[number]
 
-    def load(self, next_number, bad, logs):
+    def drop(self, log):
+        """Forget a log."""
+        self.names.release(log)
+        for extent in log.extents:
+            self.count(extent, extent.first - extent.end)
+        log.extents.clear()
+        log.head = log.end
+        del self.logs[log.number]
+
+    def nameless(self):
+        """Logs that have no name: nobody can open them any more."""
+        return [log for log in self.logs.values() if not self.names.of(log)]
+
+    def count(self, extent, more):
+        """There are `more` living bytes in the segment of an extent."""
+        if extent.segment != layout.NONE:
+            self.used[extent.segment] += more
+
+    def load(self, next_number, bad, logs, ends):
         """Begin with a checkpoint's directory. Raises ValueError when it can't be right."""
-        self.next_number, self.bad = next_number, bad
+        self.next_number, self.bad, self.ends = next_number, bad, ends
         for number, name, head, end, extents in logs:
-            log = self.logs[number] = self.names[name] = Log(number, name, head, end)
+            log = self.logs[number] = Log(number, head, end)
+            if name:
+                self.names.bind(log, name)
             at = head
             for segment, first, last in extents:
-                if segment >= len(self.used) or first != at or last <= first:
+                if (segment >= len(self.used) and segment != layout.NONE) or first != at or last <= first:
                     raise ValueError(f"the directory is damaged: log {name!r}")
-                log.extents.append(Extent(segment, first, last))
-                self.used[segment] += last - first
+                extent = Extent(segment, first, last)
+                log.extents.append(extent)
+                self.count(extent, last - first)
                 at = last
             if at != end:
                 raise ValueError(f"the directory is damaged: log {name!r} ends at {end}, not {at}")
@@ -90,14 +135,18 @@ class Catalog:
         """What scan.packed takes."""
         for log in self.logs.values():
             extents = [(extent.segment, extent.first, extent.end) for extent in log.extents]
-            yield log.number, log.name, log.head, log.end, extents
+            yield log.number, self.names.of(log), log.head, log.end, extents
+
+    def ends_listed(self):
+        """(segment, where it ends) of those with living bytes, what scan.packed takes."""
+        return [(segment, end) for segment, end in self.ends.items() if self.used[segment]]
 
     def apply(self, kind, number, offset, length, crc, place, segment, name):
-        """One record of a durable group; `place` is that in the segment, `name` a new log's. Raises ValueError
-        when it contradicts what came before.
+        """One record of a durable group; `place` is that in the segment, `name` the log's from now on. Raises
+        ValueError when it contradicts what came before.
         """
         if kind == layout.NAME:
-            self.name(number, name)
+            self.names.bind(self.log(number), name)
             return
         log = self.logs.get(number)
         if log is None:
@@ -108,19 +157,23 @@ class Catalog:
             self.truncate(log, offset)
         elif kind == layout.RESET:
             self.truncate(log, log.end)
-            log.head = log.end = log.given = 0
+            log.head = log.end = 0
+        elif kind == layout.UNLINK:
+            self.names.release(log)
+        elif kind == layout.END:
+            self.resize(log, offset)
         elif offset == log.end and kind == layout.DATA:
             self.append(log, offset, length, segment, place << 32 | crc)
         elif offset + length <= log.end:
             self.move(log, offset, length, segment, place << 32 | crc)
         else:
-            raise ValueError(f"log {log.name!r} ends at {log.end}, and a record of it begins at {offset}")
+            raise ValueError(f"log {number} ends at {log.end}, and a record of it begins at {offset}")
 
     def append(self, log, offset, length, segment, where):
         extents = log.extents
         if extents:
             last = extents[len(extents) - 1]
-            if last.segment == segment and last.starts is not None:
+            if last.segment == segment and last.starts is not None and last.rest == 0:
                 last.starts.append(offset)
                 last.places.append(where)
                 last.end = log.end = offset + length
@@ -138,7 +191,13 @@ class Catalog:
         at = self.cut(log, first, end)
         extents = log.extents
         before = extents[at - 1] if at else None
-        if before is not None and before.segment == segment and before.starts is not None and before.end == first:
+        if (
+            before is not None
+            and before.segment == segment
+            and before.starts is not None
+            and before.end == first
+            and before.rest == 0
+        ):
             before.starts.append(offset)
             before.places.append(where)
             before.end = end
@@ -154,8 +213,7 @@ class Catalog:
             if extent.first >= end:
                 break
             high += 1
-            taken = min(end, extent.end) - max(first, extent.first)
-            self.used[extent.segment] -= taken
+            self.count(extent, max(first, extent.first) - min(end, extent.end))
             if extent.first < first:
                 kept.append(extent.part(extent.first, first))
                 at = low + 1
@@ -165,20 +223,31 @@ class Catalog:
         return at
 
     def truncate(self, log, head):
-        """Forget what is before `head`, which is at most the end."""
+        """Forget what is before `head`. The log may have been cut meanwhile: at most all of it."""
+        head = min(head, log.end)
         if head <= log.head:
             return
         gone = 0
         for extent in log.extents:
             if extent.end > head:
                 break
-            self.used[extent.segment] -= extent.end - extent.first
+            self.count(extent, extent.first - extent.end)
             gone += 1
         del log.extents[:gone]
         log.head = head
         if log.extents and log.extents[0].first < head:
-            self.used[log.extents[0].segment] -= head - log.extents[0].first
+            self.count(log.extents[0], log.extents[0].first - head)
             log.extents[0].first = head
+
+    def resize(self, log, end):
+        """The log ends at `end` now: what is behind is gone, what was not there is a hole."""
+        if end > log.end:
+            log.extents.append(Extent(layout.NONE, log.end, end))
+        elif end < log.end:
+            log.head = min(log.head, end)
+            if log.extents and log.extents[0].first < log.end:
+                self.cut(log, max(end, log.extents[0].first), log.end)
+        log.end = end
 
     def index(self, segment, groups):
         """Say where the records of a segment are, that has been read: `groups`, in their order. False: not all of those
@@ -193,24 +262,33 @@ class Catalog:
             for kind, number, offset, length, crc, place in group.records:
                 if number not in missing:
                     continue
+                there = missing[number][1]
                 if kind == layout.RESET:
-                    missing[number][1].clear()
+                    there.clear()
+                elif kind == layout.END:
+                    for start in [start for start in there if there[start][0] > offset]:
+                        if start >= offset:
+                            del there[start]
+                        else:
+                            there[start] = offset, *there[start][1:]
                 elif kind in (layout.DATA, layout.MOVED):
-                    missing[number][1][offset] = length, (group.offset + place) << 32 | crc
+                    there[offset] = offset + length, offset + length, (group.offset + place) << 32 | crc
         return all([indexed(extent, there) for extents, there in missing.values() for extent in extents])
 
 
 def indexed(extent, there):
-    """Give an extent its records, out of {offset: (length, place and checksum)}. False when one is missing."""
+    """Give an extent its records, out of {offset: (where it ends, where it ended when it was written, place and
+    checksum)}. False when one is missing.
+    """
     starts, places = array("Q"), array("Q")
-    at = extent.first
+    at = whole = extent.first
     for offset in sorted(there):
-        length, where = there[offset]
-        if offset <= at < offset + length and at < extent.end:
+        end, written, where = there[offset]
+        if offset <= at < end and at < extent.end:
             starts.append(offset)
             places.append(where)
-            at = offset + length
-    if at != extent.end:
+            at, whole = end, written
+    if at < extent.end:
         return False
-    extent.starts, extent.places = starts, places
+    extent.starts, extent.places, extent.rest = starts, places, whole - extent.end
     return True

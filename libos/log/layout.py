@@ -1,11 +1,12 @@
 """Numbers of the format on the device (docs/cattree.md). Compiled code takes some from layout.pxd; a test compares."""
 
-VERSION = 1
+VERSION = 2  # what is written
+VERSIONS = (1, 2)  # what is read
 SUPERBLOCK = 512  # bytes of it that mean something
 COPIES = 4096  # from one copy to the other
 SEGMENTS = 8192  # where the segments begin
 SEGMENT = 1048576  # bytes of each, by default
-NONE = 0xFFFFFFFF  # no segment
+NONE = 0xFFFFFFFF  # no segment: a hole is there
 
 GROUP_MAGIC = 0x47746143  # "CatG"
 G_CRC = 4
@@ -29,7 +30,7 @@ R_PLACE = 24
 R_ZERO = 28
 RECORD = 32
 
-DATA, NAME, TRUNCATE, RESET, MOVED, CHECKPOINT = 1, 2, 3, 4, 5, 6
+DATA, NAME, TRUNCATE, RESET, MOVED, CHECKPOINT, UNLINK, END = 1, 2, 3, 4, 5, 6, 7, 8
 
 LARGE = 4096  # payloads from this size on are written from where they lie
 LARGEST = 524288  # bytes of an element

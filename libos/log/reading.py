@@ -1,9 +1,10 @@
 """Reading: of an element for a pop, and of whole segments, of which it is not yet known where their records are."""
 
-from bisect import bisect_right
 from collections import deque
 
+from libos import raw
 from libos.log import checksum, layout, scan
+from libos.log.span import Span
 
 COMPILED = __file__.endswith(".so")
 FIRST_TAG = 16
@@ -23,15 +24,6 @@ class Reading:
         self.failure = None
 
 
-def places_of(log, offset):
-    """Where the record of a byte is, if that is known."""
-    i = log.extent_of(offset)
-    extent = log.extents[i] if i >= 0 else None
-    if extent is None or extent.starts is None:
-        return ()
-    return (extent.places[bisect_right(extent.starts, offset) - 1],)
-
-
 class Readings:
     """All that are on their way. `out`: by tag, what is to be called with the device's result."""
 
@@ -40,13 +32,17 @@ class Readings:
         self.out = {}
         self.tag = FIRST_TAG - 1
         self.waiting = deque()  # for room on the device
-        self.loads = {}  # by segment: the readings that wait for its index
+        self.loads = {}  # by segment: what is to be called when its index is known
 
     def begin(self, log, offset, keep=None):
         """A reading of the element at `offset`, which is there."""
         reading = Reading(log, offset, keep)
         self.locate(reading)
         return reading
+
+    def span(self, log, offset, length, keep=None):
+        """A reading of `length` bytes (at most 1 MiB) from `offset` on, wherever the elements end."""
+        return Span(self.volume, log, offset, length, keep)
 
     def locate(self, reading):
         log = reading.log
@@ -55,12 +51,16 @@ class Readings:
             self.over(reading, "INVALID")
             return
         extent = log.extents[i]
-        if extent.starts is None:
-            self.load(extent.segment, reading)
+        if extent.segment == layout.NONE:
+            self.blank(reading, extent)
             return
-        n = bisect_right(extent.starts, reading.offset) - 1
+        if extent.starts is None:
+            self.load(extent.segment, lambda no: self.over(reading, no) if no else self.locate(reading))
+            return
+        n = extent.record_of(reading.offset)
         start, where = extent.starts[n], extent.places[n]
-        end = extent.starts[n + 1] if n + 1 < len(extent.starts) else extent.end
+        end = extent.end_of(n)
+        behind = max(end - extent.end, 0)
         place = where >> 32
         block = self.volume.block
         low = place & ~(block - 1)
@@ -74,16 +74,25 @@ class Readings:
 
         def read(result):
             right = result == high - low and self.right(reading.address, reading.length, where)
-            if not right and where not in places_of(log, reading.offset):  # it has been moved
+            if not right and where not in log.places_of(reading.offset):  # it has been moved
                 self.volume.heap.free(reading.memory)
+                reading.memory = 0
                 self.locate(reading)
                 return
             skip = reading.offset - start
             reading.address += skip
-            reading.length -= skip
+            reading.length -= skip + behind
             self.over(reading, None if right else "DEVICE")
 
         self.ask(self.place_of(extent.segment) + low, reading.memory, high - low, read)
+
+    def blank(self, reading, hole):
+        """Zeros, at most 64 KiB of them at a time."""
+        reading.length = min(hole.end - reading.offset, 65536)
+        reading.memory = reading.address = self.volume.heap.alloc(65536)
+        for at in range(0, 65536 if reading.memory else 0, 4096):
+            raw.copy(reading.memory + at, self.volume.group.zeros, 4096)
+        self.over(reading, None if reading.memory else "NO_MEMORY")
 
     def place_of(self, segment):
         """Byte of the device where a segment begins."""
@@ -101,24 +110,21 @@ class Readings:
         reading.done = True
         self.volume.events.append(reading)
 
-    def load(self, segment, reading):
-        """Read a segment's index; then go on with those that wait for it."""
+    def load(self, segment, then):
+        """Read a segment's index; then `then(failure)`: None, or a name of errors.Kind."""
         if segment in self.loads:
-            self.loads[segment].append(reading)
+            self.loads[segment].append(then)
             return
         memory = self.volume.heap.alloc(self.volume.size)
         if not memory:
-            self.over(reading, "NO_MEMORY")
+            then("NO_MEMORY")
             return
-        self.loads[segment] = [reading]
+        self.loads[segment] = [then]
 
         def loaded(there):
             self.volume.heap.free(memory)
             for one in self.loads.pop(segment):
-                if there:
-                    self.locate(one)
-                else:
-                    self.over(one, "DEVICE")
+                one(None if there else "DEVICE")
 
         self.segment(segment, memory, loaded)
 
@@ -133,9 +139,10 @@ class Readings:
         self.ask(self.place_of(segment), memory, volume.size, read)
 
     def groups(self, segment, memory):
-        """The groups of a segment that has been read."""
+        """The groups of a segment that has been read; none that was torn, and may look whole by its header."""
         offset, sequence = 0, 0
-        while True:
+        end = self.volume.catalog.ends.get(segment, self.volume.size)
+        while offset < end:
             room = self.volume.size - offset
             volume = self.volume.superblock.volume
             found = scan.group_at(memory + offset, room, volume, self.volume.block, segment, offset, False)

@@ -67,6 +67,7 @@ def recovered(device, heap, superblock, memory):
             sequence = previous = group.sequence
             following = group.following
             offset += group.size
+            catalog.ends[segment] = offset
         if first:
             raise ValueError("the checkpoint that the superblock names is not there")
         end = segment, offset
@@ -79,6 +80,8 @@ def recovered(device, heap, superblock, memory):
             break
         segment, offset = following, 0
         tail.add(segment)
+    for log in catalog.nameless():  # whoever had it open is gone
+        catalog.drop(log)
     for log in catalog.logs.values():
         log.given = log.end
     busy = {*tail, following, *catalog.bad}

@@ -14,6 +14,7 @@ SUPER = struct.Struct("<8sIIQQQQQQQ")
 DIRECTORY = struct.Struct("<III")
 LOG = struct.Struct("<IIIQQ")
 EXTENT = struct.Struct("<IQQ")
+END = struct.Struct("<II")
 
 
 class Found:
@@ -70,16 +71,17 @@ def group_at(address, room, volume, block, segment, offset, payloads=True):
 
 class Superblock:
     """`block` of the format, `volume`, `segment` size, `segments`, `sequence`; the checkpoint: `at` = (segment, offset,
-    sequence of its group).
+    sequence of its group). `version`: that of the copy which was read.
     """
 
-    def __init__(self, block, volume, segment, segments, sequence=0, at=(0, 0, 0)):
+    def __init__(self, block, volume, segment, segments, sequence=0, at=(0, 0, 0), version=layout.VERSION):
         self.block = block
         self.volume = volume
         self.segment = segment
         self.segments = segments
         self.sequence = sequence
         self.at = at
+        self.version = version
 
     def packed(self):
         """SUPERBLOCK bytes."""
@@ -103,17 +105,21 @@ def superblock_at(address):
     if text[:8] != MAGIC or crc != checksum.crc32c(address, layout.SUPERBLOCK - 4, 0):
         return None
     _, version, block, volume, segment, segments, sequence, *at = SUPER.unpack_from(text)
-    if version != layout.VERSION:
+    if version not in layout.VERSIONS:
         raise ValueError(f"the device is in format {version} of Cattree; this is {layout.VERSION}")
-    return Superblock(block, volume, segment, segments, sequence, tuple(at))
+    return Superblock(block, volume, segment, segments, sequence, tuple(at), version)
 
 
-def packed(next_number, bad, logs):
-    """The directory as a payload. `logs`: (number, name, head, end, extents), an extent is (segment, first, end)."""
+def packed(next_number, bad, logs, ends):
+    """The directory as a payload. `logs`: (number, name, head, end, extents), an extent is (segment, first, end);
+    `ends`: (segment, where its groups end).
+    """
     parts = [DIRECTORY.pack(next_number, len(bad), len(logs)), *(struct.pack("<I", segment) for segment in sorted(bad))]
     for number, name, head, end, extents in logs:
         parts += [LOG.pack(number, len(name), len(extents), head, end), name]
         parts += [EXTENT.pack(*extent) for extent in extents]
+    parts.append(struct.pack("<I", len(ends)))
+    parts += [END.pack(*one) for one in ends]
     return b"".join(parts)
 
 
@@ -132,4 +138,8 @@ def directory(text):
         extents = [EXTENT.unpack_from(text, at + i * EXTENT.size) for i in range(extent_count)]
         at += extent_count * EXTENT.size
         logs.append((number, name, head, end, extents))
-    return next_number, set(bad), logs
+    ends = {}
+    if at < len(text):  # version 1 has none
+        (count,) = struct.unpack_from("<I", text, at)
+        ends = dict(END.unpack_from(text, at + 4 + i * END.size) for i in range(count))
+    return next_number, set(bad), logs, ends

@@ -11,7 +11,7 @@ PATIENCE = 8  # segments that are emptied for data that waits, before there is r
 
 class Space:
     """`free`: segments that may be written; `marked`: those that a checkpoint on its way sets free; `victim`: the one
-    that is being emptied, `left`: how many entries of it are not yet moved.
+    that is being emptied, `loaded`: whether it has been read, `left`: how many entries of it are not yet moved.
     """
 
     def __init__(self, volume, free):
@@ -19,6 +19,7 @@ class Space:
         self.free = free
         self.marked = []
         self.victim = -1
+        self.loaded = self.readable = False
         self.left = 0
         self.buffer = 0
         self.stuck = set()  # segments that can't be read
@@ -77,12 +78,17 @@ class Space:
         if not self.buffer:
             return False
         self.victim = victim
-        volume.readings.segment(victim, self.buffer, self.move)
+        volume.readings.segment(victim, self.buffer, self.read)
         return True
 
-    def move(self, there):
-        """The victim has been read, or not: append what lives in it once more."""
-        volume, victim = self.volume, self.victim
+    def read(self, there):
+        """The victim has been read, or not."""
+        self.loaded, self.readable = True, there
+
+    def move(self):
+        """Append once more what lives in the victim. No record that could change that is on its way or waits."""
+        volume, victim, there = self.volume, self.victim, self.readable
+        self.loaded = False
         entries = []
         for log in volume.catalog.logs.values() if there else ():
             for extent in log.extents:
@@ -100,11 +106,11 @@ class Space:
         """An entry for each record of an extent. False when one is damaged."""
         starts, places = extent.starts, extent.places
         for i, offset in enumerate(starts):
-            length = (starts[i + 1] if i + 1 < len(starts) else extent.end) - offset
+            end = extent.end_of(i)
             address = self.buffer + (places[i] >> 32)
-            if not self.volume.readings.right(address, length, places[i]):
+            if not self.volume.readings.right(address, end - offset, places[i]):
                 return False
-            entries.append(Entry(layout.MOVED, log.number, offset, address, length, self))
+            entries.append(Entry(layout.MOVED, log.number, offset, address, min(end, extent.end) - offset, self))
         return True
 
     def moved(self):

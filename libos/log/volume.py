@@ -12,18 +12,19 @@ from libos import raw
 from libos.log import layout, scan
 from libos.log.catalog import Catalog
 from libos.log.group import Entry, Group
+from libos.log.names import Names
 from libos.log.reading import Readings
 from libos.log.space import RESERVE, Space
 
 COMPILED = __file__.endswith(".so")
 WRITE, FLUSH, SUPER, SUPER_FLUSH, FIRST_READ = 1, 2, 3, 4, 16  # tags
-TRIES = 3  # segments that a group is tried in
 
 
 class Volume:
     """`superblock`: what is on the device, or will be; `catalog`: what was found. `segment`, `offset`: where the next
     group goes; `following`: the segment after that; `sequence`: the last that was used, `previous`: the last that is
-    durable. `free`: segments that may be written, in their order.
+    durable. `free`: segments that may be written, in their order. `names`: as they will be when what waits is durable;
+    those of the catalog are on the device.
     """
 
     def __init__(self, device, heap, superblock, catalog=None, position=(0, 0, 1), sequence=0, previous=0, free=None):
@@ -34,6 +35,8 @@ class Volume:
         self.size = superblock.segment
         self.largest = min(layout.LARGEST, self.size // 2 - 2 * self.block)
         self.catalog = catalog or Catalog(superblock.segments)
+        self.names = Names(self.catalog.names)
+        self.nameless = set()  # logs that have lost their name, to be looked at
         self.segment, self.offset, self.following = position
         self.sequence, self.previous = sequence, previous
         self.group = Group(heap, self.block, device.align, superblock.volume)
@@ -42,9 +45,12 @@ class Volume:
         self.page_vector = heap.alloc(64)
         self.urgent, self.pending = deque(), deque()
         self.flying, self.flying_at, self.tries = [], (0, 0), 0
+        self.suspects = []  # segments that could not be written, while the device may be what is at fault
         self.super_flying = False
         self.checkpoint_due = True
-        self.fresh = superblock.sequence == 0  # nothing on the device says yet that there is a volume
+        # nothing on the device leads to what is written next: first there is to be a superblock
+        self.fresh = superblock.sequence == 0 or superblock.version != layout.VERSION
+        self.broken = 0  # the sequence at which that began
         self.events = deque()
         self.readings = Readings(self)
         self.space = Space(self, deque(range(2, superblock.segments)) if free is None else free)
@@ -54,21 +60,55 @@ class Volume:
 
     def create(self, name):
         """The log of that name, made if there is none: on the device with its first data."""
-        log = self.catalog.names.get(name)
+        log = self.names.get(name)
         if log is None:
-            log = self.catalog.name(self.catalog.next_number, name)
-            self.control(layout.NAME, log.number, 0, name)
+            log = self.new_log()
+            self.rename(log, name)
         return log
+
+    def new_log(self):
+        """A log without a name yet."""
+        return self.catalog.log(self.catalog.next_number)
+
+    def rename(self, log, name):
+        """The log has this name from now on; whichever had it has none. An entry."""
+        self.names.bind(log, name)
+        return self.control(layout.NAME, log.number, 0, name)
+
+    def unlink(self, log):
+        """The log has no name any more: an entry. It is there as long as somebody has it open."""
+        self.names.release(log)
+        return self.control(layout.UNLINK, log.number, 0, b"")
+
+    def hold(self, log):
+        """Somebody has opened a log."""
+        log.users += 1
+
+    def let_go(self, log):
+        """The reverse of `hold`."""
+        log.users -= 1
+        self.nameless.add(log)
 
     def reset(self, log):
         """Empty a log: an entry. What is waiting to be appended to it is not any more."""
+        self.give_up(log)
+        return self.control(layout.RESET, log.number, 0, b"")
+
+    def resize(self, log, end):
+        """The log ends at `end`, at least its head, from now on: what is behind is gone, what was not there is zeros.
+        An entry. Nothing may wait to be appended to it.
+        """
+        return self.control(layout.END, log.number, end, b"")
+
+    def waiting(self, log):
+        """Whether anything is to be appended to a log, or is on its way."""
+        return any(entry.number == log.number for entry in chain(self.flying, self.pending))
+
+    def give_up(self, log):
+        """What waits to be appended to a log is not any more."""
         for entry in [entry for entry in self.pending if entry.number == log.number]:
             self.pending.remove(entry)
             self.fail(entry, "CANCELED")
-        for entry in [e for e in self.urgent if e.kind == layout.MOVED and e.number == log.number]:
-            self.urgent.remove(entry)
-            self.space.moved()
-        return self.control(layout.RESET, log.number, 0, b"")
 
     def truncate(self, log, offset):
         """Forget what is before `offset`, at most the end: at once here, with the next group on the device."""
@@ -83,22 +123,44 @@ class Volume:
     def append(self, log, address, length, keep=None, parts=None):
         """An entry of `length` bytes (1 to `largest`) at the end of a log."""
         entry = Entry(layout.DATA, log.number, 0, address, length, keep, parts)
-        self.pending.append(entry)
+        if log.number in self.catalog.logs:
+            self.pending.append(entry)
+        else:  # it could not be made, or is gone
+            self.fail(entry, "INVALID")
         return entry
 
     @property
     def idle(self):
         """Nothing waits and nothing is on its way."""
-        return not (self.flying or self.urgent or self.pending or self.super_flying or self.checkpoint_due)
+        waits = self.flying or self.urgent or self.pending or self.super_flying or self.checkpoint_due
+        return not (waits or self.nameless or self.space.loaded)
 
     # --- groups ---
 
     def work(self):
         """Queue the next group, if there is something for one and none is on its way."""
-        if self.flying or not (self.pending or self.urgent or self.checkpoint_due):
+        if self.flying:
             return
+        if self.nameless:
+            self.forget()
+        if self.space.loaded and not self.urgent:
+            self.space.move()
+        if not (self.pending or self.urgent or self.checkpoint_due):
+            return
+        if self.fresh and not self.super_flying:
+            self.checkpoint_due = True
         if not self.fresh or (self.checkpoint_due and not self.super_flying):
             self.next_group()
+
+    def forget(self):
+        """Logs that have no name and that nobody has open; nothing is on its way."""
+        for log in list(self.nameless):
+            if any(entry.number == log.number for entry in self.urgent):
+                continue
+            self.nameless.discard(log)
+            if log.number in self.catalog.logs and not (log.users or self.catalog.names.of(log)):
+                self.give_up(log)
+                self.catalog.drop(log)
 
     def next_group(self):
         if self.checkpoint_due and not self.super_flying:
@@ -120,6 +182,8 @@ class Volume:
                 self.space.fruitless = 0
                 entry.offset = log.given
                 log.given += entry.length
+            elif entry.kind in (layout.RESET, layout.END):
+                logs[entry.number].given = entry.offset
         self.launch(entries)
 
     def make_room(self):
@@ -139,7 +203,8 @@ class Volume:
 
     def checkpoint(self):
         """Queue a group of the directory alone. False when there is no room left for that."""
-        text = scan.packed(self.catalog.next_number, self.catalog.bad, list(self.catalog.listed()))
+        catalog = self.catalog
+        text = scan.packed(catalog.next_number, catalog.bad, list(catalog.listed()), catalog.ends_listed())
         entry = Entry(layout.CHECKPOINT, 0, 0, raw.view_at(memoryview(text)), len(text), text)
         if not self.group.choose([entry], self.size - self.offset):
             self.checkpoint_due = False
@@ -191,8 +256,12 @@ class Volume:
                 self.counters["errors"] += 1
                 self.superblock.sequence -= 1  # the next goes to the same copy: the other is the good one
                 self.space.unmark()
+                if self.fresh:
+                    self.fail_all(self.urgent, "DEVICE")
+                    self.fail_all(self.pending, "DEVICE")
             else:
-                self.fresh = False
+                if self.superblock.at[2] > self.broken:
+                    self.fresh = False
                 self.space.release()
 
     def durable(self):
@@ -201,7 +270,9 @@ class Volume:
         segment, offset = self.flying_at
         self.flying = []
         self.previous = self.sequence
-        self.offset = offset + self.group.blocks * self.block
+        self.catalog.bad.update(self.suspects)
+        self.suspects.clear()
+        self.offset = self.catalog.ends[segment] = offset + self.group.blocks * self.block
         counters, apply, events = self.counters, self.catalog.apply, self.events
         counters["groups"] += 1
         for entry in entries:
@@ -210,7 +281,11 @@ class Volume:
             if kind == layout.CHECKPOINT:
                 self.write_superblock(segment, offset)
                 continue
-            name = entry.keep if kind == layout.NAME else None
+            name = None
+            if kind == layout.NAME:
+                name = entry.keep
+                if name in self.catalog.names:
+                    self.nameless.add(self.catalog.names[name])
             apply(kind, entry.number, entry.offset, entry.length, entry.crc, place, segment, name)
             entry.done = True
             if kind == layout.DATA:
@@ -220,6 +295,8 @@ class Volume:
             elif kind == layout.MOVED:
                 counters["moved"] += 1
                 self.space.moved()
+            elif kind == layout.UNLINK:
+                self.nameless.add(self.catalog.logs[entry.number])
 
     def write_superblock(self, segment, offset):
         new = self.superblock
@@ -233,15 +310,20 @@ class Volume:
         self.device.write(SUPER, (new.sequence & 1) * layout.COPIES, self.page_vector, 1, True)
 
     def again(self):
-        """The group has failed: once more in its place, then in the next segments, at last not at all."""
+        """The group has failed: once more in its place, then in the next segment, where it is looked for too, at last
+        not at all.
+        """
         self.counters["errors"] += 1
         self.tries += 1
         if self.tries > 1:
-            self.catalog.bad.add(self.segment)
-            if self.tries > TRIES or not self.space.advance(True):
+            self.suspects.append(self.segment)
+            if self.tries > 2 or not self.space.advance(True):
                 entries, self.flying = self.flying, []
+                self.suspects.clear()
                 self.offset = self.size  # nothing more into this segment
+                self.fresh, self.broken, self.checkpoint_due = True, self.sequence, False
                 self.fail_all(entries, "DEVICE")
+                self.fail_all(self.urgent, "DEVICE")
                 self.fail_all(self.pending, "DEVICE")
                 return
             self.checkpoint_due = True
@@ -249,21 +331,35 @@ class Volume:
         self.send()
 
     def fail_all(self, entries, failure):
-        for entry in list(entries):
-            self.fail(entry, failure)
+        failing = list(entries)
         entries.clear()
+        for entry in failing:
+            self.fail(entry, failure)
 
     def fail(self, entry, failure):
         entry.failure = failure
         entry.done = True
-        if entry.kind == layout.DATA:
-            log = self.catalog.logs[entry.number]
+        log = self.catalog.logs.get(entry.number)
+        if log is not None:
             log.given = log.end
+        if entry.kind == layout.DATA:
             self.events.append(entry)
+        elif entry.kind in (layout.NAME, layout.UNLINK):
+            self.review()
         elif entry.kind == layout.MOVED:
             self.space.moved()
         elif entry.kind == layout.CHECKPOINT:
             self.space.unmark()
+
+    def review(self):
+        """A name could not be given or taken away: names will be those on the device, and what still waits."""
+        self.names = Names(self.catalog.names)
+        for entry in chain(self.flying, self.urgent):
+            if entry.kind == layout.NAME:
+                self.names.bind(self.catalog.logs[entry.number], entry.keep)
+            elif entry.kind == layout.UNLINK:
+                self.names.release(self.catalog.logs[entry.number])
+        self.nameless.update(log for log in self.catalog.logs.values() if not self.names.of(log))
 
     def close(self):
         """The memory back; the device is not ours."""

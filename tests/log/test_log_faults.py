@@ -88,6 +88,35 @@ def test_a_device_that_has_died():
     assert elements(volume, log) == there
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_what_is_pushed_after_the_device_has_failed_is_found(late):
+    """Where it goes is not where the last group before leads to. `late`: an older superblock is on its way."""
+    memory = device(segments=30)
+    volume = mount(memory)
+    log = volume.create(b"log")
+    there = written(volume, log, 5)
+    if late:
+        volume.checkpoint_due = True
+        while not volume.super_flying:
+            volume.work()
+            volume.completed(memory.completion(), memory.result)
+        push(volume, log, b"first")
+        volume.work()
+        memory.shuffle = lambda out: out.sort(key=lambda request: request[2] < layout.SEGMENTS)  # it is the last
+    memory.fault = lambda kind, offset, length: -5 if kind == "write" and offset >= layout.SEGMENTS else None
+    while late and memory.out:
+        volume.completed(memory.completion(), memory.result)
+        if not volume.flying:
+            memory.fault = None
+    assert late or written(volume, log, 3) == []
+    memory.shuffle = memory.fault = None
+    there += written(volume, log, 2)
+    assert elements(volume, log) == there and len(there) == 7
+    again = remounted(memory)
+    assert elements(again, again.catalog.names[b"log"]) == there
+    assert not volume.catalog.bad
+
+
 def test_a_superblock_that_can_not_be_written():
     """The other copy stays; appends go on; nothing is set free meanwhile."""
     memory = device(segments=9)

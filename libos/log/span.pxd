@@ -1,0 +1,2 @@
+from libos cimport raw
+from libos.log cimport checksum
