@@ -40,6 +40,10 @@ def native(name: str, **options):
         from libos.catnip_native import CatnipLibOS
 
         return CatnipLibOS(**options)
+    if name == "cattree" and options.pop("shared", False):
+        from libos.cattree_shared import SharedCattreeLibOS
+
+        return SharedCattreeLibOS(**options)
     if name == "cattree":
         from libos.cattree_native import CattreeLibOS
 
