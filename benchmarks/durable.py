@@ -13,6 +13,7 @@ import threading
 import time
 
 import libos.mode
+from benchmarks import durable_echo
 from benchmarks.programs import on_one_core
 from benchmarks.report import ROOT, row
 from libos.blocks.memory import MemoryDevice
@@ -133,6 +134,7 @@ def measured(quick):
         rows.append(row(f"durable appends of 4096 B, {WRITERS} writers", "ops/s", ours, kernel=kernel, bar="≥ 3 x",
                         met=ratio >= 3))  # fmt: skip
         store.shut()
+        rows += durable_echo.rows(folder, quick)
     with on_one_core():
         rows += costs(200 if quick else 20_000, blocks)
     return rows
