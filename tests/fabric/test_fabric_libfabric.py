@@ -173,7 +173,6 @@ def test_another_process_that_is_killed_is_noticed(kind):
     except Fail as error:
         pytest.skip(str(error))
     client = pair.nodes[0]
-    client.engine.patience = 10**9 // 4
     code = ECHO.format(root=root, here=os.path.dirname(os.path.abspath(__file__)), kind=kind)
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     with contextlib.closing(pair.nodes[1].fabric), contextlib.closing(client.fabric), other:
@@ -189,6 +188,8 @@ def test_another_process_that_is_killed_is_noticed(kind):
         finally:
             other.kill()
         other.wait()
+        client.engine.patience = 10**9 // 4  # with that from the first on, a slow process were as good as dead
+        client.engine.beats_at = 1
         pair.until(lambda: client.state(here) == structs.BROKEN)
         assert client.error(here) in (structs.TIMED_OUT, structs.RESET)
         client.finished(here)
