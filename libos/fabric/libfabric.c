@@ -61,7 +61,7 @@ struct endpoint {
     size_t count;
     struct window *windows;
     size_t room, unused;
-    int descriptor;
+    int descriptor, tells; /* tells: who sent a message */
 };
 
 /* What poll(2) can wait on is not in every provider: without it nothing ever rings. */
@@ -108,6 +108,7 @@ EXPORT int catflap_fabric_open(struct endpoint **made, const char *provider, con
     if (!e || !hints)
         goto out;
     e->descriptor = -1;
+    e->tells = strcmp(provider, "shm") != 0; /* which says that it was peer 0, when it is one that we have not named */
     hints->caps = FI_MSG | FI_RMA | FI_SEND | FI_RECV | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE;
     hints->mode = FI_CONTEXT | FI_CONTEXT2;
     hints->ep_attr->type = FI_EP_RDM;
@@ -117,6 +118,8 @@ EXPORT int catflap_fabric_open(struct endpoint **made, const char *provider, con
     hints->tx_attr->msg_order = hints->rx_attr->msg_order = FI_ORDER_SAS;
     hints->fabric_attr->prov_name = strdup(provider);
     r = fi_getinfo(FI_VERSION(1, 14), *node ? node : NULL, NULL, *node ? FI_SOURCE : 0, hints, &e->info);
+    if (r == 0)
+        e->tells = e->tells && e->info->caps & FI_SOURCE;
     if (r == 0)
         r = fi_fabric(e->info->fabric_attr, &e->fabric, NULL);
     if (r == 0)
@@ -155,7 +158,7 @@ out:
 EXPORT int catflap_fabric_limits(struct endpoint *e, int64_t *limits)
 {
     size_t pieces = e->info->tx_attr->iov_limit < PIECES ? e->info->tx_attr->iov_limit : PIECES;
-    limits[0] = PATIENT | (e->info->caps & FI_SOURCE ? SOURCE : 0);
+    limits[0] = PATIENT | (e->tells ? SOURCE : 0);
     limits[1] = (int64_t)e->info->rx_attr->size;
     limits[2] = (int64_t)e->info->tx_attr->size;
     limits[3] = (int64_t)pieces;
@@ -178,12 +181,18 @@ EXPORT int catflap_fabric_peer(struct endpoint *e, const char *address)
     return fi_av_insert(e->av, address, 1, &number, 0, NULL) == 1 ? (int)number : -FI_EINVAL;
 }
 
-EXPORT int catflap_fabric_forget(struct endpoint *e, uintptr_t peer)
+/* What is out to a peer is not wanted any more. */
+EXPORT int catflap_fabric_cancel(struct endpoint *e, uintptr_t peer)
 {
-    fi_addr_t number = peer;
     for (size_t i = 0; i < e->count; i++)
         if (e->operations[i].out && e->operations[i].operation != RECEIVED && e->operations[i].peer == peer)
             fi_cancel(&e->ep->fid, &e->operations[i].theirs);
+    return 0;
+}
+
+EXPORT int catflap_fabric_forget(struct endpoint *e, uintptr_t peer)
+{
+    fi_addr_t number = peer;
     return fi_av_remove(e->av, &number, 1, 0);
 }
 
@@ -298,7 +307,7 @@ EXPORT int catflap_fabric_ask(struct endpoint *e, const struct request *q)
 static void finish(struct endpoint *e, struct operation *o, struct completion *d, uint32_t status, size_t length, fi_addr_t peer)
 {
     *d = (struct completion){o->context, o->operation == RECEIVED ? length : 0, o->operation, status, (uint32_t)NOBODY, 0};
-    if (o->operation == RECEIVED && e->info->caps & FI_SOURCE && peer != FI_ADDR_NOTAVAIL)
+    if (o->operation == RECEIVED && e->tells && peer != FI_ADDR_NOTAVAIL)
         d->peer = (uint32_t)peer;
     o->out = 0;
     o->next = e->free;

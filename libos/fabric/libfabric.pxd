@@ -6,10 +6,12 @@ from libos.fabric.structs cimport Completion
 
 @cython.final
 cdef class LibFabric(Fabric):
-    cdef public size_t ask_at, poll_at, arm_at, close_at, register_at, deregister_at, named_at, peer_at, forget_at
+    cdef public size_t ask_at, poll_at, arm_at, close_at, register_at, deregister_at, named_at, peer_at, cancel_at, forget_at
     cdef public size_t scratch, endpoint
     cdef public long long descriptor, receives_out, requests_out
     cdef public dict numbers
+    cdef public set idle
+    cdef public str files
     @cython.locals(number="long long")
     cpdef long long peer(self, size_t address, long long length) noexcept with gil
     cpdef void forget(self, long long peer) noexcept with gil

@@ -5,15 +5,18 @@ say what its providers do differently: `shm` does not look at keys, none of them
 """
 
 import ctypes
+import os
 
 from libos import raw
 from libos.errors import Fail, Kind
 from libos.fabric import structs
 from libos.fabric.fabric import Fabric
-from libos.fabric.libfabric_library import functions
+from libos.fabric.libfabric_library import Handlers, functions
 
 COMPILED = __file__.endswith(".so")
 PEERS = 65536
+FILES = "/dev/shm/"
+IDLE = 64  # peers that `shm` may know and nobody needs; it has room for 256
 LOOK = 1000000  # ns between two looks where the provider has nothing to wait on
 SCRATCH = 512  # bytes
 
@@ -32,11 +35,14 @@ class LibFabric(Fabric):
             found["close"],
         )
         self.register_at, self.deregister_at, self.named_at = found["register"], found["deregister"], found["named"]
-        self.peer_at, self.forget_at = found["peer"], found["forget"]
+        self.peer_at, self.cancel_at, self.forget_at = found["peer"], found["cancel"], found["forget"]
         self.scratch = scratch
         self.endpoint = 0
         provided, place = provider.encode() + b"\0", node.encode() + b"\0"
-        result = raw.call3(found["open"], scratch, raw.view_at(memoryview(provided)), raw.view_at(memoryview(place)))
+        with Handlers():
+            result = raw.call3(
+                found["open"], scratch, raw.view_at(memoryview(provided)), raw.view_at(memoryview(place))
+            )
         if result < 0:
             raise Fail(Kind.DEVICE, f"libfabric has no endpoint of {provider!r} here (error {-result})")
         self.endpoint = raw.load(scratch)
@@ -51,14 +57,19 @@ class LibFabric(Fabric):
         descriptor = raw.load(scratch + 32)
         self.descriptor = -1 if descriptor >> 63 else descriptor
         self.numbers = {}
+        self.files = FILES if provider == "shm" else ""
+        self.idle = set()  # names that are forgotten, and still known to the provider
         self.receives_out = self.requests_out = 0
 
     def peer(self, address, length):
         name = ctypes.string_at(address, length) if 0 < length <= structs.ADDRESS else b""
         if name in self.numbers:
+            self.idle.discard(name)
             return self.numbers[name]
         if not possible(name, self.address):
             return -1
+        if len(self.idle) >= IDLE:
+            self.sweep()
         room = ctypes.create_string_buffer(name, structs.ADDRESS)
         number = raw.call2(self.peer_at, self.endpoint, ctypes.addressof(room))
         if not 0 <= number < self.peers:
@@ -67,11 +78,22 @@ class LibFabric(Fabric):
         return number
 
     def forget(self, peer):
+        raw.call2(self.cancel_at, self.endpoint, peer)
         for name, number in self.numbers.items():
             if number == peer:
-                del self.numbers[name]
-                raw.call2(self.forget_at, self.endpoint, peer)
+                self.idle.add(name)
                 break
+        if not self.files:
+            self.sweep()
+
+    def sweep(self):
+        """Have the provider forget who is idle. `shm` numbers peers anew when one comes back, and the peer, as long as
+        it lives, goes on with its old number: so only those go whose files are gone.
+        """
+        for name in list(self.idle):
+            if not self.files or not os.path.exists(self.files + name[len(b"fi_shm://") : -1].decode()):
+                self.idle.remove(name)
+                raw.call2(self.forget_at, self.endpoint, self.numbers.pop(name))
 
     def memory(self, address, length, access):
         at = self.scratch
