@@ -40,6 +40,10 @@ def native(name: str, **options):
         from libos.catnip_native import CatnipLibOS
 
         return CatnipLibOS(**options)
+    if name == "catmint":
+        from libos.catmint_native import CatmintLibOS
+
+        return CatmintLibOS(**options)
     if name == "cattree" and options.pop("shared", False):
         from libos.cattree_shared import SharedCattreeLibOS
 
@@ -48,4 +52,4 @@ def native(name: str, **options):
         from libos.cattree_native import CattreeLibOS
 
         return CattreeLibOS(**options)
-    raise ValueError(f"no libOS named {name!r}; there are: {', '.join((*NAMES, 'catnip', 'cattree'))}")
+    raise ValueError(f"no libOS named {name!r}; there are: {', '.join((*NAMES, 'catnip', 'catmint', 'cattree'))}")

@@ -175,6 +175,8 @@ LIBRARIES = {
         "libos.fabric.turns",
         "libos.fabric.machine",
         "libos.fabric.libfabric",
+        "libos.heap_buffers",
+        "libos.catmint",
     ),
 }
 HOT_MODULES = tuple(name for modules in LIBRARIES.values() for name in modules)

@@ -18,6 +18,8 @@ cdef class Machine:
     cpdef void shutdown(self, size_t at) noexcept nogil
     cpdef void close(self, size_t at) noexcept nogil
     cpdef void abort(self, size_t at) noexcept nogil
+    cpdef void lost(self, size_t at) noexcept nogil
+    cpdef unsigned long long pending(self, size_t at) noexcept nogil
     cpdef size_t next_event(self) noexcept nogil
     @cython.locals(mask="unsigned int")
     cpdef unsigned int ready(self, size_t at) noexcept nogil

@@ -71,6 +71,14 @@ class Machine:
         closing.fail(self.engine, structs.connection(at), structs.RESET, True)
         closing.close(self.engine, structs.connection(at))
 
+    def lost(self, at):
+        """The peer is known to be gone: it is broken, and nothing more is said to the peer."""
+        closing.fail(self.engine, structs.connection(at), structs.RESET, False)
+
+    def pending(self, at):
+        """Bytes of the messages that can be popped now."""
+        return receiving.pending(structs.connection(at))
+
     def next_event(self):
         """Address of a connection or listener whose readiness may have changed, 0 where there is none left."""
         return linked.take(self.engine.events)

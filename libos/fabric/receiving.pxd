@@ -7,6 +7,8 @@ from libos.net cimport linked
 
 cdef bint message(Engine t, Connection *c, Item *i, Header *h) noexcept nogil
 cdef bint ready(Connection *c) noexcept nogil
+@cython.locals(total="unsigned long long")
+cdef unsigned long long pending(Connection *c) noexcept nogil
 cdef int pop(Engine t, size_t at, size_t result) noexcept nogil
 @cython.locals(result=int)
 cdef int read_unread(Engine t, Connection *c) noexcept nogil

@@ -66,6 +66,16 @@ def ready(c):
     return at != 0 and structs.item(at).state == structs.READY
 
 
+def pending(c):
+    """Bytes of the messages that are there, up to the first that is not."""
+    total = 0
+    at = linked.first(structs.messages_of(c))
+    while at and structs.item(at).state == structs.READY:
+        total += structs.item(at).length
+        at = structs.item(at).link.next
+    return total
+
+
 def pop(t, at, result):
     """Take the next message: write the addresses of its buffer and of its first byte, and its length, to `result`; the
     buffer is the user's to free. 1, 0 at the end of all, or what is wrong, negative.

@@ -9,6 +9,7 @@ import time
 
 import aiohttp
 import aiohttp.web
+import catmints
 import pytest
 
 from libos import layout, raw
@@ -17,6 +18,7 @@ from libos.catnip_native import CatnipLibOS
 from libos.errors import Fail, Kind
 from libos.factory import native
 from libos.sgarray import SGArray
+from libos.stack_native import StackLibOS
 
 HOST = "127.0.0.1"
 SEGMENT = f"aio-{os.getpid()}"
@@ -24,6 +26,8 @@ SIZES = (0, 1, 100_000, 3_000_000)
 
 
 def made(name):
+    if name in catmints.KINDS:
+        return catmints.made(name)
     if name == "catnip":
         return native(name, segment=SEGMENT)
     return native(name, worth=1) if name == "catloop" else native(name)
@@ -41,7 +45,7 @@ def loop_of(*arguments):
         asyncio.set_event_loop(None)
 
 
-@pytest.fixture(params=["catnap", "catloop", "catnip"])
+@pytest.fixture(params=["catnap", "catloop", "catnip", *catmints.KINDS])
 def loop(request):
     libos = made(request.param)
     with loop_of(libos) as loop:
@@ -52,7 +56,7 @@ def loop(request):
 def ended(*liboses):
     """They have given everything back."""
     for libos in liboses:
-        if isinstance(libos, CatnipLibOS):
+        if isinstance(libos, StackLibOS):
             libos.shut()
         assert libos.heap.live() == 0
 
@@ -280,10 +284,11 @@ def test_a_web_server_on_two_liboses_at_once(client):
     assert catloop.heap.live() == catnap.heap.live() == 0
 
 
-def test_a_web_server_on_catloop_and_catnip_at_once():
-    """The same application; its clients are on another host of the segment, in a loop of another thread."""
+@pytest.mark.parametrize("other", ["catnip", *catmints.KINDS])
+def test_a_web_server_on_catloop_and_another_at_once(other):
+    """The same application; its clients are on another host, or endpoint, in a loop of another thread."""
     ports = free_port(), free_port()
-    catloop, here, there = made("catloop"), made("catnip"), made("catnip")
+    catloop, here, there = made("catloop"), made(other), made(other)
     sizes = (0, 1, 100_000)
 
     def ask():
@@ -303,9 +308,10 @@ def test_a_web_server_on_catloop_and_catnip_at_once():
     ended(catloop, here, there)
 
 
-def test_a_loop_that_sleeps_hears_of_what_comes():
-    """Catnip's keeper, which looks after a program that computes, takes nothing from a loop that waits."""
-    here, there = made("catnip"), made("catnip")
+@pytest.mark.parametrize("other", ["catnip", *catmints.KINDS])
+def test_a_loop_that_sleeps_hears_of_what_comes(other):
+    """The keeper, which looks after a program that computes, takes nothing from a loop that waits."""
+    here, there = made(other), made(other)
 
     async def late(reader, writer):
         while line := await reader.readline():
@@ -334,9 +340,10 @@ def test_a_loop_that_sleeps_hears_of_what_comes():
     ended(here, there)
 
 
-def test_a_socket_that_stands_for_a_queue():
+@pytest.mark.parametrize("other", ["catnip", *catmints.KINDS])
+def test_a_socket_that_stands_for_a_queue(other):
     """One that nobody takes over goes, and its connection with it; TLS is not to be had."""
-    here, there = made("catnip"), made("catnip")
+    here, there = made(other), made(other)
 
     async def leave(port):
         for options in ({}, {"ssl": True, "server_hostname": "host"}):

@@ -6,17 +6,23 @@ import pytest
 
 from libos.aio import Loop
 from libos.catloop_native import CatloopLibOS
+from libos.catmint_native import CatmintLibOS
 from libos.catnap_native import CatnapLibOS
+from libos.catnip_native import CatnipLibOS
 from libos.pdpix import LibOS
 from libos.sgarray import SGArray
+from libos.stack_native import StackLibOS
 from libos.wait_set import WaitSet
 
-FACES = (LibOS, CatnapLibOS, CatloopLibOS, SGArray, WaitSet, Loop)
+FACES = (LibOS, CatnapLibOS, CatloopLibOS, StackLibOS, CatnipLibOS, CatmintLibOS, SGArray, WaitSet, Loop)
 # what the rooms of a libOS call of each other
 INSIDE = {
     LibOS: "push_in_turn pop_in_turn add queue_of check start drive attempted finish give_up wake collect until"
     " completed turn idle over",
     CatnapLibOS: "socket_of kernel",
+    StackLibOS: "socket_of now flush",
+    CatnipLibOS: "now flush install",
+    CatmintLibOS: "now flush reset kernel checked wake_inbound wake_outbound next_token let_go taken call send leave",
     SGArray: "length hold retain release handed_over",
     WaitSet: "completed",
     # as asyncio's, or of its own

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 
+import catmints
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,15 +20,33 @@ def memory():
     return LibOS()
 
 
-@pytest.fixture(params=["catnap", "catloop", "catnip"])
+def made(name):
+    """A libOS with sockets; under Catloop a connection is worth its rings at once, the others speak with themselves."""
+    if name in catmints.KINDS:
+        return catmints.made(name)
+    if name == "catnip":
+        return native("catnip", segment=f"pdpix-{os.getpid()}")
+    return native("catnap") if name == "catnap" else native("catloop", worth=1)
+
+
+STREAMS = ["catnap", "catloop", "catnip"]
+
+
+@pytest.fixture(params=[*STREAMS, *catmints.KINDS])
 def sockets(request):
-    """A libOS with sockets; under Catloop a connection is worth its rings at once, Catnip speaks with itself."""
-    if request.param == "catnip":
-        libos = native("catnip", segment=f"pdpix-{os.getpid()}")
-        yield libos
+    libos = made(request.param)
+    yield libos
+    if hasattr(libos, "shut"):
         libos.shut()
-    else:
-        yield native("catnap") if request.param == "catnap" else native("catloop", worth=1)
+
+
+@pytest.fixture(params=STREAMS)
+def streams(request):
+    """A libOS whose connections are streams of bytes, and which has datagrams."""
+    libos = made(request.param)
+    yield libos
+    if hasattr(libos, "shut"):
+        libos.shut()
 
 
 def connected(sockets, family=socket.AF_INET, host="127.0.0.1"):
@@ -62,7 +81,7 @@ def test_tcp_push_and_pop(sockets, family, host):
     sockets.sgafree(end.sga)
     sockets.close(peer)
     sockets.close(server)
-    assert sockets.heap.live() == 0
+    assert catmints.held(sockets) == 0
 
 
 def test_a_push_larger_than_the_socket_buffers_blocks_and_completes(sockets):
@@ -74,23 +93,23 @@ def test_a_push_larger_than_the_socket_buffers_blocks_and_completes(sockets):
     assert sockets.counters["blocked"] > 0
 
 
-def test_pops_complete_in_order(sockets):
-    _, client, peer = connected(sockets)
-    tokens = [sockets.pop(peer, 1) for _ in range(5)]
-    sockets.wait(sockets.push(client, SGArray.of(b"abcde")), 5)
-    assert [bytes(r.sga) for r in sockets.wait_all(tokens, 5)] == [b"a", b"b", b"c", b"d", b"e"]
+def test_pops_complete_in_order(streams):
+    _, client, peer = connected(streams)
+    tokens = [streams.pop(peer, 1) for _ in range(5)]
+    streams.wait(streams.push(client, SGArray.of(b"abcde")), 5)
+    assert [bytes(r.sga) for r in streams.wait_all(tokens, 5)] == [b"a", b"b", b"c", b"d", b"e"]
 
 
-def test_udp_datagrams_with_their_senders(sockets):
-    left, right = (sockets.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+def test_udp_datagrams_with_their_senders(streams):
+    left, right = (streams.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
     for qd in (left, right):
-        sockets.bind(qd, ("127.0.0.1", 0))
-    popped = sockets.pop(right)
-    sockets.wait(sockets.pushto(left, SGArray.of(b"one"), sockets.getsockname(right)), 5)
-    result = sockets.wait(popped, 5)
-    assert bytes(result.sga) == b"one" and result.address == sockets.getsockname(left)
+        streams.bind(qd, ("127.0.0.1", 0))
+    popped = streams.pop(right)
+    streams.wait(streams.pushto(left, SGArray.of(b"one"), streams.getsockname(right)), 5)
+    result = streams.wait(popped, 5)
+    assert bytes(result.sga) == b"one" and result.address == streams.getsockname(left)
     with pytest.raises(Fail) as failure:
-        sockets.wait(sockets.pop(right), 0.01)
+        streams.wait(streams.pop(right), 0.01)
     assert failure.value.kind is Kind.TIMED_OUT
 
 
