@@ -3,6 +3,7 @@
     python examples/logged_echo.py PORT FILE --libos catnap
     python examples/logged_echo.py PORT FILE --libos catloop
     python examples/logged_echo.py PORT FILE --libos catnip --segment NAME
+    python examples/logged_echo.py PORT FILE --libos catmint
 
 Network and storage are in one wait, and a message goes from one to the other as the array that it came in. Its clients
 are those of `echo.py`.

@@ -6,6 +6,7 @@ until more is received), `ended` is true when nothing more will be answered, and
 
 import socket
 
+from examples.common import options
 from libos.errors import Fail
 from libos.factory import native
 from libos.pdpix import ACCEPT, FAILED, POP
@@ -16,7 +17,7 @@ MOST = 1000  # connections; further ones wait in the backlog
 
 def started(chosen):
     """The libOS of a command line."""
-    return native(chosen.libos, **({"segment": chosen.segment} if chosen.libos == "catnip" else {}))
+    return native(chosen.libos, **options.of_libos(chosen))
 
 
 def at(libos, address):

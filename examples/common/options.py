@@ -1,4 +1,4 @@
-"""The command lines of the examples: the same for both twins, but for `--libos` and `--segment`.
+"""The command lines of the examples: the same for both twins, but for `--libos` and what belongs to some of them.
 
 An address is (host, port), as PORT or HOST:PORT says. Without a host it is this machine's loopback for a twin on
 sockets; on a libOS, whose own address it then is, the host is "".
@@ -39,6 +39,15 @@ def address(host):
 def add_libos(parser):
     parser.add_argument("--libos", default="catnap", help="libOS to run on")
     parser.add_argument("--segment", default="default", help="Ethernet segment, for catnip")
+    parser.add_argument("--provider", default="shm", help="provider of libfabric, for catmint")
+    parser.add_argument("--node", default="", help="address of the provider's interface, for catmint")
+
+
+def of_libos(chosen):
+    """What the libOS of a command line is made with."""
+    if chosen.libos == "catnip":
+        return {"segment": chosen.segment}
+    return {"provider": chosen.provider, "node": chosen.node} if chosen.libos == "catmint" else {}
 
 
 def client_name(text):

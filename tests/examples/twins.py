@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import catmints
 import flap
 import psutil
 
@@ -27,6 +28,9 @@ def command(twin, name, *arguments):
     argv = [sys.executable, os.path.join(flap.ROOT, *folder, f"{name}.py"), *map(str, arguments)]
     if twin == "catnip":
         argv += ["--segment", SEGMENT]
+    if twin in catmints.KINDS:
+        provider, node = catmints.KINDS[twin]
+        return [*argv, "--libos", "catmint", "--provider", provider, "--node", node]
     return argv if twin == "posix" else [*argv, "--libos", twin]
 
 
@@ -43,7 +47,7 @@ class Server:
         self.process = subprocess.Popen(self.argv, cwd=flap.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.address = line_of(self.process).removeprefix("listening on ")
         host, _, port = self.address.rpartition(":")
-        assert (host == "127.0.0.1") == (twin != "catnip")
+        assert (host == "127.0.0.1") == (twin != "catnip")  # Catmint's ends meet at the kernel's addresses
         self.port = int(port)
 
     def connect(self):
