@@ -18,6 +18,7 @@ NAMES = (
     "services",
     "connections",
     "segment",
+    "fabric",
     "stack",
     "catnip",
     "durable",

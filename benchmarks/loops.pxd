@@ -1,6 +1,7 @@
 cimport cython
 from interpose.description cimport Description
 from libos cimport calls, raw
+from libos.catmint cimport Catmint
 from libos.devices.frame_device cimport FrameDevice
 from libos.kernel_queue cimport KernelQueue
 from libos.queue cimport Queue
@@ -31,3 +32,10 @@ cpdef unsigned long long frame_ping(FrameDevice device, size_t frames, size_t ad
 cpdef unsigned long long frame_source(FrameDevice device, size_t address, unsigned long long length, unsigned long long count)
 @cython.locals(got="unsigned long long", n="unsigned long long", start="long long", since="long long", idle="unsigned long long")
 cpdef long long frame_sink(FrameDevice device, size_t frames, unsigned long long count)
+@cython.locals(idle="unsigned long long")
+cdef bint mint_next(Catmint mint, size_t at, size_t result) noexcept nogil
+cdef bint mint_push(Catmint mint, size_t at, size_t address, long long size, size_t result) noexcept nogil
+@cython.locals(i="unsigned long long", buffer=size_t)
+cpdef unsigned long long mint_pong(Catmint mint, size_t at, size_t result, unsigned long long count)
+@cython.locals(i="unsigned long long", before="long long", after="long long")
+cpdef unsigned long long mint_ping(Catmint mint, size_t at, size_t address, long long size, size_t result, size_t times, unsigned long long count)

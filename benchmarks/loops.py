@@ -223,3 +223,49 @@ def frame_sink(device, frames, count):
             elif raw.now() - since > 1000000000:
                 return -1
     return raw.now() - start
+
+
+def mint_next(mint, at, result):
+    """Look until a connection has a message, written to `result`: False when nothing comes for long."""
+    idle = 0
+    while mint.machine.pop(at, result) != 1:
+        mint.turn()
+        idle += 1
+        if idle == 1 << 28:
+            return False
+    return True
+
+
+def mint_push(mint, at, address, size, result):
+    """Push a message, and see to it that its memory is ours again: a small one was copied."""
+    if mint.machine.push(at, address, size, 1) != 0:
+        return False
+    mint.flush()
+    while not mint.machine.finished(at, result):
+        mint.turn()
+    return True
+
+
+def mint_pong(mint, at, result, count):
+    """Send back `count` messages; how many there were."""
+    i = 0
+    while i < count and mint_next(mint, at, result):
+        buffer = raw.load(result)
+        if not mint_push(mint, at, raw.load(result + 8), raw.load(result + 16), result):
+            return i
+        mint.buffers.free(buffer)
+        i += 1
+    return i
+
+
+def mint_ping(mint, at, address, size, result, times, count):
+    """`count` round trips of a message, each one's nanoseconds written to `times`; how many came back."""
+    i = 0
+    before = raw.now()
+    while i < count and mint_push(mint, at, address, size, result) and mint_next(mint, at, result):
+        mint.buffers.free(raw.load(result))
+        after = raw.now()
+        raw.store(times + i * 8, after - before)
+        before = after
+        i += 1
+    return i
