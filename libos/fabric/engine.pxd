@@ -32,5 +32,6 @@ cdef class Engine:
     cdef void unheld(self, long long number) noexcept nogil
     cdef size_t outgoing(self) noexcept nogil
     cdef void sent_away(self, Item *i) noexcept nogil
+    @cython.locals(count="long long")
     cdef bint launch(self, Connection *c, Item *i, unsigned int kind, unsigned int flags, unsigned int answers, unsigned int length) noexcept nogil
     cdef size_t request(self, Connection *c, unsigned int kind) noexcept nogil

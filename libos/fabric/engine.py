@@ -59,7 +59,7 @@ class Engine:
         self.events = area.take(lists.queue_size())
         self.opening = area.take(lists.queue_size())
         self.scratch = area.take(structs.HEADER)  # the header of what has come
-        self.pieces = area.take(structs.piece_size())
+        self.pieces = area.take(2 * structs.piece_size())
         self.address = area.take(structs.ADDRESS)  # ours
         self.address_length = len(fabric.address)
         raw.copy(self.address, raw.view_at(memoryview(fabric.address)), self.address_length)
@@ -172,7 +172,9 @@ class Engine:
         self.items.give(structs.self_of_item(i))
 
     def launch(self, c, i, kind, flags, answers, length):
-        """Send `length` bytes behind a header; false, and the item is gone, where the fabric is full."""
+        """Send `length` bytes behind a header; false, and the item is gone, where the fabric is full. Where the item
+        has a push, they are those of the push, sent from where they lie.
+        """
         h = structs.header(i.buffer)
         h.mark = structs.MARK
         h.kind = kind
@@ -187,7 +189,16 @@ class Engine:
         p.address = i.buffer
         p.length = structs.HEADER + length
         p.region = self.region
-        if not self.fabric.send(c.peer, self.pieces, 1, structs.self_of_item(i)):
+        count = 1
+        if i.address:
+            push = structs.item(i.address)
+            p.length = structs.HEADER
+            p = structs.piece(self.pieces + structs.piece_size())
+            p.address = push.address
+            p.length = length
+            p.region = self.regions.of(push.address, length)
+            count = 2
+        if not self.fabric.send(c.peer, self.pieces, count, structs.self_of_item(i)):
             self.sent_away(i)
             return False
         i.connection = structs.self_of(c)

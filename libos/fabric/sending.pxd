@@ -11,6 +11,6 @@ cdef bint heard(Engine t, Connection *c, unsigned long long granted, unsigned lo
 cdef bint look(Engine t, Connection *c) noexcept nogil
 @cython.locals(n="long long", result=int)
 cdef int send_pushes(Engine t, Connection *c) noexcept nogil
-@cython.locals(small=bint, last=bint, questions="long long", flags="unsigned int", region="long long")
+@cython.locals(small=bint, where=bint, last=bint, questions="long long", flags="unsigned int", region="long long")
 cdef int send_one(Engine t, Connection *c, Item *push) noexcept nogil
 cdef int send_end(Engine t, Connection *c) noexcept nogil

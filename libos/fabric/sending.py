@@ -1,5 +1,5 @@
 # cython: infer_types=True
-"""What the user pushes: small messages in one piece, large ones by their place, from where the peer reads them.
+"""What the user pushes: small messages as they are, large ones by their place, from where the peer reads them.
 
 A message takes one of the credits that the peer has given. Who takes the last says so, and is told when there are more:
 so a sender that sleeps is woken, though credits also come silently, written into its mailbox.
@@ -115,8 +115,12 @@ def send_one(t, c, push):
         return structs.STUCK
     i = structs.item(at)
     flags = structs.LAST if last else 0
+    where = small and push.length > structs.COPIED and t.regions.of(push.address, push.length) >= 0
     if small:
-        raw.copy(i.buffer + structs.HEADER, push.address, push.length)
+        if where:
+            i.address = structs.self_of_item(push)
+        else:
+            raw.copy(i.buffer + structs.HEADER, push.address, push.length)
         if not t.launch(c, i, structs.DATA, flags, 0, push.length):
             return structs.STUCK
     else:
@@ -138,6 +142,8 @@ def send_one(t, c, push):
     t.receives.promised += questions
     c.sent += 1
     linked.remove(structs.pushes_of(c), structs.link_of(push))
+    if where:
+        return structs.DONE  # it is finished when the message is away
     if small:
         linked.append(structs.finished_of(c), structs.link_of(push), structs.self_of_item(push))
         t.tell(c)

@@ -78,6 +78,7 @@ cdef enum:
 cdef enum:  # limits
     UNIT = 1048576  # bytes of a region of the heap: as its superblocks, and what one pinning is worth
     RESERVE = 32  # receives that are promised to nobody
+    COPIED = 1024  # bytes of a small message from which on it is sent from where it lies, if that is registered
     FIRST_QUOTA = 4  # messages that a connection may have on its way to us, at first
     CALLS = 16  # HELLOs out at a time; the peer has receives in reserve for twice as many
     BURST = 8  # messages of one connection before others have their turn

@@ -8,7 +8,7 @@ from libos.net cimport linked, structs as lists
 cdef long long AGAIN, SHORTAGE
 @cython.locals(k="long long")
 cdef void receive(Engine t, size_t completions, long long count, long long now) noexcept nogil
-@cython.locals(number="long long", status="unsigned int")
+@cython.locals(number="long long", status="unsigned int", push=size_t)
 cdef void completed(Engine t, Completion *d) noexcept nogil
 cdef bint arrived(Engine t, Item *i, Completion *d) noexcept nogil
 @cython.locals(turns="long long", result=int, at=size_t)

@@ -35,6 +35,7 @@ def completed(t, d):
     c.flying -= 1
     number = c.peer
     status = d.status
+    push = i.address if i.kind == structs.A_SEND else 0
     if status == structs.OK and number >= 0:
         t.peer(number).heard_at = t.now
     if i.kind == structs.A_SEND:
@@ -53,6 +54,10 @@ def completed(t, d):
         closing.peer_gone(t, number, structs.RESET)
     elif status != structs.OK:
         closing.fail(t, c, structs.RESET, status != structs.DENIED)
+    if push:  # it was sent from where it lies
+        structs.item(push).status = structs.RESET if status != structs.OK else 0
+        linked.append(structs.finished_of(c), structs.link_of(structs.item(push)), push)
+        t.tell(c)
     if c.state == structs.BROKEN or c.flags & structs.ORPHAN:
         t.pend(c)
 

@@ -73,14 +73,15 @@ class Node:
     def push(self, at, data):
         """Push bytes: 0, or what is wrong."""
         self.tokens += 1
-        if len(data) > self.engine.eager:
+        large = len(data) > min(self.engine.eager, structs.COPIED)
+        if large:
             memory = self.buffers.alloc(len(data))
             assert memory
             ctypes.memmove(memory, data, len(data))
         else:
             room = ctypes.create_string_buffer(data, max(len(data), 1))
             memory, self.kept[self.tokens] = ctypes.addressof(room), (room, None)
-        if len(data) > self.engine.eager:
+        if large:
             self.kept[self.tokens] = None, memory
         result = self.machine.push(at, memory, len(data), self.tokens)
         if result != 0:

@@ -21,7 +21,8 @@ NETWORKS = st.fixed_dictionaries(
         "source": st.booleans(),
     }
 )
-SIZES = st.sampled_from([0, 1, 17, 511, 512, 513, 2000, 20000])
+SIZES = st.sampled_from([0, 1, 17, 511, 512, 513, 1024, 1025, 2000, 20000])
+EAGER = st.sampled_from([512, 4096])  # with the second, some small messages are sent from where they lie
 
 
 class Stream:
@@ -76,13 +77,14 @@ def overdrawn(node):
     window=st.sampled_from([1, 2, 5, 64]),
     sends=st.sampled_from([1, 3, 64]),
     requests=st.sampled_from([1, 4, 1024]),
+    eager=EAGER,
     order=st.integers(0, 2**32),
 )
-def test_every_byte_in_order_whatever_happens(network, sizes, window, sends, requests, order):
+def test_every_byte_in_order_whatever_happens(network, sizes, window, sends, requests, eager, order):
     """Both ways at once, users that push and take as they like, then half-closes and closes."""
     with world(**network) as w:
-        client = w.node(window=window, sends=sends, requests=requests)
-        server = w.node(window=window, sends=sends, requests=requests)
+        client = w.node(window=window, sends=sends, requests=requests, eager=eager)
+        server = w.node(window=window, sends=sends, requests=requests, eager=eager)
         listener = server.machine.listen(1, 1000)
         ends = connected(w, client, server, len(sizes), listener)
         streams = []
@@ -120,11 +122,12 @@ def test_every_byte_in_order_whatever_happens(network, sizes, window, sends, req
     network=NETWORKS,
     faults=st.lists(st.tuples(st.integers(1, 4), st.integers(0, 60), st.integers(1, 3)), min_size=1, max_size=4),
     sizes=st.lists(SIZES, min_size=5, max_size=30),
+    eager=EAGER,
 )
-def test_failures_at_any_moment_lose_nothing_but_connections(network, faults, sizes):
+def test_failures_at_any_moment_lose_nothing_but_connections(network, faults, sizes, eager):
     """Any request may fail in any way. What has come is right, every push comes back, in the end nothing is left."""
     with world(**network) as w:
-        client, server = w.node(), w.node()
+        client, server = w.node(eager=eager), w.node(eager=eager)
         listener = server.machine.listen(1, 1000)
         count = {}
 
