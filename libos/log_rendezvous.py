@@ -13,6 +13,7 @@ import socket
 import stat
 import struct
 import threading
+import time
 
 SO_PEERCRED = 17
 PATIENCE = 5  # seconds that the owner's answer is waited for
@@ -85,6 +86,18 @@ class Door:
         self.socket.close()
 
 
+def knock(sock, name):
+    """As connect(2), which fails at once with EAGAIN where others stand in line and the socket has a time-out."""
+    limit = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return sock.connect(name)
+        except BlockingIOError:
+            if time.monotonic() > limit:
+                raise
+        time.sleep(0.01)
+
+
 def owner_of(path):
     """(port, secret) of the owner of a volume. Raises OSError: ECONNREFUSED when nobody is there, EACCES when it is
     somebody whom we don't believe.
@@ -94,7 +107,7 @@ def owner_of(path):
         try:
             found = os.fstat(fd)
             sock.settimeout(PATIENCE)
-            sock.connect(name_of(found))
+            knock(sock, name_of(found))
             _, uid, _ = struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, SO_PEERCRED, 12))
             if uid not in (0, os.geteuid(), found.st_uid):
                 raise PermissionError(f"the owner of {path} runs under uid {uid}")
