@@ -111,6 +111,14 @@ class Crossing(OnNetwork):
         network.epoll.register(sock.fileno(), EDGES)
         network.by_fd[sock.fileno()] = self
 
+    def met_program(self):
+        """The far end is connected to the program's listening socket."""
+        with self.network.locked() as gateway:
+            if self.carried():
+                flags = raw.load(self.relay + layout.R_FLAGS)
+                raw.store(self.relay + layout.R_FLAGS, flags & raw.invert(layout.R_OPENING))
+                gateway.pump(self.relay)
+
     def attach(self, end):
         """Give both ends the rings of one slot. Raises Refused."""
         network, family = self.network, self.network.catloop.family

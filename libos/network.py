@@ -262,8 +262,9 @@ class Network:
             sock.bind((LOOPBACK[listener.family], 0))
             crossing.met = sock.getsockname()[:2]
             self.expected[crossing.met] = crossing
-            crossing.begin(sock)
+            crossing.begin(sock, layout.R_OPENING)  # till it is connected: threads of the program take turns meanwhile
             sock.connect_ex(listener.where)
+            crossing.met_program()
         except (OSError, Refused):
             self.give_up(crossing, sock)
 
