@@ -9,7 +9,7 @@ from os.path import commonprefix
 
 from interpose import attention, description, sockaddr
 from libos import diagnostics, own_socket, raw
-from libos.crossing import LOOPBACK, Crossing
+from libos.crossing import LOOPBACK
 from libos.network import Refusal
 from libos.refusal import Refused
 
@@ -44,7 +44,7 @@ def bind(d, address, length):
         if name is None or name[0] in ANY or d.queue.crossing is not None or not network.owns(name[0]):
             return NOT_OURS
         with Standing(d) as sock:
-            bound = network.bind(sock, *name)
+            bound = network.bind(sock, *name, d.queue.end)
             try:
                 sock.bind((LOOPBACK[sock.family], 0))
             except OSError:
@@ -68,8 +68,7 @@ def listening(d, backlog):
             name = sock.getsockname()[:2]
             if bound is None and (name[0] not in ("0.0.0.0", "::") or not network.there()):
                 return 0
-            place = (LOOPBACK[sock.family], name[1])
-            d.queue.crossing = network.listen(bound, sock, 0 if bound else name[1], backlog, place)
+            d.queue.crossing = network.listen(bound, sock, name[1], backlog, d.queue.end)
         return 0
     except Refusal as refusal:
         return -refusal.errno
@@ -85,7 +84,7 @@ def connect(d, address, length):
             return NOT_OURS
         if process.ruled and process.choose(*name) != "catnip":
             return NOT_OURS
-        if isinstance(d.queue.crossing, Crossing):
+        if d.queue.crossing is not None and d.queue.crossing.peer is not None:
             return NOT_OURS  # the kernel knows that it is connected
         with Standing(d) as sock:
             d.queue.crossing = process.network.connect(sock, d.queue.crossing, *name)
@@ -100,22 +99,25 @@ def connect(d, address, length):
 
 
 def cross(d):
-    """The description's connection gets its rings now: its ends have met."""
+    """The description's connection gets its rings now, or when it is worth it: its ends have met."""
+    crossing = d.queue.crossing
     d.driven = True
-    d.relay = d.queue.crossing.relay
-    d.queue.meeting = d.queue.crossing
-    d.queue.crossing.end = d.end
-    attention.attend(d)
+    d.relay = crossing.relay
+    d.queue.meeting = crossing
+    crossing.end = d.end
+    if crossing.at_once:
+        attention.attend(d)
 
 
 def accepted(d, name):
     """A socket was accepted: when it comes from the network, its peer's name is written where `name` says."""
-    crossing = description.process().network.accepted(d.queue.fd)
+    crossing = description.process().network.arrivals.accepted(d.queue.fd)
     if crossing is None:
         return
     d.queue.crossing = crossing
-    with Standing(d) as sock:
-        crossing.options(sock)
+    if crossing.at_once:
+        with Standing(d) as sock:
+            crossing.options(sock)
     cross(d)
     if name:
         # how much room the program gave is known by how much the kernel has written there

@@ -6,8 +6,8 @@ from interpose import description, interfaces, sockaddr
 from interpose.abroad import ANY, NOT_OURS, Standing, where
 from interpose.net_datagram import NetDatagram
 from libos import ancillary, calls, layout, raw
+from libos.catnip import eight
 from libos.crossing import LOOPBACK
-from libos.gateway import eight
 from libos.net_socket import NetSocket, mute
 from libos.network import Refusal
 
@@ -49,11 +49,18 @@ def adopted(fd, nonblock):
 def enter(d, sock):
     """What the socket is on the network; it has to be given a port there yet."""
     network = description.process().network
+    if network.member is not None:
+        raise Refusal(ENETDOWN)
     if d.queue.crossing is None:
         d.queue.crossing = NetSocket(network, sock, d.queue.end)
         d.gateway = network.gateway
         ancillary.here().interface = interfaces.HERE.number()
     return d.queue.crossing
+
+
+def elsewhere():
+    """Whether another process of the tree has the stack: datagrams are the kernel's here."""
+    return description.process().network.member is not None
 
 
 def leave(d):
@@ -76,7 +83,7 @@ def answered(call, d, *arguments):
 def bind(d, address, length):
     """bind(2) to any address, or one of the network's; NOT_OURS for any other."""
     name = where(address, length)
-    if name is None:
+    if name is None or elsewhere():
         return NOT_OURS
     return answered(bind_any if name[0] in ANY else bind_own, d, name, address, length)
 
@@ -130,7 +137,7 @@ def attend(d):
 
 def join_at(d, name):
     process = description.process()
-    if not process.network.reaches(name[0]) or (process.ruled and process.choose(*name) != "catnip"):
+    if elsewhere() or not process.network.reaches(name[0]) or (process.ruled and process.choose(*name) != "catnip"):
         return NOT_OURS
     if d.abroad:
         return 0
@@ -155,7 +162,9 @@ def connect(d, address, length):
 
 def connect_to(d, name):
     process, crossing = description.process(), d.queue.crossing
-    ours = process.network.reaches(name[0]) and not (process.ruled and process.choose(*name) != "catnip")
+    ours = not elsewhere() and process.network.reaches(name[0])
+    if process.ruled and process.choose(*name) != "catnip":
+        ours = False
     if not ours and not d.abroad:
         return NOT_OURS
     with Standing(d) as sock:
@@ -195,7 +204,9 @@ def dissolve(d, address, length):
                 crossing.dissolve()
             else:
                 leave(d)
-        elif not d.abroad and own[1] and own[0] in ("0.0.0.0", "::") and description.process().network.there():
+        elif d.abroad or not own[1] or own[0] not in ("0.0.0.0", "::") or elsewhere():
+            pass
+        elif description.process().network.there():
             enter_any(d, sock)
     return 0
 
@@ -203,7 +214,7 @@ def dissolve(d, address, length):
 def option(d, level, name, value, length):
     """setsockopt(2) about groups that are heard of by the network: 0, -errno, or NOT_OURS."""
     which = (level, name)
-    if which in SENT_BY or which in GROUPS:
+    if (which in SENT_BY or which in GROUPS) and not elsewhere():
         return answered(group, d, which, value, length)
     return -calls.ENOPROTOOPT if which == UDP_SEGMENT and d.abroad else NOT_OURS
 

@@ -156,6 +156,8 @@ def start(shared):
             process.stream = NetStream
         lib.ops_table.sets = 1
         sets.begin(process.libos, address_of("unseen"))
+        if process.network is not None:
+            process.network.forks.begin()  # behind Catloop's
         spinning.begin(choice.spin * 1000 * (WAKES if process.network is not None else 1))
         Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
     native = entries.native()

@@ -34,9 +34,11 @@ class NetStream(LoopStream):
 
     def told(self, r):
         """The result of an attempt; the spine can only be reset, so that why is in our record."""
-        if not self.driven or not driver.HERE.on:
+        if not self.driven:
             return r
-        if r == -linux.EAGAIN:
+        if not driver.HERE.on:  # another process has the stack
+            pass
+        elif r == -linux.EAGAIN:
             driver.HERE.driver.look()  # who asks without waiting may ask in a loop, and drives the stack too
         else:
             driver.HERE.driver.carry()
@@ -73,6 +75,8 @@ class NetStream(LoopStream):
         return -r
 
     def ended(self):
+        if driver.HERE.on:
+            driver.HERE.driver.pass_on()
         r = LoopStream.ended(self)
         if not self.driven or not driver.HERE.on or not records.all_gone(self.end, rings.HERE.pid):
             return r

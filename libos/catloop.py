@@ -84,8 +84,8 @@ class Catloop:
             self.queues.discard(queue)
             if queue.meeting is not None:
                 queue.meeting.close()
-        if queue.crossing is not None:
-            queue.crossing.released()
+        if queue.crossing is not None and queue.crossing.released():
+            self.shares.discard(queue.qd)
         end = queue.end
         if raw.load(end + layout.IN) and self.records.alone(end):
             if not queue.stands(queue.fd):

@@ -17,6 +17,7 @@ from libos.net.stack import Stack
 COMPILED = __file__.endswith(".so")
 BURST = 32  # frames of a turn
 PATIENCE = 1000000  # ns that a frame waits for room in the device
+MAPPED = bytes(10) + b"\xff\xff"  # an IPv4 address as IPv6 has it
 
 
 class Catnip:
@@ -110,5 +111,15 @@ def place():
 def words(packed):
     """The two words that the stack has for an address of 4 or 16 bytes (RFC 4291, section 2.5.5.2)."""
     if len(packed) == 4:
-        packed = b"\0" * 10 + b"\xff\xff" + packed
+        packed = MAPPED + packed
     return int.from_bytes(packed[:8], "big"), int.from_bytes(packed[8:], "big")
+
+
+def eight(word):
+    return word.to_bytes(8, "big")
+
+
+def unpacked(high, low):
+    """The 4 or 16 bytes of an address that the stack has as two words."""
+    packed = eight(high) + eight(low)
+    return packed[12:] if packed.startswith(MAPPED) else packed

@@ -1,2 +1,2 @@
-from libos cimport layout, leaving, raw, rings, spine
+from libos cimport endpoint, layout, leaving, raw, relay, rings, spine
 from libos.net.tcp cimport user

@@ -9,7 +9,7 @@ import _socket
 import select
 from time import sleep
 
-from libos import layout, leaving, raw, rings, spine
+from libos import endpoint, layout, leaving, raw, relay, rings, spine
 from libos.meeting import agree
 from libos.net.tcp import user
 from libos.net_options import KNOWN, take_over
@@ -34,15 +34,17 @@ def parted(name):
 class OnNetwork:
     """What a program's socket is on the network: `record` is the stack's, `known` the options that it has too.
 
-    `local` and `peer`: (packed address, port), None where the kernel is right. There are many, most of them idle.
+    `local` and `peer`: (packed address, port), None where the kernel is right; `end`: the record of the program's end.
+    There are many, most of them idle.
     """
 
-    __slots__ = ("family", "near_name", "network", "peer_name", "record")
+    __slots__ = ("end", "family", "near_name", "network", "peer_name", "record")
     known = KNOWN
 
-    def __init__(self, network, record, family, local, peer=None):
+    def __init__(self, network, record, family, local, peer=None, end=0):
         self.network = network
         self.record = record
+        self.end = end
         self.family = family  # of the program's socket
         self.near_name, self.peer_name = joined(local), joined(peer)
 
@@ -73,15 +75,19 @@ class OnNetwork:
 class Crossing(OnNetwork):
     """A connection of the stack, `record`, under a program's socket.
 
-    To Catloop it is the meeting of the two ends, which know each other from the start.
+    To Catloop it is the meeting of the two ends, which know each other from the start. `line`: to the member of the
+    tree that has the program's end in rings, None for this process.
     """
 
-    __slots__ = ("end", "far", "met", "relay", "sock", "tries")
+    __slots__ = ("far", "handle", "line", "met", "relay", "sock", "tries")
+    at_once = True  # its rings are there from the first byte on
 
     def __init__(self, network, record, family, local, peer):
         OnNetwork.__init__(self, network, record, family, local, peer)
         self.relay = 0
-        self.end = self.far = self.tries = 0
+        self.handle = 0  # what members know it by: the relay, and which of the connections that had it
+        self.far = self.tries = 0
+        self.line = None
         self.sock = None  # the far end's
         self.met = None  # the address of the spine that the program will see
 
@@ -105,11 +111,12 @@ class Crossing(OnNetwork):
             self.relay = gateway.begin(self.record, far, flags)
             if self.relay:  # before it can be over: the keeper is told once
                 network.crossings[self.relay] = self
+                if network.tree is not None:
+                    self.introduce()
         if not self.relay:
             network.catloop.records.give_back(far)
             raise Refused("NO_MEMORY")
-        network.epoll.register(sock.fileno(), EDGES)
-        network.by_fd[sock.fileno()] = self
+        network.watch(sock, self, EDGES)
 
     def met_program(self):
         """The far end is connected to the program's listening socket."""
@@ -119,18 +126,36 @@ class Crossing(OnNetwork):
                 raw.store(self.relay + layout.R_FLAGS, flags & raw.invert(layout.R_OPENING))
                 gateway.pump(self.relay)
 
+    def introduce(self):
+        """Members of the tree may come to speak of it."""
+        self.network.introduced += 1
+        self.handle = (self.network.introduced & 0xFFFF) << 48 | self.relay
+
+    def heard(self):
+        """The kernel has something to say of the far end."""
+        endpoint.look_next(self.far)
+        with self.network.locked() as gateway:
+            gateway.pump(self.relay)
+
     def attach(self, end):
         """Give both ends the rings of one slot. Raises Refused."""
-        network, family = self.network, self.network.catloop.family
+        family = self.network.catloop.family
         family.start_bells()
-        near, beyond, slot = network.slot()
-        for one in (end, self.far):
-            family.hear(one, family.key, family.page_fd)
+        near, beyond, slot = self.network.slot()
+        family.hear(end, family.key, family.page_fd)
         near.attach(end, slot)
+        self.meet(end, beyond, slot, 0)
+
+    def meet(self, end, beyond, slot, bell):
+        """Give the far end the rings that the program's has. `bell`: who is to be woken for what is in them."""
+        network, family = self.network, self.network.catloop.family
+        family.hear(self.far, family.key, family.page_fd)
         with network.locked() as gateway:
             if self.carried() and not raw.load(self.relay + layout.R_FLAGS) & layout.R_OVER:
                 beyond.attach(self.far, slot)
                 raw.store(raw.load(self.far + layout.IN) + layout.H_WATCHED, 1)
+                raw.store(raw.load(self.far + layout.IN) + layout.H_BELL, bell)
+                raw.store(raw.load(self.far + layout.OUT) + layout.H_ROOM_BELL, bell)
                 agree(self.far)
                 if raw.load(self.relay + layout.R_FLAGS) & layout.R_OPENING:
                     raw.store(end + layout.OUT_STATE, layout.OPENING)
@@ -144,9 +169,13 @@ class Crossing(OnNetwork):
         self.attach(self.end)
         return True
 
+    def own(self):
+        """The record of the program's end, 0 where it is not in this process's rings."""
+        return raw.load(self.relay + layout.R_OWN) if self.line is None else 0
+
     def go_plain(self):
         """The program's end goes back to the kernel, for good."""
-        own = raw.load(self.relay + layout.R_OWN)
+        own = self.own()
         for _ in range(PATIENCE):
             if not own or not leaving.leave(own):
                 break
@@ -155,7 +184,7 @@ class Crossing(OnNetwork):
 
     def depart(self):
         """The process ends with the program's socket open: as a close that the kernel makes for us."""
-        own = raw.load(self.relay + layout.R_OWN)
+        own = self.own()
         if not own or not self.network.catloop.records.alone(own):
             return
         unread = raw.load(own + layout.IN_STATE) == layout.RING and rings.inbound(own) != 0
@@ -169,30 +198,83 @@ class Crossing(OnNetwork):
         self.network.gateway.depart(self.relay, unread)
 
     def options(self, sock, names=KNOWN):
-        if self.network.gateway is not None:
-            with self.network.locked() as gateway:
-                if self.carried():
-                    take_over(gateway.tcp, self.record, sock, names)
+        if self.network.gateway is None:
+            return self.network.told_options(self.handle, sock, names)
+        with self.network.locked() as gateway:
+            if self.carried():
+                take_over(gateway.tcp, self.record, sock, names)
 
     def released(self):
-        """The program has closed its socket."""
-        self.network.unmet(self)
-        if self.network.gateway is not None:
-            with self.network.locked():
-                if self.carried():
-                    raw.store(self.relay + layout.R_OWN, 0)
-                    raw.store(self.relay + layout.R_FLAGS, raw.load(self.relay + layout.R_FLAGS) | layout.R_RELEASED)
+        """The program has closed its socket; a forked process may go on with it."""
+        self.network.arrivals.unmet(self)
+        if self.network.gateway is None:
+            self.network.told_release(self.handle, self.end)
+        else:
+            self.let_go(self.network.catloop.records.alone(self.end))
+
+    def let_go(self, last):
+        """Nobody is at the program's end by our rings; `last`: nor in any other way."""
+        with self.network.locked():
+            if self.carried():
+                raw.store(self.relay + layout.R_OWN, 0)
+                if last:
+                    relay.mark(self.relay, layout.R_RELEASED)
 
 
 class Bound(OnNetwork):
-    """A socket that has a name on the network and is neither connected nor listening."""
+    """A socket that has a name on the network and is neither connected nor listening.
 
-    __slots__ = ()
+    `kept`: this process has it for others of its tree, and a share of its end's record for as long as they have theirs.
+    """
+
+    __slots__ = ("kept",)
+
+    def __init__(self, network, record, family, local, end):
+        OnNetwork.__init__(self, network, record, family, local, None, end)
+        self.kept = False
+        network.bounds[record] = self
 
     def step(self):
         return False
 
+    def options(self, sock, names=KNOWN):
+        if self.record in self.network.bounds:
+            OnNetwork.options(self, sock, names)
+        else:
+            self.network.told_options(self.record, sock, names)
+
+    def keep(self):
+        """A member of the tree has made it: take a share of its record."""
+        raw.fetch_add(self.end + layout.USERS, 1)
+        self.network.catloop.records.join(self.end)
+        self.kept = True
+
     def released(self):
+        """The program has closed its socket. True where the share of its record is not to be given back any more."""
+        here = self.network.bounds.get(self.record)  # what it has become meanwhile
+        if here is None:
+            self.network.catloop.records.give_back(self.end)
+            self.network.told_release(self.record, 0)
+            return True
+        here.kept = not self.network.catloop.records.alone(self.end)
+        if not here.kept:
+            here.over()
+        return here.kept
+
+    def sweep(self):
+        """Nobody may have it any more."""
+        if self.kept and self.network.catloop.records.alone(self.end):
+            self.network.catloop.records.give_back(self.end)
+            self.over()
+
+    def taken(self):
+        """Its record is a connection's from now on."""
+        self.network.bounds.pop(self.record, None)
+        if self.kept:
+            self.network.catloop.records.give_back(self.end)
+
+    def over(self):
+        self.network.bounds.pop(self.record, None)
         with self.network.locked() as gateway:
             user.close(gateway.tcp, self.record)
 
@@ -202,19 +284,20 @@ class Listening(Bound):
 
     __slots__ = ("where",)
 
-    def __init__(self, network, record, family, local, where):
-        Bound.__init__(self, network, record, family, local)
+    def __init__(self, network, record, family, local, end, where):
+        Bound.__init__(self, network, record, family, local, end)
         self.where = where
+        network.listeners[record] = self
 
-    def released(self):
+    def over(self):
         self.network.listeners.pop(self.record, None)
-        Bound.released(self)
+        Bound.over(self)
 
     def take(self):
         """Bring to the program who waits to be accepted."""
-        while True:
+        while self.record in self.network.listeners:
             with self.network.locked() as gateway:
                 record = gateway.accepted(self.record)
             if not record:
                 return
-            self.network.bring(self, record)
+            self.network.arrivals.bring(self, record)

@@ -4,6 +4,7 @@ cdef class Driver:
     cdef void carry(self) noexcept nogil
     cdef void rest(self) noexcept nogil
     cdef bint depart(self, size_t relay, bint reset) noexcept nogil
+    cdef bint pass_on(self) noexcept nogil
     cdef void finish(self) noexcept nogil
 
 cdef class Driving:

@@ -30,6 +30,10 @@ class Driver:
         """
         return False
 
+    def pass_on(self):
+        """The process ends, by whichever way: whether another has the stack from now on, for those that share it."""
+        return False
+
     def finish(self):
         """Nothing more happens in this process."""
 

@@ -6,8 +6,9 @@ from libos.net cimport neighbors, routes, structs
 from libos.net.tcp cimport closing, user
 from libos.net.tcp.engine cimport Engine
 from libos.net.udp cimport Sockets
+from libos.passing cimport Passing
 
-cdef long long RELAYS
+cdef long long RELAYS, PAIRS
 cdef unsigned long long LISTENING, ASLEEP, AWAKE, CALLED
 cdef long long NEVER, PATIENCE, LONGEST
 
@@ -19,9 +20,10 @@ cdef class Gateway(Driver):
     cdef public Catnip catnip
     cdef public Engine tcp
     cdef public Sockets udp
+    cdef public Passing passing
     cdef public long call
     cdef public bint left, relieved
-    cdef public size_t lock_at, armed_at, called_at, one_at, pairs_at, stage, relays, free
+    cdef public size_t lock_at, armed_at, called_at, one_at, pairs_at, stage, relays, free, bell_at
     cdef public long long pairs, used, looks, seen_at, wakes_at, heard, patient_until
     cpdef bint look(self) noexcept nogil
     cpdef bint look_again(self) noexcept nogil
@@ -33,6 +35,7 @@ cdef class Gateway(Driver):
     cpdef void remind(self) noexcept nogil
     @cython.locals(r=bint, now="long long")
     cpdef bint depart(self, size_t at, bint reset) noexcept nogil
+    cpdef bint pass_on(self) noexcept nogil
     @cython.locals(tries=int)
     cpdef void finish(self) noexcept nogil
     cpdef bint enter(self) noexcept nogil

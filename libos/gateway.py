@@ -5,24 +5,22 @@ One lock, held for a turn only. Who does not get it leaves a bit behind, and who
 """
 
 from libos import at_exit, calls, driver, endpoint, layout, postbox, raw, relay, rings
+from libos.catnip import unpacked
 from libos.driver import Driver
 from libos.memory_file import private
 from libos.net import neighbors, routes, structs
 from libos.net.tcp import closing, user
+from libos.passing import Passing
 
 COMPILED = __file__.endswith(".so")
-PAIRS = 64
+AREA = 4096
+PAIRS = (AREA - 128) // 8
 RELAYS = 16384
 ASLEEP, AWAKE, CALLED = 0, 1, 2  # the keeper
 LISTENING = 1  # what a listener's record has for its user
 NEVER = (1 << 63) - 1
 PATIENCE = 1000000000  # ns without a segment, after which the end of a process waits for answers no more
 LONGEST = 60 * PATIENCE
-MAPPED = bytes(10) + b"\xff\xff"  # an IPv4 address as IPv6 has it (RFC 4291, section 2.5.5.2)
-
-
-def eight(word):
-    return word.to_bytes(8, "big")
 
 
 class Gateway(Driver):
@@ -33,15 +31,17 @@ class Gateway(Driver):
         self.tcp = catnip.stack.tcp
         self.udp = catnip.stack.udp
         self.call = call
-        area = private(4096 + relay.STAGE + RELAYS * layout.R_SIZE)
+        area = private(AREA + relay.STAGE + RELAYS * layout.R_SIZE)
         self.lock_at = area
         self.armed_at = area + 64  # the device's bell is rung for the keeper
         self.called_at = area + 72  # whether the keeper has to be woken
         self.one_at = area + 80  # behind it: whether a relay has come to its end
+        self.passing = Passing(area + 96)
         self.pairs_at = area + 128  # blocks of the far ends' side
-        self.stage = area + 4096
+        self.stage = area + AREA
         self.relays = self.stage + relay.STAGE
         self.pairs = 0
+        self.bell_at = 0  # the word that says whether members of the tree are to wake the keeper; 0: there are none
         self.free = self.used = 0
         self.looks = 0
         self.relieved = False  # a thread of the program takes turns again: the keeper has to see that it goes on
@@ -128,6 +128,11 @@ class Gateway(Driver):
         self.carry()
         return r
 
+    def pass_on(self):
+        if self.passing.ask():
+            self.wake_keeper()
+        return self.passing.wait()
+
     def finish(self):
         """What is recorded ends here, but where a thread that stands still has the lock."""
         tries = 1000
@@ -211,6 +216,9 @@ class Gateway(Driver):
         if not self.catnip.device.arm():
             return False
         raw.store(self.armed_at, 1)
+        if self.bell_at:
+            raw.store(self.bell_at, 1)
+            raw.fence()
         return True
 
     def wake_keeper(self):
@@ -226,6 +234,22 @@ class Gateway(Driver):
         self.relieved = False
         raw.store(self.called_at, AWAKE)
         self.wakes_at = 0
+
+    def drain_also(self, block):
+        """One more pair whose other side may soil it; false when there are too many. Under the lock."""
+        if self.pairs == PAIRS:
+            return False
+        raw.store(self.pairs_at + self.pairs * 8, block)
+        self.pairs += 1
+        return True
+
+    def drain_no_more(self, block):
+        """Under the lock."""
+        for i in range(self.pairs):
+            if raw.load(self.pairs_at + i * 8) == block:
+                self.pairs -= 1
+                raw.store(self.pairs_at + i * 8, raw.load(self.pairs_at + self.pairs * 8))
+                return
 
     def soiled(self):
         """Whether a program's end has something to be carried on."""
@@ -243,6 +267,8 @@ class Gateway(Driver):
         if raw.load(self.armed_at):
             raw.store(self.armed_at, 0)
             self.catnip.device.disarm()
+            if self.bell_at:
+                raw.store(self.bell_at, 0)
             self.relieved = True
             self.wake_keeper()  # it sleeps until the bell, which may be silent now
         found = self.drain()
@@ -359,15 +385,15 @@ class Gateway(Driver):
         """(packed address, port) of a record's own name, or its peer's."""
         c = structs.tcb(record)
         if peer:
-            packed, port = eight(c.remote_high) + eight(c.remote_low), c.remote_port
-        else:
-            packed, port = eight(c.local_high) + eight(c.local_low), c.local_port
-        return (packed[12:] if packed.startswith(MAPPED) else packed), port
+            return unpacked(c.remote_high, c.remote_low), c.remote_port
+        return unpacked(c.local_high, c.local_low), c.local_port
 
 
 def last(nothing):
     """What the program has closed already, or has not, is to arrive: nobody will send it once more."""
     limit = raw.now() + LONGEST
+    if driver.HERE.on and driver.HERE.driver.pass_on():
+        return
     while driver.HERE.on and driver.HERE.driver.depart(0, False) and raw.now() < limit:
         raw.syscall(calls.SYS_poll, 0, 0, 1, 0, 0, 0)
     if driver.HERE.on:

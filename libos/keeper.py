@@ -5,7 +5,7 @@ from _signal import SIG_SETMASK, pthread_sigmask, valid_signals
 from _thread import start_new_thread
 from time import sleep
 
-from libos import endpoint, layout, raw
+from libos import layout, raw
 
 PATIENCE = 1000  # ms
 SHORTEST, LONGEST = 5, 100  # ms between two looks whether the program's threads take turns
@@ -43,6 +43,9 @@ class Keeper:
     def serve_on(self):
         looks, rest = -1, SHORTEST
         while not self.ended:
+            if self.gateway.passing.asked():
+                self.network.forks.pass_on()
+                continue
             if looks != self.gateway.looks and not raw.load(self.gateway.armed_at):
                 looks = self.gateway.looks
                 limit = rest / 1000
@@ -79,10 +82,7 @@ class Keeper:
                 except BlockingIOError:
                     pass
             elif fd in self.network.by_fd:
-                crossing = self.network.by_fd[fd]
-                endpoint.look_next(crossing.far)
-                with self.network.locked() as gateway:
-                    gateway.pump(crossing.relay)
+                self.network.by_fd[fd].heard()
         self.serve()
 
     def serve(self):

@@ -18,6 +18,7 @@ class Announce:
     """Who has to know of our descriptors, so that the program's sweeps over all numbers pass them by."""
 
     to = None
+    numbers = set()  # those that there have been
 
 
 def high(fd):
@@ -25,9 +26,7 @@ def high(fd):
     try:
         moved = high_copy(fd)
     except OSError:
-        if Announce.to:
-            Announce.to(fd)
-        return fd
+        return announced(fd)
     os.close(fd)
     return moved
 
@@ -36,10 +35,14 @@ def high_copy(fd):
     """A copy of a descriptor, out of the way from the first on. Raises OSError."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     # not higher: the kernel's table is as long as the highest number needs, and select(2) reads as far
-    made = fcntl(fd, F_DUPFD_CLOEXEC, max(min(limit, 1024) - 64, 3))
+    return announced(fcntl(fd, F_DUPFD_CLOEXEC, max(min(limit, 1024) - 64, 3)))
+
+
+def announced(fd):
+    Announce.numbers.add(fd)
     if Announce.to:
-        Announce.to(made)
-    return made
+        Announce.to(fd)
+    return fd
 
 
 def sealed(name, size):

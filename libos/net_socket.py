@@ -8,9 +8,8 @@ one port; bound to an address of the network, or connected to one, it is on the 
 import _socket
 
 from libos import ancillary, layout, raw
-from libos.catnip import words
+from libos.catnip import unpacked, words
 from libos.crossing import LOOPBACK
-from libos.gateway import MAPPED, eight
 from libos.net import octets, structs, udp_user
 
 COMPILED = __file__.endswith(".so")
@@ -85,10 +84,8 @@ def name_of(record, peer):
     """(packed address, port) of a record's own name, or its peer's."""
     u = structs.udp(record)
     if peer:
-        packed, port = eight(u.remote_high) + eight(u.remote_low), u.remote_port
-    else:
-        packed, port = eight(u.local_high) + eight(u.local_low), u.local_port
-    return (packed[12:] if packed.startswith(MAPPED) else packed), port
+        return unpacked(u.remote_high, u.remote_low), u.remote_port
+    return unpacked(u.local_high, u.local_low), u.local_port
 
 
 def mute(sock):

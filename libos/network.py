@@ -10,18 +10,21 @@ import select
 from _thread import allocate_lock
 from time import sleep
 
-from libos import calls, driver, layout, own_socket, pair, raw, relay
+from libos import driver, errand, layout, own_socket, pair, relay
+from libos.arrivals import Arrivals, make_sure
 from libos.catnip import words
 from libos.crossing import LOOPBACK, Bound, Crossing, Listening
 from libos.errors import Fail
+from libos.forks import Forks
 from libos.gateway import Gateway
 from libos.keeper import Keeper
-from libos.memory_file import high_copy
+from libos.landings import Landings
+from libos.member import Member
 from libos.net import octets, routes, structs
 from libos.net.tcp import user
 from libos.net_options import take_over
 from libos.pair import Pair
-from libos.refusal import Refused
+from libos.refusal import Refusal, Refused
 from libos.runtime import instrument
 from libos.tape_file import TapeFile
 
@@ -29,18 +32,8 @@ COMPILED = __file__.endswith(".so")
 if not COMPILED:
     octets.copy  # noqa: B018 - now: later, what it is made of may be out of reach
 FAMILIES = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
-BACKLOG = 4096
-STRANGERS = 64
 ENOMEM, EINPROGRESS = 12, 115
-PATIENCE = 1000  # turns until the kernel has made a connection of its own ends
-
-
-class Refusal(Exception):
-    """What the program asked for can't be: `errno`."""
-
-    def __init__(self, errno):
-        super().__init__(errno)
-        self.errno = errno
+RELAY = (1 << 48) - 1
 
 
 class Locked:
@@ -74,30 +67,34 @@ class Network:
         self.opening = allocate_lock()
         self.shown = None  # its interface; in a forked child its parent's, until it has opened a network of its own
         self.failed = False  # it could not be opened
-        self.forks = False  # we are told of them
+        self.steward = False  # this process goes on with it for others, and is no program's (libos/steward.py)
+        self.tree = None  # what it shares with the processes that it forks, and was forked from
+        self.member = None  # of that tree: another process has the stack
         self.tape = None  # the file that all the stack does is written to
         self.pairs = []  # (the program's side, the far ends' side)
         self.crossings = {}  # by relay
+        self.introduced = 0  # how many of them to members of the tree
         self.by_fd = {}  # by the far end's descriptor
-        self.expected = {}  # by the address that the program will see: connections it has not accepted yet
-        self.listeners = {}  # by record
-        self.landings = {}  # by family
-        self.early = {}  # by family and port, far ends that others of our threads are about to ask for
+        self.bounds = {}  # sockets with a name that are no connections, by record
+        self.listeners = {}  # those of them that listen
+        self.lines = set()  # to members of the tree
+        self.bell = None  # by which they wake the keeper
+        self.landings = Landings()
+        self.arrivals = Arrivals(self)
         self.sockets = set()  # of datagrams (libos/net_socket.py)
-        self.past = []  # epoll sets of parents
+        self.forks = Forks(self)
 
     def open(self):
-        """The gateway, with device and stack behind it. Raises OSError, Fail."""
+        """The gateway, with device and stack behind it; None where another process of the tree has it. Raises OSError,
+        Fail.
+        """
         with self.opening:
-            return self.opened()
+            if self.gateway is None and self.member is None and self.tree and not self.tree.claim(os.getpid()):
+                self.member = Member(self)
+            return self.opened() if self.member is None else None
 
     def opened(self):
         if self.gateway is None:
-            if not self.forks:
-                self.forks = True
-                os.register_at_fork(
-                    before=self.before_fork, after_in_parent=self.after_fork, after_in_child=self.in_child
-                )
             call = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self.call = own_socket.high(call)
             self.epoll = select.epoll()
@@ -112,8 +109,19 @@ class Network:
             self.shown = catnip.host.mac.to_bytes(6, "big"), catnip.host.mtu, catnip.addresses
             driver.here().driver = gateway
             driver.here().on = True
+            if self.tree:
+                self.forks.open_door()
             self.keeper = Keeper(self)
         return self.gateway
+
+    def watch(self, sock, who, events=select.EPOLLIN):
+        """`who` hears of what the kernel has to say of a socket of ours."""
+        self.by_fd[sock.fileno()] = who
+        self.epoll.register(sock.fileno(), events)
+
+    def unwatch(self, sock):
+        del self.by_fd[sock.fileno()]
+        self.epoll.unregister(sock.fileno())
 
     def begin_tape(self, stack):
         """Record, if that was asked for; where it can't be, the log says why and the program goes on."""
@@ -127,7 +135,7 @@ class Network:
         """A program that is a Python ends, and its threads stop where they are, the keeper too: say goodbye for what is
         open, and wait while it is answered.
         """
-        if self.gateway is None:
+        if self.gateway is None or self.forks.passed_on():
             return
         for crossing in tuple(self.crossings.values()):
             crossing.depart()
@@ -137,38 +145,14 @@ class Network:
         driver.here().on = False
         self.gateway.finish()
 
-    def before_fork(self):
-        """The stack stays with the parent: what a child shares goes through the kernel from now on."""
-        if self.gateway is None:
-            return
-        for crossing in tuple(self.crossings.values()):
-            crossing.go_plain()
-        while not self.gateway.enter():
-            sleep(0)
-
-    def after_fork(self):
-        if self.gateway is not None:
-            self.gateway.leave()
-
-    def in_child(self):
-        """Far ends, landings and device are the parent's alone."""
-        self.opening = allocate_lock()
-        if self.gateway is None:
-            return
-        driver.here().on = False
-        self.gateway.catnip.host.tape.on = False  # nor is what is recorded
-        socks = *(c.sock for c in self.crossings.values()), *self.landings.values(), *self.early.values()
-        numbers = [sock.detach() for sock in socks]
-        self.past.append(self.epoll)  # it would close its number once more
-        for fd in (*numbers, self.epoll.fileno(), self.call):
-            raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)  # libc's close may be the program's own fork's
-        self.gateway.left = True
-        self.gateway = None
+    def forget(self):
+        """All that was there is another process's."""
         for socket in self.sockets:
             socket.lost = True
         self.sockets.clear()
-        for table in (self.crossings, self.by_fd, self.expected, self.listeners, self.landings, self.early):
+        for table in (self.crossings, self.by_fd, self.arrivals.expected, self.bounds, self.listeners, self.lines):
             table.clear()
+        self.bell = None
         self.pairs.clear()
 
     def locked(self):
@@ -178,9 +162,11 @@ class Network:
     def there(self):
         """Whether the network is open, or could be opened; if not, the log says why, once, and all is the kernel's."""
         try:
-            return not self.failed and self.open() is not None
+            return not self.failed and (self.open() is not None or self.member is not None)
         except (OSError, Fail) as error:
             self.failed = True
+            if self.tree:
+                self.tree.vacant()
             self.log(f"the network is not there: {error}")
             return False
 
@@ -198,6 +184,8 @@ class Network:
         """Whether routes lead to an address by this network."""
         if not self.may_have(packed):
             return False
+        if self.member is not None:
+            return self.member.reaches(packed)
         with self.locked() as gateway:
             return bool(routes.find(gateway.catnip.host, *words(packed)))
 
@@ -205,6 +193,8 @@ class Network:
         """Whether an address is one of ours."""
         if not self.may_have(packed):
             return False
+        if self.member is not None:
+            return self.member.owns(packed)
         with self.locked() as gateway:
             return bool(gateway.catnip.host.mine(*words(packed)))
 
@@ -222,8 +212,13 @@ class Network:
         take_over(gateway.tcp, record, sock)
         return record
 
-    def bind(self, sock, packed, port):
-        """A Bound for the program's socket, with that address of ours (and port, 0 for any). Raises Refusal."""
+    def bind(self, sock, packed, port, end):
+        """A Bound for the program's socket, whose record is `end`, with that address of ours (and port, 0 for any).
+        Raises Refusal.
+        """
+        if self.member is not None:
+            return self.member.bind(sock, packed, port, end)
+        self.sweep()
         with self.locked() as gateway:
             record = self.record(gateway, sock)
             try:
@@ -231,12 +226,15 @@ class Network:
             except Refusal:
                 user.close(gateway.tcp, record)
                 raise
-            return Bound(self, record, sock.family, gateway.name(record, False))
+            return Bound(self, record, sock.family, gateway.name(record, False), end)
 
-    def listen(self, bound, sock, port, backlog, where):
-        """Listen at the port, by every address where `bound` is None. `where`: the kernel's listener, the program's
-        socket. Raises Refusal.
+    def listen(self, bound, sock, port, backlog, end):
+        """Listen by every address where `bound` is None. `port`: of the kernel's listener, the program's socket, whose
+        record is `end`. Raises Refusal.
         """
+        if self.member is not None:
+            return self.member.listen(bound, sock, port, backlog, end)
+        self.sweep()
         with self.locked() as gateway:
             record = bound.record if bound else self.record(gateway, sock)
             try:
@@ -248,56 +246,33 @@ class Network:
                     user.close(gateway.tcp, record)
                 raise
             gateway.listening(record)
-            listener = Listening(self, record, sock.family, bound.local if bound else None, where)
-            self.listeners[record] = listener
+            place = LOOPBACK[sock.family], port
+            listener = Listening(self, record, sock.family, bound.local if bound else None, end, place)
+            listener.kept = bound is not None and bound.kept
             return listener
 
-    def bring(self, listener, record):
-        """A connection has come in: a far end of ours connects to the program's listening socket."""
-        gateway = self.gateway
-        crossing = Crossing(self, record, listener.family, gateway.name(record, False), gateway.name(record, True))
-        sock = None
-        try:
-            sock = own_socket.raised(own_socket.made(listener.family, _socket.SOCK_STREAM))
-            sock.bind((LOOPBACK[listener.family], 0))
-            crossing.met = sock.getsockname()[:2]
-            self.expected[crossing.met] = crossing
-            crossing.begin(sock, layout.R_OPENING)  # till it is connected: threads of the program take turns meanwhile
-            sock.connect_ex(listener.where)
-            crossing.met_program()
-        except (OSError, Refused):
-            self.give_up(crossing, sock)
-
-    def give_up(self, crossing, sock):
-        """There is no way to the program: the peer hears of it."""
-        self.unmet(crossing)
-        if crossing.relay:
-            self.end(crossing)
-        elif sock is not None:
-            sock.close()
-        with self.locked() as gateway:
-            user.abort(gateway.tcp, crossing.record)
-
-    def unmet(self, crossing):
-        if crossing.met is not None and self.expected.get(crossing.met) is crossing:
-            del self.expected[crossing.met]
-
-    def accepted(self, fd):
-        """The Crossing of a socket that the program has accepted, None for the kernel's own."""
-        if not self.expected:
-            return None
-        sock = own_socket.standing_for(fd)
-        try:
-            peer = sock.getpeername()[:2]
-        except OSError:
-            return None
-        finally:
-            sock.detach()
-        return self.expected.pop((peer[0].removeprefix("::ffff:"), peer[1]), None)
+    def sweep(self):
+        """Close what was bound for others of the tree that have it no more."""
+        for bound in tuple(self.bounds.values()):
+            bound.sweep()
 
     def connect(self, near, bound, packed, port):
-        """Begin to connect the program's socket to an address of the network: a Crossing. Raises Refusal, OSError."""
-        landing = self.landing(near.family)
+        """Begin to connect the program's socket to an address of the network: a Crossing, or a Passage. Raises Refusal,
+        OSError.
+        """
+        if self.member is not None:
+            return self.member.connect(near, bound, packed, port)
+        landing = self.landings.of(near.family)
+        crossing = self.dial(near, bound, packed, port)
+        error = near.connect_ex(landing.getsockname())
+        if error not in (0, EINPROGRESS):
+            self.hang_up(crossing)
+            raise Refusal(error)
+        self.land(crossing, near.getsockname()[1])
+        return crossing
+
+    def dial(self, near, bound, packed, port):
+        """A Crossing whose connection is asked for; it has no far end yet. Raises Refusal."""
         with self.locked() as gateway:
             record = bound.record if bound else self.record(gateway, near)
             r = user.connect(gateway.tcp, record, *words(packed), port)
@@ -305,42 +280,28 @@ class Network:
                 if not bound:
                     user.close(gateway.tcp, record)
                 self.checked(r)
-            crossing = Crossing(self, record, near.family, gateway.name(record, False), (packed, port))
+            if bound:
+                bound.taken()
+            return Crossing(self, record, near.family, gateway.name(record, False), (packed, port))
+
+    def crossing(self, handle):
+        """The Crossing that members know by a handle, None where it has come to its end."""
+        found = self.crossings.get(handle & RELAY)
+        return found if found is not None and found.handle == handle else None
+
+    def hang_up(self, crossing):
+        with self.locked() as gateway:
+            user.abort(gateway.tcp, crossing.record)
+
+    def land(self, crossing, port):
+        """The program's socket has been connected to our landing, from `port` of loopback. Raises Refusal, Refused."""
         try:
-            error = near.connect_ex(landing.getsockname())
-            if error not in (0, EINPROGRESS):
-                raise Refusal(error)
-            crossing.begin(self.landed(landing, near.family, near.getsockname()[1]), layout.R_OPENING)
+            crossing.begin(self.landings.landed(crossing.family, port), layout.R_OPENING)
+            if self.tree:
+                make_sure(crossing.sock)
         except BaseException:
-            with self.locked() as gateway:
-                user.abort(gateway.tcp, record)
+            self.hang_up(crossing)
             raise
-        return crossing
-
-    def landing(self, family):
-        """Where sockets of the program are connected to."""
-        if family not in self.landings:
-            sock = own_socket.raised(own_socket.made(family, _socket.SOCK_STREAM))
-            sock.bind((LOOPBACK[family], 0))
-            sock.listen(BACKLOG)
-            self.landings[family] = sock
-        return self.landings[family]
-
-    def landed(self, landing, family, port):
-        """The far end of the connection from `port`."""
-        for _ in range(PATIENCE):
-            if (family, port) in self.early:
-                return self.early.pop((family, port))
-            try:
-                fd, peer = landing._accept()
-            except BlockingIOError:
-                os.sched_yield()
-                continue
-            os.set_blocking(fd, False)
-            self.early[family, peer[1]] = own_socket.standing_for(own_socket.high(fd))
-            while len(self.early) > STRANGERS:  # programs that have no business here
-                self.early.pop(next(iter(self.early))).close()
-        raise Refusal(ENOMEM)
 
     def slot(self):
         """(the program's side of a pair, the far ends' side, a slot of it)."""
@@ -356,11 +317,29 @@ class Network:
         beyond.live += 1
         family.by_block[beyond.block] = beyond
         self.pairs.append((near, beyond))
-        gateway = self.gateway
-        with self.locked():
-            raw.store(gateway.pairs_at + gateway.pairs * 8, beyond.block)
-            gateway.pairs += 1
+        if not self.drain(beyond):
+            raise Refused("NO_MEMORY")
         return near, beyond, near.take_slot()
+
+    def drain(self, beyond):
+        """Look at what is soiled in one more pair, of which we are the other side; false where there are too many."""
+        with self.locked() as gateway:
+            return gateway.drain_also(beyond.block)
+
+    def drain_no_more(self, beyond):
+        with self.locked() as gateway:
+            gateway.drain_no_more(beyond.block)
+
+    def told_options(self, handle, sock, names):
+        """Have the owner know what options a socket of ours has."""
+        if self.member is not None:
+            self.member.tell(errand.OPTIONS, handle=handle, options=errand.told(sock, names))
+
+    def told_release(self, handle, end):
+        """Have the owner know that a socket is closed. `end`: of a connection."""
+        if self.member is not None:
+            last = not end or self.catloop.records.alone(end)
+            self.member.tell(errand.RELEASED, handle=handle, number=last)
 
     def end(self, crossing):
         """Close a far end that is over."""
@@ -370,4 +349,6 @@ class Network:
             self.catloop.records.give_back(crossing.far)
             gateway.end(crossing.relay)
         crossing.sock.close()
-        self.unmet(crossing)
+        self.arrivals.unmet(crossing)
+        if crossing.line is not None:
+            crossing.line.over()

@@ -1,4 +1,4 @@
-"""Why an upgrade is not to be."""
+"""Why an upgrade is not to be, or a call of the program."""
 
 
 class Refused(Exception):
@@ -7,3 +7,11 @@ class Refused(Exception):
     def __init__(self, reason):
         super().__init__(reason)
         self.reason = reason
+
+
+class Refusal(Exception):
+    """What the program asked for can't be: `errno`."""
+
+    def __init__(self, errno):
+        super().__init__(errno)
+        self.errno = errno

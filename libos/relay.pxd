@@ -14,7 +14,9 @@ cpdef void pump(Engine t, size_t relay, size_t stage) noexcept nogil
 @cython.locals(ready="unsigned int", own=size_t)
 cdef bint opened(Engine t, size_t relay, size_t at) noexcept nogil
 cdef void leave_opening(size_t own, unsigned long long state) noexcept nogil
-cdef void tell(size_t own) noexcept nogil
+@cython.locals(own=size_t)
+cdef size_t own_of(size_t relay) noexcept nogil
+cdef void tell(size_t own, size_t far) noexcept nogil
 @cython.locals(far=size_t, size="long long", r="long long")
 cdef void outward(Engine t, size_t relay, size_t at, size_t stage) noexcept nogil
 @cython.locals(far=size_t, count="long long", r="long long", ready="unsigned int")

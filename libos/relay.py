@@ -77,7 +77,7 @@ def opened(t, relay, at):
 
     Neither before there is a record to tell it by.
     """
-    own = raw.load(relay + layout.R_OWN)
+    own = own_of(relay)
     if not own:
         return False
     ready = user.ready(t, at)
@@ -88,22 +88,35 @@ def opened(t, relay, at):
         return False
     raw.store(relay + layout.R_FLAGS, raw.load(relay + layout.R_FLAGS) & raw.invert(layout.R_OPENING))
     leave_opening(own, layout.PLAIN)
-    endpoint.try_mark(own)
-    tell(own)
+    if raw.load(own + layout.OWNER) == rings.HERE.pid:  # another process knows its spine by another number
+        endpoint.try_mark(own)
+    tell(own, raw.load(relay + layout.R_FAR))
     return True
 
 
+def own_of(relay):
+    """The record of the program's end, which may be another process's, and another connection's by now; 0 for none."""
+    own = raw.load(relay + layout.R_OWN)
+    if own and raw.load(own + layout.SLOT) != raw.load(raw.load(relay + layout.R_FAR) + layout.SLOT):
+        return 0
+    return own
+
+
 def leave_opening(own, state):
-    spine.lock_out(own)
+    rings.lock(own + layout.OUT_LOCK)
     if raw.load(own + layout.OUT_STATE) == layout.OPENING:
         raw.store(own + layout.OUT_STATE, state)
     rings.unlock(own + layout.OUT_LOCK)
 
 
-def tell(own):
-    """Whoever waits for room in the program's socket has something to hear."""
+def tell(own, far):
+    """Whoever waits for room in the program's socket has something to hear. By way of the far end's addresses of what
+    they share: those of the program's are another process's, where it is in one.
+    """
     raw.store(own + layout.FULLS, raw.load(own + layout.FULLS) + 1)
-    rings.tell_own(own)
+    if raw.load(raw.load(far + layout.OUT) + layout.H_WATCHED):
+        rings.soil(far)
+    rings.ring_bell(far, raw.load(far + layout.IN) + layout.H_ROOM_BELL)
 
 
 def outward(t, relay, at, stage):
@@ -142,6 +155,7 @@ def inward(t, relay, at):
             return
         user.taken(t, at, r)
         count = user.in_one_piece(t, at)
+    leaving.settle(far)  # a program that has left its ring waits for what it had not read there
     ready = user.ready(t, at)
     if ready & structs.FAILED:
         fail(t, relay, at, user.take_error(t, at))
@@ -176,14 +190,14 @@ def abort(t, relay):
 
 def fail(t, relay, at, error):
     """The connection is lost: the program's socket is reset, and remembers why."""
-    own = raw.load(relay + layout.R_OWN)
+    own = own_of(relay)
     if own and raw.load32(own + layout.FAULT) == 0:
         raw.store32(own + layout.FAULT, errno_of(error))
     user.abort(t, at)
     reset(relay)
     if own:
         leave_opening(own, layout.KERNEL)
-        tell(own)
+        tell(own, raw.load(relay + layout.R_FAR))
 
 
 def reset(relay):

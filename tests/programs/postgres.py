@@ -99,14 +99,21 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def postgres(pair):
-    """A server on a copy of a new cluster, gone at the end; nothing of it may be left."""
+def cluster():
+    """The path of a copy of a new cluster, gone at the end."""
     with tempfile.TemporaryDirectory(prefix="flap-postgres-", ignore_cleanup_errors=True) as folder:
         if not os.getuid():
             os.chown(folder, pwd.getpwnam(USER).pw_uid, -1)
         subprocess.run(["cp", "-a", os.path.join(blank(), "data"), folder], check=True)
-        port = flap.free_port()
-        argv = [*drop(), tool("postgres"), "-D", os.path.join(folder, "data"), "-p", str(port)]
+        yield os.path.join(folder, "data")
+
+
+@contextlib.contextmanager
+def postgres(pair):
+    """A server on a copy of a new cluster, gone at the end; nothing of it may be left."""
+    with cluster() as data:
+        folder, port = os.path.dirname(data), flap.free_port()
+        argv = [*drop(), tool("postgres"), "-D", data, "-p", str(port)]
         log, limit = os.path.join(folder, "server.log"), patience(pair, 60)
         with flap.Program(argv, pair.server, pure=pair.pure, log=log, timeout=limit, cwd=folder) as program:
             flap.wait_for_port(port, program)

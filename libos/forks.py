@@ -1,0 +1,132 @@
+"""What a fork means for a network of our own: the child is the same host, and asks its parent (libos/tree.py)."""
+
+import os
+from _thread import allocate_lock, get_ident, start_new_thread
+from time import sleep
+
+from libos import calls, driver, raw, steward
+from libos.line import Bell, Door
+from libos.member import Member
+from libos.tree import Tree
+
+COMPILED = __file__.endswith(".so")
+
+
+class Forks:
+    """Of one Network. `passing`: the thread that forks a steward, which has the stack from then on."""
+
+    def __init__(self, network):
+        self.network = network
+        self.passing = 0
+        self.past = []  # epoll sets of parents
+
+    def begin(self):
+        """Behind all others that hear of forks: before one this comes first."""
+        os.register_at_fork(before=self.before, after_in_parent=self.in_parent, after_in_child=self.in_child)
+
+    def grow(self):
+        """The first fork, perhaps by the program's own Python: a thread of ours does it, whose calls are ours."""
+        done = allocate_lock()
+        done.acquire()
+        start_new_thread(self.grow_alone, (done.release,))
+        done.acquire()
+
+    def grow_alone(self, done):
+        """Where there is no room for what it takes, the child has no network of ours."""
+        network = self.network
+        try:
+            network.own_thread()
+            network.tree = Tree(os.getpid() if network.gateway else 0)
+            network.catloop.family.start_bells()  # one page and one name for all of them
+            if network.gateway is not None:
+                self.open_door()
+        except OSError as error:
+            network.log("a forked process can't share the network", error)
+        finally:
+            done()
+
+    def open_door(self):
+        """Members of the tree are served from now on."""
+        network = self.network
+        Door(network)
+        network.bell = Bell(network)
+        with network.locked() as gateway:
+            gateway.passing.share()
+            gateway.bell_at = network.bell.word()
+        for crossing in network.crossings.values():
+            crossing.introduce()
+        network.arrivals.announce(network.tree)
+
+    def before(self):
+        """The stack stays with the parent: what a child shares goes through the kernel from now on."""
+        network = self.network
+        if network.tree is None:
+            self.grow()
+        if network.gateway is None:
+            return
+        for crossing in tuple(network.crossings.values()):
+            crossing.go_plain()
+        while not network.gateway.enter():
+            sleep(0)
+
+    def in_parent(self):
+        network = self.network
+        if network.gateway is not None:
+            network.gateway.leave()
+            if self.passing == get_ident():
+                network.gateway.catnip.device.given()
+                self.part()
+
+    def in_child(self):
+        """The stack is the parent's, unless the parent ends and this is its steward."""
+        network = self.network
+        network.opening = allocate_lock()
+        if self.passing == get_ident():
+            steward.become(network)
+            network.gateway.leave()
+        else:
+            self.part()
+
+    def part(self):
+        """Far ends, landings and device are another process's alone."""
+        network = self.network
+        if network.member is not None and network.member.sock is not None:
+            shut((network.member.sock.detach(),))
+        if network.tree is not None and (network.member is not None or network.gateway is not None):
+            network.member = Member(network)
+        if network.gateway is None:
+            return
+        driver.here().on = False
+        network.gateway.catnip.host.tape.on = False  # nor is what is recorded
+        shut(one.sock.detach() for one in (*network.crossings.values(), *network.lines))
+        shut((*network.landings.forget(), network.epoll.fileno(), network.call))
+        if network.bell is not None:
+            shut((network.bell.sock.detach(),))
+        self.past.append(network.epoll)  # it would close its number once more
+        network.gateway.left = True
+        network.gateway = None
+        network.forget()
+
+    def pass_on(self):
+        """In the keeper: the process ends."""
+        network, gateway = self.network, self.network.gateway
+        self.passing = get_ident()
+        try:
+            steward.pass_on(network)
+        except OSError as error:
+            network.log("the network ends with a process that others share it with", error)
+        self.passing = 0
+        network.keeper.ended = network.gateway is None
+        if not network.steward:
+            gateway.passing.settle(network.gateway is None)
+
+    def passed_on(self):
+        """The process ends, a program's own Python with it: whether another has the stack from now on."""
+        network = self.network
+        return network.gateway.pass_on()
+
+
+def shut(numbers):
+    """Close descriptors of ours; libc's close may be the program's own fork's."""
+    for fd in numbers:
+        raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)

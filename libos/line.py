@@ -1,0 +1,201 @@
+"""What the owner of a network does for the members of its tree (libos/tree.py), in its keeper, with the GIL."""
+
+import os
+import struct
+
+from libos import errand, layout, own_socket, raw, steward
+from libos.errand import Errand, message
+from libos.meeting import receive, send
+from libos.memory_file import high, high_copy
+from libos.pair import Pair
+from libos.refusal import Refusal, Refused
+
+COMPILED = __file__.endswith(".so")
+EINVAL, ENOMEM, ENETDOWN, EBADMSG = 22, 12, 100, 74
+
+
+class Door:
+    """Where members leave their end of a line."""
+
+    def __init__(self, network):
+        self.network = network
+        network.watch(network.tree.door, self)
+
+    def heard(self):
+        while True:
+            try:
+                _, (fd, memory) = receive(self.network.tree.door, 2)
+            except EOFError:  # all the others have ended, or never were there when the owner does
+                self.network.unwatch(self.network.tree.door)
+                return steward.end(self.network) if self.network.steward else None
+            except (BlockingIOError, Refused):
+                return
+            try:
+                Line(self.network, own_socket.standing_for(high(fd)), memory)
+            except OSError as error:
+                self.network.log("a process of ours is not served", error)
+            finally:
+                os.close(memory)
+
+
+class Line:
+    """To one member. `beyond`: our side of the rings of its connections."""
+
+    def __init__(self, network, sock, memory):
+        self.network = network
+        self.sock = sock
+        self.called = {}  # connections on their way: by record
+        self.beyond = Pair(high_copy(memory), 0)
+        self.beyond.live += 1  # kept while there is no connection
+        network.catloop.family.by_block[self.beyond.block] = self.beyond
+        self.paired = network.drain(self.beyond)
+        network.lines.add(self)
+        network.watch(sock, self)
+
+    def heard(self):
+        while True:
+            try:
+                text, _ = receive(self.sock, 0)
+            except BlockingIOError:
+                return
+            except (EOFError, OSError, Refused):
+                return self.close()
+            answer = self.answer(text)
+            if answer:
+                try:
+                    send(self.sock, answer)
+                except OSError:  # it takes no answers any more
+                    return self.close()
+
+    def answer(self, text):
+        try:
+            asked = Errand(text)
+            return SERVICES[asked.kind](self, asked)
+        except (struct.error, KeyError):
+            return message(EBADMSG)
+        except Refusal as refusal:
+            return message(refusal.errno)
+        except Refused:
+            return message(ENOMEM)
+        except OSError as error:
+            return message(error.errno or ENETDOWN)
+
+    def close(self):
+        """The member has ended, or has executed another program."""
+        network = self.network
+        network.unwatch(self.sock)
+        network.lines.discard(self)
+        self.sock.close()
+        for crossing in self.called.values():
+            network.hang_up(crossing)
+        for crossing in tuple(network.crossings.values()):
+            if crossing.line is self:
+                crossing.let_go(False)
+        self.beyond.live -= 1
+        self.over()
+        network.sweep()
+
+    def over(self):
+        """The pair goes with the last connection in it, once there is no member."""
+        if self.beyond.live or self in self.network.lines:
+            return
+        self.network.drain_no_more(self.beyond)
+        self.network.catloop.family.by_block.pop(self.beyond.block, None)
+        self.beyond.close()
+
+    def reaches(self, asked):
+        return message(0, number=self.network.reaches(asked.name[0]))
+
+    def owns(self, asked):
+        return message(0, number=self.network.owns(asked.name[0]))
+
+    def bind(self, asked):
+        bound = self.network.bind(asked, *asked.name, asked.end)
+        bound.keep()
+        return message(0, handle=bound.record, name=bound.local)
+
+    def listen(self, asked):
+        bound = self.network.bounds[asked.handle] if asked.handle else None
+        listener = self.network.listen(bound, asked, asked.name[1], asked.number, asked.end)
+        if bound is None:
+            listener.keep()
+        return message(0, handle=listener.record)
+
+    def connect(self, asked):
+        bound = self.network.bounds[asked.handle] if asked.handle else None
+        crossing = self.network.dial(asked, bound, *asked.name)
+        self.called[crossing.record] = crossing
+        landing = self.network.landings.of(asked.family)
+        return message(0, handle=crossing.record, number=landing.getsockname()[1], name=crossing.local)
+
+    def landed(self, asked):
+        """Its socket has been connected to the landing, or could not be, where it has no port."""
+        crossing = self.called.pop(asked.handle)
+        if asked.name[1] == 0:
+            self.network.hang_up(crossing)
+            return b""
+        self.network.land(crossing, asked.name[1])
+        return message(0, handle=crossing.handle)
+
+    def attach(self, asked):
+        crossing = self.network.crossing(asked.handle)
+        free = asked.slot < layout.SLOTS and not raw.load(self.beyond.block + 64 + asked.slot * 8)
+        if crossing is None or raw.load(crossing.far + layout.IN) or not free or not self.paired:
+            raise Refusal(EINVAL)
+        crossing.line = self
+        crossing.meet(asked.end, self.beyond, asked.slot, self.network.bell.number)
+        return message(0)
+
+    def options(self, asked):
+        subject = self.network.crossing(asked.handle) or self.network.bounds.get(asked.handle)
+        if subject is not None:
+            subject.options(asked, tuple(asked.options))
+        return b""
+
+    def released(self, asked):
+        crossing = self.network.crossing(asked.handle)
+        if crossing is not None:
+            crossing.let_go(asked.number)
+        else:
+            self.network.sweep()
+        return b""
+
+
+SERVICES = {
+    errand.REACHES: Line.reaches,
+    errand.OWNS: Line.owns,
+    errand.BIND: Line.bind,
+    errand.LISTEN: Line.listen,
+    errand.CONNECT: Line.connect,
+    errand.LANDED: Line.landed,
+    errand.ATTACH: Line.attach,
+    errand.OPTIONS: Line.options,
+    errand.RELEASED: Line.released,
+}
+
+
+class Bell:
+    """By which members wake the keeper: for what is in their rings."""
+
+    def __init__(self, network):
+        self.family = network.catloop.family
+        self.number, fd = self.family.new_bell()
+        if fd < 0:
+            raise OSError(ENOMEM, "no bell is left")
+        self.sock = own_socket.standing_for(fd)
+        network.watch(self.sock, self)
+
+    def word(self):
+        """Address of the word that says whether it is to be rung."""
+        return self.family.page + self.number * 64
+
+    def inherit(self):
+        """It is this process's, which was forked for that."""
+        raw.store(self.word() + 8, os.getpid())
+
+    def heard(self):
+        try:
+            while self.sock.recv(8):
+                pass
+        except BlockingIOError:
+            pass
