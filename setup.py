@@ -218,13 +218,18 @@ class BuildAll(build_ext):
 
     def build_preload(self, target):
         sources = [os.path.join(CSRC, name) for name in PRELOAD_SOURCES]
-        if not self.force and fresh(target, [__file__, *csrc()]):
+        table = os.path.join(HERE, "interpose", "traps.py")
+        if not self.force and fresh(target, [__file__, table, *csrc()]):
             return
+        from interpose import traps
+
+        self.mkpath(self.build_temp)
+        traps.emit(os.path.join(self.build_temp, "traps.def"))
         say("compiling libcatflap.so")
         extra = os.environ.get("CATFLAP_CFLAGS", "").split()
         link = ["-Wl,-z,now", "-Wl,--as-needed", "-ldl", "-lpthread"]
         link += [f"-Wl,--defsym={name}={trap}" for name, trap in OTHER_NAMES.items()]
-        self.make_library(target, [*PRELOAD_CFLAGS, *extra], [*sources, f"-I{CSRC}", *link])
+        self.make_library(target, [*PRELOAD_CFLAGS, *extra], [*sources, f"-I{CSRC}", f"-I{self.build_temp}", *link])
 
     def build_host(self, target):
         source = os.path.join(self.build_temp, "host.c")
@@ -360,7 +365,7 @@ def contents(path):
 
 
 def csrc():
-    """Every file of csrc/: sources, headers, call tables, export map."""
+    """Every file of csrc/: sources and headers."""
     return [os.path.join(CSRC, name) for name in os.listdir(CSRC)]
 
 

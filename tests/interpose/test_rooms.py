@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import interpose.abi
 import interpose.linux
 import libos.calls
-from interpose import errors, sockaddr
+from interpose import errors, sockaddr, traps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,3 +78,13 @@ def test_platform_numbers_are_the_headers(module, tmp_path):
     values = subprocess.run([tmp_path / "numbers"], check=True, capture_output=True, text=True).stdout.split()
     for (_, name, _), value in zip(rows, values, strict=True):
         assert getattr(module, name) == int(value), name
+
+
+def test_rows_of_the_table_of_traps():
+    assert traps.row("int dup2(int fd, int to)") == "TRAP(int, dup2, (int fd, int to), (fd, to), none)\n"
+    assert traps.row("FILE *fdopen(int fd, const char *mode)").startswith("TRAP_PLAIN(FILE *, fdopen, (int fd, ")
+    assert traps.row("int fcntl(int fd, int cmd, ...)").endswith("(fd, cmd, arg), none, cmd)\n")
+    assert traps.row("void *f(char *const argv[], char name[SIZE])").endswith(", (argv, name), none)\n")
+    assert traps.row("int f(void)") == "TRAP(int, f, (void), (), none)\n"
+    names = traps.names()
+    assert len(names) == len(set(names)) and set(traps.PLAIN) <= set(names)

@@ -7,6 +7,8 @@ import subprocess
 import flap
 import pytest
 
+from interpose import traps
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 CSRC = os.path.join(flap.ROOT, "csrc")
 
@@ -15,8 +17,10 @@ def ended(tmp_path, *flags, rounds=2000):
     """How the harness, built with `flags`, ends; the sanitizer wants a memory layout that is not random."""
     program = tmp_path / "grace"
     sources = [os.path.join(HERE, "grace.c"), *(os.path.join(CSRC, name) for name in ("descriptors.c", "thread.c"))]
+    traps.emit(tmp_path / "traps.def")
+    include = [f"-I{CSRC}", f"-I{tmp_path}"]
     subprocess.run(
-        ["gcc", "-g", "-std=gnu11", "-Wall", "-Wextra", *flags, f"-I{CSRC}", "-o", program, *sources, "-lpthread"],
+        ["gcc", "-g", "-std=gnu11", "-Wall", "-Wextra", *flags, *include, "-o", program, *sources, "-lpthread"],
         check=True,
     )
     setarch = shutil.which("setarch")

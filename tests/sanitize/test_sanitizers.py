@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(flap.ROOT, "tests", "scenarios"))
 from test_scenarios import ALWAYS_FORTIFIED, HOSTLESS, SAMPLE, families  # noqa: E402
 from test_sequences import one_of_each  # noqa: E402
 
+from interpose import traps  # noqa: E402
 from setup import CFLAGS, OTHER_NAMES, PRELOAD_SOURCES  # noqa: E402
 
 SANITIZE = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-ftls-model=initial-exec", "-O1"]
@@ -33,7 +34,8 @@ def sanitized(folder, csrc, *flags):
     target = folder / "interpose" / "libcatflap.so"
     target.unlink()
     sources = [os.path.join(csrc, name) for name in PRELOAD_SOURCES]
-    script = [f"-Wl,--defsym={name}={trap}" for name, trap in OTHER_NAMES.items()]
+    traps.emit(folder / "traps.def")
+    script = [f"-I{folder}"] + [f"-Wl,--defsym={name}={trap}" for name, trap in OTHER_NAMES.items()]
     subprocess.run(
         ["gcc", *CFLAGS, *SANITIZE, *flags, "-shared", "-o", target, *sources, *script, "-ldl", "-lpthread"], check=True
     )

@@ -1,0 +1,147 @@
+"""Every libc function that the preload traps, by its declaration; the tables of csrc/next.c and trap.h are made of it.
+
+`emit(path)` writes traps.def, one line each for the X-macros of who includes it: TRAP (result, name, parameters,
+arguments, descriptor), TRAP_VARIADIC with the last fixed parameter too, TRAP_PLAIN where that is all there is to be
+said of the trap (csrc/trap_leave.c); whoever does not care gets both as a TRAP.
+"""
+
+import re
+
+DECLARATIONS = """
+# sockets: trap_socket.c
+int socket(int domain, int type, int protocol)
+int bind(int fd, const struct sockaddr *addr, socklen_t len)
+int listen(int fd, int backlog)
+int accept(int fd, struct sockaddr *addr, socklen_t *len)
+int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+int connect(int fd, const struct sockaddr *addr, socklen_t len)
+int shutdown(int fd, int how)
+int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
+int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
+# data: trap_io.c
+ssize_t read(int fd, void *buf, size_t n)
+ssize_t write(int fd, const void *buf, size_t n)
+ssize_t readv(int fd, const struct iovec *iov, int cnt)
+ssize_t writev(int fd, const struct iovec *iov, int cnt)
+ssize_t recv(int fd, void *buf, size_t n, int flags)
+ssize_t send(int fd, const void *buf, size_t n, int flags)
+ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr, socklen_t *len)
+ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr, socklen_t len)
+ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+ssize_t sendfile(int out, int in, off_t *offset, size_t n)
+ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
+ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
+ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags, struct sockaddr *addr, socklen_t *len)
+# readiness: trap_ready.c
+int poll(struct pollfd *fds, nfds_t n, int timeout)
+int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room)
+int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t room)
+int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *timeout)
+int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *timeout, const sigset_t *mask)
+int epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
+int epoll_wait(int ep, struct epoll_event *events, int n, int timeout)
+int epoll_pwait(int ep, struct epoll_event *events, int n, int timeout, const sigset_t *mask)
+int epoll_pwait2(int ep, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask)
+# descriptors: trap_descriptor.c
+int close(int fd)
+int dup(int fd)
+int dup2(int fd, int to)
+int dup3(int fd, int to, int flags)
+int fcntl(int fd, int cmd, ...)
+int ioctl(int fd, unsigned long request, ...)
+int close_range(unsigned first, unsigned last, int flags)
+void closefrom(int first)
+int fclose(FILE *file)
+# interfaces: trap_interfaces.c
+int getifaddrs(struct ifaddrs **list)
+unsigned if_nametoindex(const char *name)
+char *if_indextoname(unsigned index, char name[IF_NAMESIZE])
+struct if_nameindex *if_nameindex(void)
+# processes: trap_process.c
+pid_t fork(void)
+void _exit(int status)
+# places where we can't follow: trap_leave.c, trap_exec.c
+FILE *fdopen(int fd, const char *mode)
+int vdprintf(int fd, const char *format, va_list ap)
+int __vdprintf_chk(int fd, int flag, const char *format, va_list ap)
+int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout)
+ssize_t preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags)
+ssize_t pwritev2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags)
+ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t n, unsigned flags)
+int aio_read(struct aiocb *block)
+int aio_write(struct aiocb *block)
+int lio_listio(int mode, struct aiocb *const list[], int n, struct sigevent *event)
+int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions, int fd, int to)
+int execve(const char *path, char *const argv[], char *const envp[])
+int execvpe(const char *file, char *const argv[], char *const envp[])
+int fexecve(int fd, char *const argv[], char *const envp[])
+int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
+int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, \
+const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, \
+const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+int chroot(const char *path)
+int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
+# calls that go round libc: trap_syscall.c
+long syscall(long n, long a, long b, long c, long d, long e, long f)
+# signals: trap_signal.c
+int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+sighandler_t signal(int sig, sighandler_t handler)
+"""
+# the descriptor that goes back to the kernel before the call
+BLOCK = "unmapped(block) ? -1 : block->aio_fildes"
+PLAIN = {
+    "fdopen": "fd",
+    "vdprintf": "fd",
+    "__vdprintf_chk": "fd",
+    "preadv2": "fd",
+    "pwritev2": "fd",
+    "aio_read": BLOCK,
+    "aio_write": BLOCK,
+    "posix_spawn_file_actions_adddup2": "fd",
+}
+HEAD = """#ifndef TRAP_VARIADIC
+#define TRAP_VARIADIC(result, name, params, args, fd, last) TRAP(result, name, params, args, fd)
+#endif
+#ifndef TRAP_PLAIN
+#define TRAP_PLAIN TRAP
+#endif
+"""
+TAIL = """#undef TRAP_VARIADIC
+#undef TRAP_PLAIN
+"""
+
+
+def name_of(parameter):
+    """The name of a C parameter: its last word, before any brackets."""
+    return "arg" if parameter == "..." else re.search(r"(\w+)(\[\w*\])?$", parameter)[1]
+
+
+def row(declaration):
+    """The line of traps.def for a C declaration."""
+    result, name, parameters = re.fullmatch(r"(.*?)(\w+)\((.*)\)", declaration).groups()
+    named = [] if parameters == "void" else [name_of(parameter) for parameter in parameters.split(", ")]
+    macro, more = ("TRAP_PLAIN", PLAIN[name]) if name in PLAIN else ("TRAP", "none")
+    if "..." in parameters:
+        macro, more = "TRAP_VARIADIC", f"none, {named[-2]}"
+    return f"{macro}({result.strip()}, {name}, ({parameters}), ({', '.join(named)}), {more})\n"
+
+
+def names():
+    """The names of all traps."""
+    return [re.search(r"(\w+)\(", line)[1] for line in declarations()]
+
+
+def declarations():
+    return [line for line in DECLARATIONS.splitlines() if line and not line.startswith("#")]
+
+
+def emit(path):
+    """Write traps.def to `path`."""
+    with open(path, "w") as file:
+        file.write(HEAD + "".join(row(line) for line in declarations()) + TAIL)
