@@ -38,6 +38,7 @@ PRELOAD_SOURCES = [
     "trap_ready.c",
     "wait.c",
     "trap_descriptor.c",
+    "trap_file.c",
     "trap_interfaces.c",
     "trap_process.c",
     "trap_signal.c",
@@ -59,8 +60,14 @@ OTHER_NAMES = {
     "ssignal": "signal",
     "_IO_fdopen": "fdopen",
     "_IO_fclose": "fclose",
+    "_IO_fopen": "fopen",
+    "__open64": "open",
+    "__lseek": "lseek",
+    "__pwrite64": "pwrite",
+    "__open64_2": "__open_2",
+    "__openat64_2": "__openat_2",
 }
-for name in ("read", "write", "send", "connect", "poll", "select", "close", "dup2", "fcntl", "fork", "sigaction"):
+for name in "read write send connect poll select open close dup2 fcntl fork sigaction".split():
     OTHER_NAMES[f"__{name}"] = name
 # of DPDK's libraries: what every port needs, and the drivers that there are here
 DPDK = (
@@ -69,6 +76,8 @@ DPDK = (
     *("net_memif", "net_virtio", "net_vhost", "net_af_packet"),
     *("net_e1000", "net_ixgbe", "net_i40e", "net_iavf", "net_ice", "net_ena", "net_vmxnet3", "common_iavf"),
 )
+for name in "open openat creat fopen ftruncate fallocate lseek pwrite pwritev".split():
+    OTHER_NAMES[f"{name}64"] = name
 # what cffi and Cython generate is not ours to tidy
 HOST_CFLAGS = [*CFLAGS, "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 # fewer mappings: each module's way into memory is on the path of a program's first socket; no start files: what runs at

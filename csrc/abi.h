@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* --- parsed by cffi from here --- */
-enum { CATFLAP_ABI = 7 };
+enum { CATFLAP_ABI = 8 };
 
 /* What an operation may answer besides a count (>= 0) or a kernel error (-errno). */
 enum {
@@ -41,6 +41,11 @@ enum {
 /* Beside the operation of epoll_ctl(2): a thread may wait for that set in the kernel, and nobody has counted it. */
 enum { CATFLAP_UNSEEN = 256 };
 
+/* What becomes of a file that the host may make durable. OPENED, `value` 1: by stdio. SYNC, 1: its data alone; answers 0 when that is
+ * done, -errno, or STALE: it is the kernel's to do. MOVED: by a number that does not append something is, or may be, written next at
+ * the offset `value`; -1: anywhere. RESIZED: to `value` bytes, or what is in it may be other bytes now (0). CLOSED: soon. */
+enum { CATFLAP_OPENED = 1, CATFLAP_SYNC = 2, CATFLAP_MOVED = 3, CATFLAP_RESIZED = 4, CATFLAP_CLOSED = 5 };
+
 /* Why a descriptor is the kernel's. Stable; docs/reasons.md says what each means. */
 enum {
     CATFLAP_KERNEL_AUTO = 1, CATFLAP_KERNEL_ASKED = 2, CATFLAP_KERNEL_NO_HOST = 3, CATFLAP_KERNEL_OTHER_PYTHON = 4,
@@ -48,6 +53,8 @@ enum {
     CATFLAP_KERNEL_PEER_UNKNOWN = 9, CATFLAP_KERNEL_PEER_PLAIN = 10, CATFLAP_KERNEL_PEER_UID = 11,
     CATFLAP_KERNEL_OTHER_VERSION = 12, CATFLAP_KERNEL_NO_MEMORY = 13, CATFLAP_KERNEL_IO_URING = 14,
     CATFLAP_KERNEL_LEFT = 15, CATFLAP_KERNEL_SECCOMP = 16, CATFLAP_KERNEL_OTHER_LIBC = 17,
+    CATFLAP_KERNEL_IN_PLACE = 18, CATFLAP_KERNEL_VOLUME = 19,
+    CATFLAP_FILE = 253,      /* whose writers append, as far as is known */
     CATFLAP_LISTENING = 254, /* what it accepts is looked at by itself */
     CATFLAP_OWN = 255,               /* not the program's at all: the host's own descriptor */
 };
@@ -91,6 +98,7 @@ struct catflap_ops {
     int64_t (*close)(void *d, int fd);
     int64_t (*slept)(void *d);
     int64_t (*interface)(uint64_t request, uintptr_t at, int room);
+    int64_t (*file)(int fd, int what, int64_t value);
     int64_t (*probe_gil)(void *d, int64_t x);
     int sets; /* 1: epoll sets are watched by the host */
     uint32_t forks;  /* how often this process has forked or been forked */

@@ -44,7 +44,7 @@ void log_text(const char *line)
     errno = error;
 }
 
-static char *number(char *p, unsigned v)
+char *number(char *p, unsigned v)
 {
     if (v > 9)
         p = number(p, v / 10);
@@ -107,6 +107,10 @@ __attribute__((constructor(102))) static void read_environment(void)
         networked = is_set("CATFLAP_CONFIG") || (libos && strcmp(libos, "catnip") == 0);
         if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG")) {
             young_start(is_set("CATFLAP_WORTH") ? strtoul(getenv("CATFLAP_WORTH"), NULL, 10) : 32);
+        }
+        if (is_set("CATFLAP_STORAGE") && is_set("CATFLAP_MOUNT"))
+            mount_begin(getenv("CATFLAP_MOUNT"));
+        if (young_worth || mounted) {
             boot_pid = (int)syscall(SYS_getpid);
             __register_atfork(forked_inside, NULL, forked_child, NULL);
         }

@@ -112,7 +112,7 @@ static inline bool young(int fd)
 static inline bool known(int fd)
 {
     uintptr_t e = entry(fd);
-    return e && ((e & 3) != 1 || e >> 2 == CATFLAP_LISTENING);
+    return e && ((e & 3) != 1 || e >> 2 == CATFLAP_LISTENING || e >> 2 == CATFLAP_FILE);
 }
 
 /* The description of a number, made now for a young socket: what follows is more than the kernel can be left alone with. */
@@ -125,9 +125,15 @@ static inline void *ours(int fd)
 extern _Atomic int descriptor_top;
 int descriptor_bind(int fd, void *description, int reason);
 entry_t *descriptor_entry(int fd, bool make); /* NULL when there is none */
-int descriptor_reason(int fd); /* of the kernel's: why, or CATFLAP_LISTENING */
+int descriptor_reason(int fd); /* of the kernel's: why, or what it is to us all the same */
 void *descriptor_forget(int fd);          /* the description the number stood for, or NULL */
 bool descriptor_next(unsigned *fd, unsigned last, bool own); /* the next of our numbers, or the host's own, in [*fd, last] */
+
+/* --- files under the mount prefix (trap_file.c) --- */
+extern bool mounted; /* there is one */
+void mount_begin(const char *path);
+int64_t file_told(int fd, int what, int64_t value);
+static inline bool file_marked(int fd) { return entry(fd) == ((uintptr_t)CATFLAP_FILE << 2 | 1); }
 
 /* --- threads (thread.c) --- */
 struct thread {
@@ -180,6 +186,7 @@ extern _Atomic int kernel_reason; /* why sockets are the kernel's when no host i
 bool host_ready(void);            /* boots at the first call; false: stay on the kernel */
 void log_line(const char *what, int a, int b);
 void log_text(const char *line);
+char *number(char *p, unsigned v); /* writes it; the end */
 
 static inline struct thread *enter(void)
 {

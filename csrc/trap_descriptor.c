@@ -14,6 +14,8 @@ void forget(int fd)
     if (likely(!known(fd)) || in_vfork_child())
         return;
     young_ends(fd, 0);
+    if (unlikely(file_marked(fd)))
+        file_told(fd, CATFLAP_CLOSED, 0);
     if (!lookup(fd))
         return (void)descriptor_forget(fd);
     int error = errno;
@@ -42,8 +44,8 @@ static int copied(int fd, int to)
         forget(to); /* the kernel gives this number away: it was closed behind our back */
     if (to >= 0 && (to <= 2 || in_vfork_child()))
         go_plain(fd); /* for stdio, and for the image that follows */
-    if (to >= 0 && descriptor_reason(fd) == CATFLAP_LISTENING && !in_vfork_child())
-        descriptor_bind(to, NULL, CATFLAP_LISTENING);
+    if (to >= 0 && (descriptor_reason(fd) == CATFLAP_LISTENING || file_marked(fd)) && !in_vfork_child())
+        descriptor_bind(to, NULL, descriptor_reason(fd));
     if (to >= 0 && ours(fd) && !bypass() && !in_vfork_child())
         TELL_OF(fd, SLOW(t, dup, d, to, 0, 0, 0));
     return to;

@@ -9,6 +9,8 @@ bool go_plain(int fd)
 {
     int64_t r = 0;
     young_ends(fd, CATFLAP_KERNEL_LEFT);
+    if (unlikely(file_marked(fd)))
+        file_told(fd, CATFLAP_MOVED, -1);
     if (unlikely(ops.sets) && lookup(fd) && !bypass_hot() && !(ops.guarded && in_vfork_child()))
         TELL_OF(fd, for (int turns = 0; (r = HOT(t, leave, d, 0, 0, 0, 0)) == 1 && turns < PATIENCE; turns++)
                         syscall(SYS_nanosleep, &(struct timespec){0, 1000000}, NULL));

@@ -13,52 +13,13 @@ void sandboxed(void);
 #define SET epoll_set_is_marked((int)a)
 #define MANY (ops.sets || young_ever)
 #define TOP (atomic_load_explicit(&descriptor_top, memory_order_relaxed) != 0)
-/* The calls of our traps: name, when the trap has something to do, and how it is asked. */
-#define CALLS(C)                                                                                                       \
-    C(read, OURS, read(fd, (void *)b, (size_t)c))                                                                      \
-    C(write, OURS, write(fd, (void *)b, (size_t)c))                                                                    \
-    C(readv, OURS, readv(fd, (void *)b, (int)c))                                                                       \
-    C(writev, OURS, writev(fd, (void *)b, (int)c))                                                                     \
-    C(recvfrom, OURS, recvfrom(fd, (void *)b, (size_t)c, (int)d, (void *)e, (void *)f))                                \
-    C(sendto, OURS, sendto(fd, (void *)b, (size_t)c, (int)d, (void *)e, (socklen_t)f))                                 \
-    C(recvmsg, OURS, recvmsg(fd, (void *)b, (int)c))                                                                   \
-    C(sendmsg, MANY, sendmsg(fd, (void *)b, (int)c)) /* they may pass a descriptor of ours on */                       \
-    C(recvmmsg, OURS, recvmmsg(fd, (void *)b, (unsigned)c, (int)d, (void *)e))                                         \
-    C(sendmmsg, MANY, sendmmsg(fd, (void *)b, (unsigned)c, (int)d))                                                    \
-    C(sendfile, OURS, sendfile(fd, (int)b, (void *)c, (size_t)d))                                                      \
-    C(shutdown, OURS, shutdown(fd, (int)b))                                                                            \
-    C(accept, OURS, accept(fd, (void *)b, (void *)c))                                                                  \
-    C(accept4, OURS, accept4(fd, (void *)b, (void *)c, (int)d))                                                        \
-    C(connect, OURS, connect(fd, (void *)b, (socklen_t)c))                                                             \
-    C(bind, OURS, bind(fd, (void *)b, (socklen_t)c))                                                                   \
-    C(listen, OURS, listen(fd, (int)b))                                                                                \
-    C(getsockname, OURS, getsockname(fd, (void *)b, (void *)c))                                                        \
-    C(getpeername, OURS, getpeername(fd, (void *)b, (void *)c))                                                        \
-    C(getsockopt, OURS, getsockopt(fd, (int)b, (int)c, (void *)d, (void *)e))                                          \
-    C(setsockopt, OURS, setsockopt(fd, (int)b, (int)c, (void *)d, (socklen_t)e))                                       \
-    C(ioctl, OURS || networked, ioctl(fd, (unsigned long)b, c))                                                                     \
-    C(fcntl, (b == F_SETFL || b == F_DUPFD || b == F_DUPFD_CLOEXEC) && (OURS || SET), fcntl(fd, (int)b, c))            \
-    C(close, OURS || descriptor_reason(fd) == CATFLAP_OWN || SET, close(fd))                                           \
-    C(dup, OURS || SET, dup(fd))                                                                                       \
-    C(dup2, OURS || known((int)b) || SET || epoll_set_is_marked((int)b), dup2(fd, (int)b))                             \
-    C(dup3, OURS || known((int)b) || SET || epoll_set_is_marked((int)b), dup3(fd, (int)b, (int)c))                     \
-    C(close_range, TOP, close_range((unsigned)a, (unsigned)b, (int)c))                                                 \
-    C(poll, TOP, poll((void *)a, (nfds_t)b, (int)c))                                                                   \
-    C(select, TOP, select(fd, (void *)b, (void *)c, (void *)d, (void *)e))                                             \
-    C(ppoll, MANY && !(c && unmapped(c)), timed(n, a, b, c, d, (void *)c, 0))                                          \
-    C(pselect6, MANY && !(e && unmapped(e)) && !(f && unmapped(f)), timed(n, a, b, c, d, (void *)e, f))                \
-    C(epoll_ctl, known((int)c) || epoll_set_is_marked((int)c), epoll_ctl(fd, (int)b, (int)c, (void *)d))               \
-    C(epoll_wait, SET, epoll_wait(fd, (void *)b, (int)c, (int)d))                                                      \
-    C(epoll_pwait, SET, epoll_pwait(fd, (void *)b, (int)c, (int)d, (void *)e))                                         \
-    C(epoll_pwait2, SET, epoll_pwait2(fd, (void *)b, (int)c, (void *)d, (void *)e))                                    \
-    C(execve, true, execve((void *)a, (void *)b, (void *)c))                                                           \
-    C(execveat, true, execveat(fd, (void *)b, (void *)c, (void *)d, (int)e))
+/* SYSCALLS: those of our traps (interpose/traps.py); name, when the trap has something to do, and how it is asked. */
 
 /* Which calls concern us: those, and what leave_before() knows. */
 enum { NUMBERS = 512 };
 #define CONCERN(name, when, call) [SYS_##name] = 1,
 __attribute__((used)) static const uint8_t concern[NUMBERS] = {
-    CALLS(CONCERN)[SYS_preadv2] = 1, [SYS_pwritev2] = 1, [SYS_splice] = 1, [SYS_io_submit] = 1,
+    SYSCALLS(CONCERN)[SYS_preadv2] = 1, [SYS_pwritev2] = 1, [SYS_splice] = 1, [SYS_io_submit] = 1,
     [SYS_pidfd_getfd] = 1, [SYS_io_uring_setup] = 1, [SYS_io_uring_enter] = 1, [SYS_io_uring_register] = 1, [SYS_prctl] = 1,
     [SYS_seccomp] = 1,
 };
@@ -131,7 +92,7 @@ __attribute__((used, optimize("no-optimize-sibling-calls"))) static long concern
     int state, fd = (int)a;
     long r;
     leave_before(n, a, b, c);
-    switch (n) { CALLS(CASE) }
+    switch (n) { SYSCALLS(CASE) }
     r = next.syscall(n, a, b, c, d, e, f);
     if (n == SYS_io_uring_setup && r >= 0)
         all_go_plain();

@@ -32,6 +32,7 @@ class Process:
         self.attention = None  # the room of that name, where the libOS has such queues
         self.network = None  # of our own, where programs have one (libos/network.py)
         self.abroad = self.datagrams = self.interfaces = None  # then the rooms of these names
+        self.files = None  # the room of that name, where files have a volume
         self.handed = None  # the room of that name, where the interpreter is the program's own
         self.graveyard = []
         self.waiting = []

@@ -40,6 +40,7 @@ cdef long long dup(Description d, int fd) noexcept with gil
 cdef long long close(Description d, int fd) noexcept with gil
 cdef long long slept(Description d) noexcept with gil
 cdef long long interface(unsigned long long request, size_t at, int room) noexcept with gil
+cdef long long file(int fd, int what, long long value) noexcept with gil
 cdef long long probe_gil(Description d, long long x) noexcept with gil
 @cython.locals(turns=int)
 cdef go_back(Description d)

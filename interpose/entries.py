@@ -323,6 +323,12 @@ def interface(request, at, room):
         return failed("interface", error)
 
 
+def file(fd, what, value):
+    """What becomes of a file under the mount prefix (files.py)."""
+    files = description.PROCESS.files
+    return abi.CATFLAP_STALE if files is None else files.told(fd, what, value)
+
+
 def probe_gil(d, x):
     """As probe, with the GIL."""
     return x
@@ -369,6 +375,7 @@ def native():
         "close": raw.address_of(close),
         "slept": raw.address_of(slept),
         "interface": raw.address_of(interface),
+        "file": raw.address_of(file),
         "probe_gil": raw.address_of(probe_gil),
     }
 
@@ -385,6 +392,6 @@ def interpreted():
     bare = {
         "ready": begin_ready, "ready_poll": begin_ready_poll, "woke": end_wait, "dropped": drop_wait,
         "forking": forking, "adopt": adopt, "new_bell": new_bell, "free_bell": free_bell, "nested": nested,
-        "set_copied": set_copied, "set_closed": set_closed, "interface": interface,
+        "set_copied": set_copied, "set_closed": set_closed, "interface": interface, "file": file,
     }  # fmt: skip
     return {op: (f, True) for op, f in described.items()} | {op: (f, False) for op, f in bare.items()}

@@ -160,6 +160,12 @@ def start(shared):
             process.network.forks.begin()  # behind Catloop's
         spinning.begin(choice.spin * 1000 * (WAKES if process.network is not None else 1))
         Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
+    if choice.storage and choice.mount:
+        from interpose.files import Files
+
+        say = log if settings.verbose > 0 else lambda line: None
+        volume = choice.storage.partition(":")[2]
+        process.files = Files(volume, choice.mount, process.heap, lib.services_bind, log, say)
     native = entries.native()
     if native:
         for operation, address in native.items():

@@ -1,8 +1,9 @@
-"""Every libc function that the preload traps, by its declaration; the tables of csrc/next.c and trap.h are made of it.
+"""Every libc function that the preload traps, by its declaration; C's tables of them are made of it.
 
 `emit(path)` writes traps.def, one line each for the X-macros of who includes it: TRAP (result, name, parameters,
 arguments, descriptor), TRAP_VARIADIC with the last fixed parameter too, TRAP_PLAIN where that is all there is to be
-said of the trap (csrc/trap_leave.c); whoever does not care gets both as a TRAP.
+said of the trap (csrc/trap_leave.c); whoever does not care gets both as a TRAP. And, for csrc/trap_syscall.c, the macro
+SYSCALLS: of the traps that syscall(2) asks for.
 """
 
 import re
@@ -56,6 +57,20 @@ int ioctl(int fd, unsigned long request, ...)
 int close_range(unsigned first, unsigned last, int flags)
 void closefrom(int first)
 int fclose(FILE *file)
+# files: trap_file.c
+int open(const char *path, int flags, ...)
+int openat(int dir, const char *path, int flags, ...)
+int creat(const char *path, mode_t mode)
+int __open_2(const char *path, int flags)
+int __openat_2(int dir, const char *path, int flags)
+FILE *fopen(const char *path, const char *mode)
+int fsync(int fd)
+int fdatasync(int fd)
+int ftruncate(int fd, off_t size)
+int fallocate(int fd, int mode, off_t offset, off_t n)
+off_t lseek(int fd, off_t offset, int whence)
+ssize_t pwrite(int fd, const void *buf, size_t n, off_t offset)
+ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t offset)
 # interfaces: trap_interfaces.c
 int getifaddrs(struct ifaddrs **list)
 unsigned if_nametoindex(const char *name)
@@ -105,6 +120,29 @@ PLAIN = {
     "aio_write": BLOCK,
     "posix_spawn_file_actions_adddup2": "fd",
 }
+# by the system call: when its trap has something to do, in the words of csrc/trap_syscall.c
+OURS = ("read write readv writev recvfrom sendto recvmsg recvmmsg sendfile shutdown accept accept4 connect bind listen "
+        "getsockname getpeername getsockopt setsockopt")  # fmt: skip
+FILES = "open openat creat fsync fdatasync lseek ftruncate fallocate pwrite64 pwritev"
+SYSCALLS = {
+    **dict.fromkeys(OURS.split(), "OURS"),
+    **dict.fromkeys(("sendmsg", "sendmmsg"), "MANY"),  # they may pass a descriptor of ours on
+    **dict.fromkeys(("close_range", "poll", "select"), "TOP"),
+    **dict.fromkeys(("epoll_wait", "epoll_pwait", "epoll_pwait2"), "SET"),
+    **dict.fromkeys(("dup2", "dup3"), "OURS || known((int)b) || SET || epoll_set_is_marked((int)b)"),
+    **dict.fromkeys(FILES.split(), "mounted"),
+    **dict.fromkeys(("execve", "execveat"), "true"),
+    "ioctl": "OURS || networked",
+    "fcntl": "(b == F_SETFL || b == F_DUPFD || b == F_DUPFD_CLOEXEC) && (OURS || SET)",
+    "close": "OURS || descriptor_reason(fd) == CATFLAP_OWN || SET",
+    "dup": "OURS || SET",
+    "epoll_ctl": "known((int)c) || epoll_set_is_marked((int)c)",
+}
+# two say how much of the time is left, as libc's do not
+SYSCALLS_TIMED = {
+    "ppoll": ("MANY && !(c && unmapped(c))", "timed(n, a, b, c, d, (void *)c, 0)"),
+    "pselect6": ("MANY && !(e && unmapped(e)) && !(f && unmapped(f))", "timed(n, a, b, c, d, (void *)e, f)"),
+}
 HEAD = """#ifndef TRAP_VARIADIC
 #define TRAP_VARIADIC(result, name, params, args, fd, last) TRAP(result, name, params, args, fd)
 #endif
@@ -132,6 +170,17 @@ def row(declaration):
     return f"{macro}({result.strip()}, {name}, ({parameters}), ({', '.join(named)}), {more})\n"
 
 
+def asked(name):
+    """How the trap of a system call is called: with its arguments a, b, c and so on, as its parameters want them."""
+    name = name.removesuffix("64")
+    declaration = next(line for line in declarations() if re.search(rf"\b{name}\(", line))
+    casts = []
+    for letter, parameter in zip("abcdef", re.search(r"\((.*)\)", declaration)[1].split(", "), strict=False):
+        kind = re.sub(r"\w+(\[\w*\])?$", lambda found: "*" if found[1] else "", parameter).strip()
+        casts.append(letter if parameter == "..." else f"({kind}){letter}")
+    return f"{name}({', '.join(casts)})"
+
+
 def names():
     """The names of all traps."""
     return [re.search(r"(\w+)\(", line)[1] for line in declarations()]
@@ -145,3 +194,6 @@ def emit(path):
     """Write traps.def to `path`."""
     with open(path, "w") as file:
         file.write(HEAD + "".join(row(line) for line in declarations()) + TAIL)
+        calls = SYSCALLS_TIMED | {name: (when, asked(name)) for name, when in SYSCALLS.items()}
+        rows = "".join(f" \\\n    C({name}, {when}, {call})" for name, (when, call) in calls.items())
+        file.write(f"#ifndef SYSCALLS\n#define SYSCALLS(C){rows}\n#endif\n")

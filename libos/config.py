@@ -119,6 +119,15 @@ KNOBS = (
         "--neighbours",
         "hosts on Catnip's link that answer neither ARP nor Neighbor Discovery",
     ),
+    Knob(
+        "storage",
+        None,
+        "cattree:FILE",
+        "CATFLAP_STORAGE",
+        "--storage",
+        "a volume of Cattree, a file or a block device, by which fsync of files under --mount is served",
+    ),
+    Knob("mount", None, None, "CATFLAP_MOUNT", "--mount", "the folder of those files"),
     Knob("record", None, None, "CATFLAP_RECORD", "--record", "file that all of Catnip's frames and calls are kept in"),
     Knob("hook", None, None, "CATFLAP_HOOK", "--hook", "Python file whose install(instrument) runs inside the program"),
 )
@@ -230,6 +239,8 @@ class Config:
     routes = value_of("routes")
     mtu = value_of("mtu")
     neighbours = value_of("neighbours")
+    storage = value_of("storage")
+    mount = value_of("mount")
     record = value_of("record")
     hook = value_of("hook")
 

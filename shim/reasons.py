@@ -56,6 +56,16 @@ REASONS = {
         "allow them (services.md lists them), or turn the program's sandbox off, if that is wise",
     ),
     17: ("OTHER_LIBC", "the program's C library is not glibc (musl, for example)", "use a build for glibc"),
+    18: (
+        "IN_PLACE",
+        "it is written in place, or may be: a file that only grows can have a journal",
+        "nothing: the kernel serves it",
+    ),
+    19: (
+        "VOLUME",
+        "the volume of --storage is another process's, full, broken or not to be opened",
+        "the log says which",
+    ),
 }
 # state: (meaning, what to do); `kernel` and `left` are told by their code
 STATES = {

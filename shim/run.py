@@ -24,6 +24,8 @@ OPTIONS = (
     ("--routes", "LIST", "networks that Catnip reaches by a gateway, as 10.0.0.0/8 via 10.9.0.1, after commas"),
     ("--mtu", "N", "bytes of Catnip's largest packet; else its device's MTU"),
     ("--neighbours", "LIST", "hosts on Catnip's link that answer no ARP, as 10.9.0.7=02:00:00:00:00:07, after commas"),
+    ("--storage", "KIND:FILE", "a volume of Cattree, as cattree:FILE: fsync of files under --mount is its"),
+    ("--mount", "FOLDER", "the folder of those files"),
     ("--record", "FILE", "keep all of Catnip's frames, calls and clock in FILE, for catflap replay"),
     ("--hook", "FILE", "Python file whose install(instrument) is called inside the program"),
     ("--pure", None, "run Catflap's Python interpreted, not compiled"),
@@ -125,9 +127,10 @@ def settings(flags, environ):
         what, _, why = str(error).partition(": ")
         raise Refused(what, why)
     check_network(chosen)
-    for name in ("log", "record", "hook"):
+    for name in ("log", "mount", "record", "hook"):
         if chosen.values[name]:
             chosen.values[name] = os.path.abspath(chosen.values[name])
+    check_storage(chosen)
     if chosen.path:
         chosen.path = os.path.abspath(chosen.path)
     if chosen.log:
@@ -148,6 +151,25 @@ def check_network(chosen):
             net_texts.check(chosen.values)
         except errors.Fail as error:
             raise Refused("Catnip's network", str(error))
+
+
+def check_storage(chosen):
+    """Refused unless there is both a volume and a folder that it is for, or none."""
+    storage, mount = chosen.storage, chosen.mount
+    if not storage and not mount:
+        return
+    if not storage or not mount:
+        missing = "--storage" if mount else "--mount"
+        raise Refused("storage", f"{missing} is missing", "give --storage cattree:FILE and --mount FOLDER together")
+    kind, _, path = storage.partition(":")
+    if kind != "cattree" or not path:
+        raise Refused(f"storage {storage}", "not possible", "use cattree:FILE")
+    if not os.path.isdir(mount):
+        raise Refused(f"mount {mount}", "is no folder", "make it first")
+    chosen.values["storage"] = f"cattree:{os.path.abspath(path)}"
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.access(path if os.path.exists(path) else folder, os.W_OK, effective_ids=True):
+        raise Refused(f"storage {storage}", "not writable", "give another file")
 
 
 def check_log(path):

@@ -37,7 +37,7 @@ def refused(text, file):
     return message.removeprefix(f"config {path}: ")
 
 
-KNOWN = "addresses, device, gateway, hook, libos, log, mtu, neighbours, record, routes, rule, spin, verbose, worth"
+KNOWN = ", ".join(sorted([*(knob.name for knob in config.KNOBS), "rule"]))
 
 
 # --- knobs ---
