@@ -22,6 +22,7 @@ NAMES = (
     "stack",
     "catnip",
     "durable",
+    "synced",
     "goodput",
 )
 
