@@ -165,7 +165,10 @@ def start(shared):
 
         say = log if settings.verbose > 0 else lambda line: None
         volume = choice.storage.partition(":")[2]
-        process.files = Files(volume, choice.mount, process.heap, lib.services_bind, log, say)
+        try:
+            process.files = Files(volume, choice.mount, process.heap, lib.services_bind, log, say)
+        except OSError as error:
+            log("files stay on the kernel", error)
     native = entries.native()
     if native:
         for operation, address in native.items():

@@ -166,9 +166,11 @@ def check_storage(chosen):
         raise Refused(f"storage {storage}", "not possible", "use cattree:FILE")
     if not os.path.isdir(mount):
         raise Refused(f"mount {mount}", "is no folder", "make it first")
-    chosen.values["storage"] = f"cattree:{os.path.abspath(path)}"
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK, effective_ids=True):
+    if chosen.sources["storage"] == "file":
+        path = os.path.join(os.path.dirname(chosen.path), path)
+    path = os.path.abspath(path)
+    chosen.values["storage"] = f"cattree:{path}"
+    if not os.access(path if os.path.exists(path) else os.path.dirname(path), os.W_OK, effective_ids=True):
         raise Refused(f"storage {storage}", "not writable", "give another file")
 
 

@@ -166,6 +166,15 @@ def test_files_become_absolute(catflap, pure, tmp_path):
     assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600
 
 
+def test_storage_becomes_absolute(catflap, pure, tmp_path):
+    (tmp_path / "files").mkdir()
+    expected = pure | {"CATFLAP_STORAGE": f"cattree:{tmp_path}/v", "CATFLAP_MOUNT": str(tmp_path / "files")}
+    assert catflap_part(catflap, "--storage", "cattree:v", "--mount=files", cwd=tmp_path) == expected
+    (tmp_path / "c.toml").write_text('storage = "cattree:v"\nmount = "files"\n')
+    part = catflap_part(catflap, "--config", tmp_path / "c.toml", cwd="/")
+    assert part == expected | {"CATFLAP_CONFIG": str(tmp_path / "c.toml")}
+
+
 def test_file_below_environment_below_flag(catflap, pure, tmp_path):
     config = tmp_path / "c.toml"
     config.write_text('log = "from-file"\nverbose = 1\n')
@@ -213,6 +222,12 @@ def test_debug_without_a_terminal_is_refused(catflap, refused):
         (["--log", "/nowhere/log", "--", "true"], ["/nowhere/log", "not writable"]),
         (["--log", "/", "--", "true"], ["is a directory"]),
         (["--hook", "/nowhere/hook.py", "--", "true"], ["/nowhere/hook.py", "no such file"]),
+        (["--storage", "cattree:volume", "--", "true"], ["--mount is missing", "together"]),
+        (["--mount", "/tmp", "--", "true"], ["--storage is missing", "together"]),
+        (["--storage", "disk:volume", "--mount", "/tmp", "--", "true"], ["disk:volume", "use cattree:FILE"]),
+        (["--storage", "cattree:", "--mount", "/tmp", "--", "true"], ["use cattree:FILE"]),
+        (["--storage", "cattree:/tmp/v", "--mount", "/nowhere", "--", "true"], ["/nowhere", "no folder"]),
+        (["--storage", "cattree:/nowhere/v", "--mount", "/tmp", "--", "true"], ["/nowhere/v", "not writable"]),
     ],
 )
 def test_set_up_errors_are_one_line(catflap, refused, arguments, parts):
