@@ -97,6 +97,7 @@ static void status(int fd, bool nonblock)
 EXPORT int fcntl_trap(int fd, int cmd, long arg) __asm__("fcntl");
 int fcntl_trap(int fd, int cmd, long arg)
 {
+    bool appended = cmd == F_SETFL && unlikely(file_marked(fd)) && !(arg & O_APPEND) && next.fcntl(fd, F_GETFL) & O_APPEND;
     int r = next.fcntl(fd, cmd, arg);
     if (likely(r < 0 || !CONCERNS_US(fd)))
         return r;
@@ -104,6 +105,8 @@ int fcntl_trap(int fd, int cmd, long arg)
         if (arg & O_ASYNC)
             go_plain(fd); /* only the kernel sends signals */
         status(fd, arg & O_NONBLOCK);
+        if (appended)
+            file_told(fd, CATFLAP_MOVED, -1);
     }
     else if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
         copied(fd, r);

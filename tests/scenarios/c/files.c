@@ -92,6 +92,20 @@ SCENARIO(written_in_place)
     contents("b");
 }
 
+SCENARIO(appends_no_more)
+{
+    int fd = kept("a"), other = (int)MUST(open("a", O_WRONLY | O_APPEND));
+    SAY(fcntl(other, F_SETFL, O_APPEND | O_NONBLOCK));
+    SAY(pwrite(other, "to the end ", 11, 0));
+    SAY(fsync(fd));
+    SAY(fcntl(other, F_SETFL, 0));
+    SAY(pwrite(other, "IN PLACE", 8, 0));
+    SAY(fsync(fd));
+    put(fd, "end");
+    SAY(fsync(fd));
+    contents("a");
+}
+
 SCENARIO(written_by_another_number)
 {
     int fd = kept("a"), other = (int)MUST(open("a", O_RDWR));
