@@ -17,8 +17,8 @@ from interpose import abi, file_state, restoring
 from interpose.entries import failed
 from interpose.writers import Writers
 from libos.blocks.waiting import function
-from libos.errors import Fail
-from libos.journals import MANY, PIECE, Journals
+from libos.errors import Fail, Kind
+from libos.journals import MANY, PIECE, Journals, turn
 from libos.memory_file import high
 
 VOLUME = 64 << 20  # bytes of a volume's file that is made
@@ -104,23 +104,27 @@ class Files:
     def restored(self):
         """Give back what a power cut has taken, before the program reads it; who has the volume now has done so."""
         try:
-            journals = Journals(self.volume, VOLUME, self.heap)
+            with turn(self.volume):
+                journals = Journals(self.volume, VOLUME, self.heap)
+                try:
+                    restoring.restore(journals, self.prefix, self.boot, self.log)
+                finally:
+                    journals.close()
         except (Fail, OSError) as error:
-            self.say(f"{self.volume}: {error}")
-            return
-        try:
-            restoring.restore(journals, self.prefix, self.boot, self.log)
-        except (Fail, OSError) as error:
-            self.log(f"{self.volume}: restoring {os.fsdecode(self.prefix)} failed", error)
-        finally:
-            journals.close()
+            tell = self.say if getattr(error, "kind", None) is Kind.IN_USE else self.log
+            tell(f"{self.volume}: {error}: nothing is restored")
 
     def opened_volume(self):
         """Whether there is one. Its journals are empty: what they held is in its place."""
         if self.journals is None and monotonic_ns() >= self.try_again:
             try:
-                journals = Journals(self.volume, VOLUME, self.heap)
-                self.settled(journals)
+                with turn(self.volume):
+                    journals = Journals(self.volume, VOLUME, self.heap)
+                    try:
+                        self.settled(journals)
+                    except BaseException:
+                        journals.close()
+                        raise
                 self.journals = journals
             except (Fail, OSError) as error:
                 self.try_again = monotonic_ns() + PATIENCE

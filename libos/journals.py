@@ -4,8 +4,11 @@ A journal is a log. Its first record, `head`, says whose it is, in the words of 
 Each is known by a small number and used again and again. One thread at a time.
 """
 
+import fcntl
 import os
 import resource
+import struct
+from contextlib import contextmanager
 from ctypes import addressof, create_string_buffer, string_at
 
 from libos.blocks.block_file import BlockFile
@@ -17,6 +20,7 @@ from libos.memory_file import high
 MANY = 8  # journals
 MOST = 4 << 20  # bytes of one; all together fill half of the volume
 PIECE = 1 << 18  # bytes of a record, at most
+LOCK = "hh4xqqi4x"  # struct flock
 
 
 class Journals:
@@ -129,6 +133,23 @@ class Journals:
         """Let go of the device, and of its lock."""
         self.volume.close()
         os.close(self.file.fd)
+
+
+@contextmanager
+def turn(path):
+    """Wait until nobody else is within this for the same volume, and keep others out: whoever finds it in use then
+    knows that its owner has restored what there was to restore. Raises OSError.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:  # there is nothing to restore
+        yield
+        return
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLKW, struct.pack(LOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+        yield
+    finally:
+        os.close(fd)
 
 
 def name_of(number):

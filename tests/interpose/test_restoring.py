@@ -1,7 +1,9 @@
 """What comes back after a power cut, and what is left as it is."""
 
 import ctypes
+import fcntl
 import os
+import struct
 
 import pytest
 import storage
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from interpose import file_state, restoring
 from libos.errors import Fail
+from libos.journals import LOCK, turn
 
 SECTOR = restoring.SECTOR
 ADDED = ctypes.create_string_buffer(b"restored", 8)
@@ -89,6 +92,18 @@ def test_a_journal_is_emptied_and_used_again(journals, tmp_path):
         journals.empty(0)
         assert journals.filled() == []
     journals.empty(7)
+
+
+def test_who_restores_is_alone(tmp_path):
+    path = str(tmp_path / "volume")
+    with turn(path):  # there is none yet
+        pass
+    (tmp_path / "volume").touch()
+    request = struct.pack(LOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+    with open(path, "r+b") as file:
+        with turn(path), pytest.raises(BlockingIOError):
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, request)
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, request)
 
 
 def test_a_journal_of_a_bad_device_is_not_believed(journals, tmp_path):
