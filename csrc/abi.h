@@ -41,9 +41,10 @@ enum {
 /* Beside the operation of epoll_ctl(2): a thread may wait for that set in the kernel, and nobody has counted it. */
 enum { CATFLAP_UNSEEN = 256 };
 
-/* What becomes of a file that the host may make durable. OPENED, `value` 1: by stdio. SYNC, 1: its data alone; answers 0 when that is
- * done, -errno, or STALE: it is the kernel's to do. MOVED: by a number that does not append something is, or may be, written next at
- * the offset `value`; -1: anywhere. RESIZED: to `value` bytes, or what is in it may be other bytes now (0). CLOSED: soon. */
+/* What becomes of a file that the host may make durable. OPENED, `value` 1: by stdio. SYNC, 1: its data alone; answers 0 when
+ * that is done, -errno, or STALE: it is the kernel's to do. MOVED: by a number that does not append something is, or may be,
+ * written next at the offset `value`; -1: anywhere; `fd` -1: some file has another name. RESIZED: to `value` bytes, or what is
+ * in it may be other bytes now (0). CLOSED: soon. */
 enum { CATFLAP_OPENED = 1, CATFLAP_SYNC = 2, CATFLAP_MOVED = 3, CATFLAP_RESIZED = 4, CATFLAP_CLOSED = 5 };
 
 /* Why a descriptor is the kernel's. Stable; docs/reasons.md says what each means. */

@@ -73,6 +73,19 @@ EXPORT FILE *fopen(const char *path, const char *mode)
 SYNC(fsync, 0)
 SYNC(fdatasync, 1)
 
+/* Which file that was does not matter: the host looks after those that it keeps. */
+#define RENAMED(name, params, args)                                                                                    \
+    EXPORT int name params                                                                                             \
+    {                                                                                                                  \
+        int r = next.name args;                                                                                        \
+        if (unlikely(mounted) && r == 0 && atomic_load(&host_state) == STATE_UP)                                       \
+            file_told(-1, CATFLAP_MOVED, 0);                                                                           \
+        return r;                                                                                                      \
+    }
+RENAMED(rename, (const char *from, const char *to), (from, to))
+RENAMED(renameat, (int dir, const char *from, int other, const char *to), (dir, from, other, to))
+RENAMED(renameat2, (int dir, const char *from, int other, const char *to, unsigned flags), (dir, from, other, to, flags))
+
 #define THEN_TOLD(type, name, params, args, when, what, value)                                                         \
     EXPORT type name params                                                                                            \
     {                                                                                                                  \

@@ -174,7 +174,7 @@ class Files:
                 if what == abi.CATFLAP_OPENED:
                     self.opened(fd, value)
                 elif what == abi.CATFLAP_MOVED:
-                    self.moved(fd, value)
+                    self.renamed() if fd < 0 else self.moved(fd, value)
                 elif what == abi.CATFLAP_RESIZED:
                     self.resized(fd, value)
                 elif what == abi.CATFLAP_CLOSED:
@@ -198,10 +198,9 @@ class Files:
         self.writers.sequential.pop(fd, None)
         if not found.regular or access == os.O_RDONLY:
             return
-        key = found.key
-        kept = self.kept.get(key)
+        kept = self.kept.get(found.key)
         if not found.size:
-            self.left.discard(key)
+            self.left.discard(found.key)
             if kept:
                 self.drop(kept, fd)
         if access == os.O_WRONLY:
@@ -209,11 +208,25 @@ class Files:
         if access == os.O_WRONLY and flags & os.O_APPEND:
             return
         if access == os.O_WRONLY and not stdio:
-            self.writers.sequential[fd] = key
+            self.writers.sequential[fd] = found.key
         if kept and found.size:
             self.leave(kept, fd)
         if access == os.O_RDWR:  # it may be mapped, and stay so when it is closed
-            self.left.add(key)
+            self.left.add(found.key)
+
+    def renamed(self):
+        """A file may have left the prefix, and nobody would look for it there after a power cut."""
+        for kept in [kept for kept in self.kept.values() if kept.begun]:
+            try:
+                there = file_state.of_path(self.prefix + b"/" + kept.path).key == kept.key
+            except OSError:
+                there = False
+            fd = -1 if there else self.writers.number_of(kept.key)
+            if fd >= 0:
+                self.drop(kept, fd)
+            elif not there:
+                self.sync_all()
+                self.forget(kept)
 
     def moved(self, fd, offset):
         self.tell_elders()
@@ -238,11 +251,10 @@ class Files:
     def closed(self, fd):
         self.writers.sequential.pop(fd, None)
         found = file_state.of_number(fd)
-        key = found.key
-        if self.reader is not None and self.reader[0] == key:
+        if self.reader is not None and self.reader[0] == found.key:
             self.close_reader()
-        if key in self.kept and not found.links:
-            self.forget(self.kept[key])
+        if found.key in self.kept and not found.links:
+            self.forget(self.kept[found.key])
 
     def synced(self, fd, data_only):
         """fsync(2), or fdatasync(2): 0 when that is done, STALE when it is the kernel's to do, or -errno."""

@@ -71,6 +71,9 @@ int fallocate(int fd, int mode, off_t offset, off_t n)
 off_t lseek(int fd, off_t offset, int whence)
 ssize_t pwrite(int fd, const void *buf, size_t n, off_t offset)
 ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t offset)
+int rename(const char *from, const char *to)
+int renameat(int dir, const char *from, int other, const char *to)
+int renameat2(int dir, const char *from, int other, const char *to, unsigned flags)
 # interfaces: trap_interfaces.c
 int getifaddrs(struct ifaddrs **list)
 unsigned if_nametoindex(const char *name)
@@ -123,7 +126,7 @@ PLAIN = {
 # by the system call: when its trap has something to do, in the words of csrc/trap_syscall.c
 OURS = ("read write readv writev recvfrom sendto recvmsg recvmmsg sendfile shutdown accept accept4 connect bind listen "
         "getsockname getpeername getsockopt setsockopt")  # fmt: skip
-FILES = "open openat creat fsync fdatasync lseek ftruncate fallocate pwrite64 pwritev"
+FILES = "open openat creat fsync fdatasync lseek ftruncate fallocate pwrite64 pwritev rename renameat renameat2"
 SYSCALLS = {
     **dict.fromkeys(OURS.split(), "OURS"),
     **dict.fromkeys(("sendmsg", "sendmmsg"), "MANY"),  # they may pass a descriptor of ours on

@@ -23,6 +23,16 @@ class Writers:
             return True
         return self.sequential.get(fd) == key
 
+    def number_of(self, key):
+        """A number that this process has for the file; -1 when there is none."""
+        for name in posix.listdir("/proc/self/fd"):
+            try:
+                if file_state.of_number(int(name)).key == key:
+                    return int(name)
+            except OSError:
+                continue
+        return -1
+
     def all_append(self, key, size):
         """The same of every number that this process has for the file, of `size` bytes."""
         for name in posix.listdir("/proc/self/fd"):

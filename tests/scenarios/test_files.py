@@ -17,7 +17,7 @@ RUNS = [(name, pure) for name in SCENARIOS for pure in (False, True) if not pure
 
 
 def ran(folder, scenario, libos, **options):
-    folder.mkdir()
+    folder.mkdir(parents=True)
     result = flap.run([flap.compiled("files.c"), scenario], libos, cwd=folder, timeout=LIMIT, **options)
     assert not result.timed_out and b"BROKEN" not in result.stdout, str(result)
     return result
@@ -39,13 +39,13 @@ def mark(name, pure):
 
 @pytest.mark.parametrize(("scenario", "pure"), [mark(*run) for run in RUNS])
 def test_agrees_with_kernel(tmp_path, scenario, pure):
-    expected = ran(tmp_path / "kernel", scenario, "kernel")
-    folder, volume = tmp_path / "files", tmp_path / "volume"
+    expected = ran(tmp_path / "kernel" / "files", scenario, "kernel")
+    folder, volume = tmp_path / "ours" / "files", tmp_path / "volume"
     result = ran(folder, scenario, "auto", pure=pure, env=storage.variables(volume, folder))
     assert result.stdout.decode().splitlines() == expected.stdout.decode().splitlines(), str(result)
     assert (result.status, result.stderr) == (expected.status, expected.stderr), str(result)
     files = all_of(folder)
-    assert files == all_of(tmp_path / "kernel")
+    assert files == all_of(tmp_path / "kernel" / "files")
     for path, start, data in storage.kept(volume, folder):
         assert files[os.path.relpath(path, folder)][start:].startswith(data), path
     if scenario != "refused":  # whose volume can't be written any more
@@ -55,8 +55,8 @@ def test_agrees_with_kernel(tmp_path, scenario, pure):
 
 def test_the_kernel_is_not_asked(tmp_path):
     """The first two fsyncs of a file are the kernel's; of those that follow none."""
-    folder, volume = tmp_path / "files", tmp_path / "volume"
-    folder.mkdir()
+    folder, volume = tmp_path / "ours" / "files", tmp_path / "volume"
+    folder.mkdir(parents=True)
     trace = [flap.need("strace", "strace"), "-f", "-e", "trace=fsync,fdatasync", "-o", str(tmp_path / "trace")]
     command = [*trace, flap.compiled("files.c"), "sequential"]
     result = flap.run(command, "auto", cwd=folder, env=storage.variables(volume, folder), timeout=LIMIT)
@@ -72,8 +72,8 @@ def test_without_a_volume_nothing_is_started(tmp_path):
 
 @pytest.mark.parametrize("volume", ["taken", "no folder", "no volume"])
 def test_without_its_volume_files_are_the_kernels(tmp_path, volume):
-    expected = ran(tmp_path / "kernel", "appended", "kernel")
-    folder, path = tmp_path / "files", tmp_path / volume
+    expected = ran(tmp_path / "kernel" / "files", "appended", "kernel")
+    folder, path = tmp_path / "ours" / "files", tmp_path / volume
     if volume == "no folder":
         path = path / "volume"
     elif volume == "no volume":
@@ -85,4 +85,4 @@ def test_without_its_volume_files_are_the_kernels(tmp_path, volume):
     assert result.stdout == expected.stdout and "reason 19" in result.log, str(result)
     if volume == "taken":
         taken.close()
-    assert all_of(folder) == all_of(tmp_path / "kernel")
+    assert all_of(folder) == all_of(tmp_path / "kernel" / "files")

@@ -213,6 +213,22 @@ SCENARIO(names)
     contents("c");
 }
 
+SCENARIO(moved_away)
+{
+    int fd = kept("a");
+    MUST(mkdir("../elsewhere", 0755));
+    SAY(rename("a", "../elsewhere/a"));
+    put(fd, "outside ");
+    SAY(fsync(fd));
+    contents("../elsewhere/a");
+    SAY(renameat(AT_FDCWD, "../elsewhere/a", AT_FDCWD, "b"));
+    put(fd, "back ");
+    SAY(fsync(fd));
+    put(fd, "for good");
+    SAY(fdatasync(fd));
+    contents("b");
+}
+
 SCENARIO(ways_to_a_file)
 {
     MUST(mkdir("folder", 0755));
