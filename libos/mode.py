@@ -169,6 +169,7 @@ LIBRARIES = {
         "libos.log.space",
         "libos.log.volume",
         "libos.log.recovery",
+        "libos.log.straight",
     ),
     "native_catmint": (
         "libos.fabric.fabric",

@@ -183,6 +183,18 @@ class Catalog:
         log.end = offset + length
         self.used[segment] += length
 
+    def grown(self, log, length, segment):
+        """So many bytes more of a log are in a segment: where its records are is read when somebody asks."""
+        extents = log.extents
+        last = extents[len(extents) - 1] if extents else None
+        if last is not None and last.segment == segment:
+            last.starts = last.places = None
+            last.end += length
+        else:
+            extents.append(Extent(segment, log.end, log.end + length))
+        log.end = log.given = log.end + length
+        self.used[segment] += length
+
     def move(self, log, offset, length, segment, where):
         """A record of the log lies in another place now; not one that is forgotten already."""
         first, end = max(offset, log.head), offset + length

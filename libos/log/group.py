@@ -8,6 +8,7 @@ from libos import raw
 from libos.log import checksum, layout
 
 COMPILED = __file__.endswith(".so")
+SEED = 0xFFFFFFFF  # what of a volume's name checksums of headers begin with
 
 
 class Entry:
@@ -50,7 +51,6 @@ class Group:
         self.block = block
         self.align = align
         self.volume = volume
-        self.seed = volume & 0xFFFFFFFF
         self.count = self.pieces = self.blocks = self.head_size = 0
 
     def memory(self):
@@ -119,13 +119,7 @@ class Group:
                         to += length
                 entry.crc = checksum.crc32c(self.head + place, entry.length, 0)
                 place += entry.length + 7 & ~7
-            raw.store32(at + layout.R_KIND, entry.kind)
-            raw.store32(at + layout.R_LOG, entry.number)
-            raw.store(at + layout.R_OFFSET, entry.offset)
-            raw.store32(at + layout.R_LENGTH, entry.length)
-            raw.store32(at + layout.R_CRC, entry.crc)
-            raw.store32(at + layout.R_PLACE, entry.place)
-            raw.store32(at + layout.R_ZERO, 0)
+            record(at, entry.kind, entry.number, entry.offset, entry.length, entry.crc, entry.place)
             at += layout.RECORD
         raw.copy(self.head + place, self.zeros, self.head_size - place)
         self.blocks = far // self.block
@@ -137,17 +131,32 @@ class Group:
 
     def seal(self, sequence, previous, following, segment, offset):
         """Write the header: where the group will be, and what it comes after."""
-        at = self.head
-        size = layout.HEADER + self.count * layout.RECORD
-        raw.store32(at, layout.GROUP_MAGIC)
-        raw.store(at + layout.G_SEQUENCE, sequence)
-        raw.store(at + layout.G_PREVIOUS, previous)
-        raw.store32(at + layout.G_NEXT, following)
-        raw.store32(at + layout.G_BLOCKS, self.blocks)
-        raw.store32(at + layout.G_HEAD, size)
-        raw.store32(at + layout.G_COUNT, self.count)
-        raw.store(at + layout.G_VOLUME, self.volume)
-        raw.store32(at + layout.G_SEGMENT, segment)
-        raw.store32(at + layout.G_OFFSET, offset)
-        raw.store(at + 56, 0)
-        raw.store32(at + layout.G_CRC, checksum.crc32c(at + 8, size - 8, self.seed))
+        seal(self.head, self.count, self.blocks, self.volume, sequence, previous, following, segment, offset)
+
+
+def record(at, kind, number, offset, length, crc, place):
+    """Write a record."""
+    raw.store32(at + layout.R_KIND, kind)
+    raw.store32(at + layout.R_LOG, number)
+    raw.store(at + layout.R_OFFSET, offset)
+    raw.store32(at + layout.R_LENGTH, length)
+    raw.store32(at + layout.R_CRC, crc)
+    raw.store32(at + layout.R_PLACE, place)
+    raw.store32(at + layout.R_ZERO, 0)
+
+
+def seal(at, count, blocks, volume, sequence, previous, following, segment, offset):
+    """Write the header of a group at `at`, whose records are there."""
+    size = layout.HEADER + count * layout.RECORD
+    raw.store32(at, layout.GROUP_MAGIC)
+    raw.store(at + layout.G_SEQUENCE, sequence)
+    raw.store(at + layout.G_PREVIOUS, previous)
+    raw.store32(at + layout.G_NEXT, following)
+    raw.store32(at + layout.G_BLOCKS, blocks)
+    raw.store32(at + layout.G_HEAD, size)
+    raw.store32(at + layout.G_COUNT, count)
+    raw.store(at + layout.G_VOLUME, volume)
+    raw.store32(at + layout.G_SEGMENT, segment)
+    raw.store32(at + layout.G_OFFSET, offset)
+    raw.store(at + 56, 0)
+    raw.store32(at + layout.G_CRC, checksum.crc32c(at + 8, size - 8, volume & SEED))

@@ -36,3 +36,14 @@ LARGE = 4096  # payloads from this size on are written from where they lie
 LARGEST = 524288  # bytes of an element
 SHARE = 262144  # bytes of a group, unless one element alone needs more
 MANY = 200  # large payloads in a group: each takes two of the 1024 places of a vector (IOV_MAX)
+
+# a line of straight.py: the log's number; offset of what comes next; bytes that the machine does not know of yet;
+# whether something has failed; the group that has the last of them
+L_LOG = 0
+L_GIVEN = 8
+L_SINCE = 16
+L_DOUBT = 24
+L_GROUP = 32
+LINE = 40
+STRAIGHT_ROOM = 524288  # bytes of a group
+STRAIGHT_MOST = 64  # records of one
