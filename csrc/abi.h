@@ -6,18 +6,17 @@
 #include <stdint.h>
 
 /* --- parsed by cffi from here --- */
-enum { CATFLAP_ABI = 8 };
+enum { CATFLAP_ABI = 9 };
 
 /* What an operation may answer besides a count (>= 0) or a kernel error (-errno). */
 enum {
     CATFLAP_SLEEP = -100001, /* a blocked qtoken: make the kernel call yourself, from bare C, then tell ops->woke */
     CATFLAP_WAIT = -100003,  /* sleep on what struct catflap_wait says, from bare C, and ask again */
-    CATFLAP_ATTEND = -100004, /* call ops->attend and ask again */
+    CATFLAP_ATTEND = -100004, /* call ops->attend and ask again; of ops->sync: it is ops->file's */
     CATFLAP_STALE = -100002, /* this descriptor is no longer what we took: forget it and ask the kernel */
 };
 
-/* One call of the program on its way: what it has done so far and what it waits for. Python knows the offsets
- * (libos/layout.py). */
+/* One call of the program on its way: what it has done and waits for. Python knows the offsets (libos/layout.py). */
 struct catflap_wait {
     uint64_t qtoken;   /* of a blocked operation */
     int64_t done;      /* bytes moved by earlier turns */
@@ -83,6 +82,7 @@ struct catflap_ops {
     int64_t (*dropped)(uint64_t qtoken);
     int64_t (*forking)(int done);
     int64_t (*probe)(void *d, int64_t x);
+    int64_t (*sync)(int fd, int data_only);
     /* from here on the GIL is taken */
     int64_t (*adopt)(int fd, int domain, int type, uint64_t uses, uintptr_t name);
     int64_t (*attend)(void *d);

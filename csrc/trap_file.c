@@ -25,14 +25,14 @@ static bool below(int fd)
 
 int64_t file_told(int fd, int what, int64_t value)
 {
-    int error = errno;
-    int64_t r = CATFLAP_STALE;
+    int64_t error = errno, r = CATFLAP_STALE;
     if (!(self && self->guard) && !in_vfork_child() && host_ready()) {
         struct thread *t = enter();
-        r = SLOW(t, file, fd, what, value, 0, 0);
+        r = what == CATFLAP_SYNC ? HOT(t, sync, fd, value, 0, 0, 0) : CATFLAP_ATTEND;
+        r = r == CATFLAP_ATTEND ? SLOW(t, file, fd, what, value, 0, 0) : r;
         leave(t);
     }
-    errno = error;
+    errno = (int)error;
     return r;
 }
 

@@ -18,6 +18,7 @@ cdef long long end_wait(unsigned long long qtoken, int op, size_t data, long lon
 cdef long long drop_wait(unsigned long long qtoken) noexcept nogil
 cdef long long forking(int done) noexcept nogil
 cdef long long probe(Description d, long long x) noexcept nogil
+cdef long long sync(int fd, int data_only) noexcept nogil
 cdef long long adopt(int fd, int domain, int kind, unsigned long long uses, size_t name) noexcept with gil
 cdef long long attend(Description d) noexcept with gil
 cdef long long new_bell(size_t fd) noexcept with gil

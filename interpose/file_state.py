@@ -46,3 +46,8 @@ def of_number(fd, more=0):
 def of_path(path, more=0):
     """The same of a path (bytes); of a symbolic link itself."""
     return FileState(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, more)
+
+
+def device_word(device):
+    """A device number as a struct statx has it: the major number, then the minor one, 32 bits each."""
+    return os.minor(device) << 32 | os.major(device)

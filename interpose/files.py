@@ -11,78 +11,53 @@ import mmap
 import os
 import posix
 from _thread import allocate_lock
+from contextlib import contextmanager
 from time import monotonic_ns
 
-from interpose import abi, file_state, restoring
+from interpose import abi, file_state, restoring, syncing, writers
 from interpose.entries import failed
-from interpose.writers import Writers
+from interpose.in_place import NotDurable, Places, durable
+from interpose.kept import BEFORE, SIZE
+from interpose.kept_file import Kept, reader_of
+from libos import calls
 from libos.blocks.waiting import function
 from libos.errors import Fail, Kind
-from libos.journals import MANY, PIECE, Journals, turn
-from libos.memory_file import high
+from libos.journals import MANY, MOST, PIECE, Journals, turn
 
 VOLUME = 64 << 20  # bytes of a volume's file that is made
 MET = 1024  # files that are remembered
-BEFORE = 256  # bytes before the end that are looked at again: other bytes there are another file's
+FEW = 8  # files that share the volume if there are not more
 PATIENCE = 10**9  # ns until a volume that could not be opened is tried again
-
-
-class NotDurable(Exception):
-    """The kernel's own fsync has failed, which it says once."""
-
-
-def durable(fd):
-    try:
-        posix.fsync(fd)
-    except OSError as error:
-        raise NotDurable(error.errno)
-
-
-class Kept:
-    """A file (`key`: device and inode) whose bytes up to `end` are durable, those from `start` on by journal `number`;
-    `before`: the last of them; `path`: below the prefix, when that began. `begun`: there is a journal. `changed`: the
-    ctime up to which its metadata are. `doubt`: all this may be wrong.
-    """
-
-    __slots__ = ("key", "number", "path", "start", "end", "before", "begun", "changed", "doubt", "used")
-
-    def __init__(self, key, number, path, size, before, changed):
-        self.key = key
-        self.number = number
-        self.path = path
-        self.start = self.end = size
-        self.before = before
-        self.changed = changed
-        self.begun = self.doubt = False
-        self.used = 0
 
 
 class Files:
     """All of this process. `prefix`: the folder, without symbolic links. `bind(number, description, reason)` tells the
-    preload what a number is; `log(what, error)`; `say(line)` for who wants to know more.
+    preload what a number is; `forks_at`: the address of its count of forks; `log(what, error)`; `say(line)` for who
+    wants to know more.
     """
 
-    def __init__(self, volume, prefix, heap, bind, log, say):
+    def __init__(self, volume, prefix, heap, bind, forks_at, log, say):
         self.volume = volume
         self.prefix = os.fsencode(os.path.realpath(prefix))
         self.heap = heap
         self.bind = bind
+        self.forks_at = forks_at
         self.log = log
         self.say = say
+        self.places = Places(self.prefix)
         self.device = file_state.of_path(self.prefix).key[0]
+        self.futex = function("syscall", *[ctypes.c_long] * 7)  # without the GIL
         with open("/proc/sys/kernel/random/boot_id") as file:
             self.boot = file.read().strip()
-        self.syncfs = function("syncfs", ctypes.c_int)
         self.left = set()  # files that are the kernel's
+        self.kept = {}
         self.journals = None
         self.elders = []  # pages that are shared with the processes that this one was forked from
         self.try_again = 0
-        self.reader = None  # (key, descriptor) of the file that was read last
-        self.tick = 0
         address = heap.alloc(PIECE)
         self.room = address
         self.view = memoryview((ctypes.c_char * PIECE).from_address(address)).cast("B")
-        self.head = memoryview(bytearray(BEFORE))
+        self.hot = syncing.here()
         self.begun()
         self.restored()
 
@@ -91,10 +66,13 @@ class Files:
         self.pid = posix.getpid()
         self.lock = allocate_lock()
         self.touched = mmap.mmap(-1, mmap.PAGESIZE)  # with forked children: not 0 once they may have written in place
+        for kept in self.kept.values():
+            kept.rest()
         self.kept = {}
         self.met = set()  # files that were made durable once
-        self.writers = Writers()
-        self.close_reader()
+        syncing.begin(self.heap, MANY, self.forks_at)
+        self.hot.device = file_state.device_word(self.device)
+        self.hot.touched = ctypes.addressof(ctypes.c_char.from_buffer(self.touched))
         if self.journals is not None:
             self.journals.forsake()
             self.journals = None
@@ -126,6 +104,8 @@ class Files:
                         journals.close()
                         raise
                 self.journals = journals
+                self.hot.straight = journals.straight()
+                self.hot.commit.use(self.hot.straight, journals.file.fd, journals.file.write_through, journals.largest)
             except (Fail, OSError) as error:
                 self.try_again = monotonic_ns() + PATIENCE
                 self.say(f"{self.volume}: {error}: fsync is the kernel's for now, reason {abi.CATFLAP_KERNEL_VOLUME}")
@@ -135,30 +115,8 @@ class Files:
         restoring.restore(journals, self.prefix, self.boot, self.log)
         for number in journals.filled():
             _, inode, _, _, path = restoring.head_read(next(journals.records(number)))
-            self.sync_file(path, inode)
+            self.places.sync_file(path, inode)
             journals.empty(number)
-
-    def sync_file(self, path, inode):
-        """Make a file durable in its own place; whatever there is, where it has another name by now."""
-        try:
-            fd = posix.open(self.prefix + b"/" + path, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
-        except OSError:
-            return self.sync_all()
-        try:
-            if file_state.of_number(fd).key[1] != inode:
-                return self.sync_all()
-            posix.fsync(fd)
-        finally:
-            posix.close(fd)
-
-    def sync_all(self):
-        """Make everything durable that the prefix's file system has."""
-        fd = posix.open(self.prefix, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
-        try:
-            if self.syncfs(fd) != 0:
-                raise OSError(5, "syncfs")
-        finally:
-            posix.close(fd)
 
     # --- what the program does ---
 
@@ -168,7 +126,7 @@ class Files:
             if posix.getpid() != self.pid:
                 self.elders.append(self.touched)
                 self.begun()
-            with self.lock:
+            with self.lock, self.alone():
                 if what == abi.CATFLAP_SYNC:
                     return self.synced(fd, value)
                 if what == abi.CATFLAP_OPENED:
@@ -187,6 +145,45 @@ class Files:
             failed("file", error)
         return abi.CATFLAP_STALE
 
+    @contextmanager
+    def alone(self):
+        """While nobody makes anything durable without the GIL (syncing.py)."""
+        try:
+            self.take()
+            yield
+        finally:
+            self.let_go()
+
+    def take(self):
+        """The volume's machine has the volume."""
+        commit, hot = self.hot.commit, self.hot
+        commit.claim()
+        while True:
+            seen = commit.turned()
+            if commit.alone():
+                break
+            self.futex(calls.SYS_futex, commit.turn_at, calls.FUTEX_WAIT, seen, 0, 0, 0)
+        if self.journals is not None:
+            hot.straight.end()
+        hot.ready = False
+        syncing.look_at_forks()
+
+    def let_go(self):
+        hot = self.hot
+        if self.journals is not None:
+            hot.straight.begin()
+            hot.room, hot.piece = self.room_of_one(), PIECE
+            hot.ready = True
+        hot.commit.release()
+
+    def durable(self, fd):
+        """By the kernel: others go on meanwhile."""
+        self.let_go()
+        try:
+            durable(fd)
+        finally:
+            self.take()
+
     def doubted(self):
         for kept in self.kept.values():
             kept.doubt = True
@@ -195,7 +192,7 @@ class Files:
         found = file_state.of_number(fd)
         flags = fcntl.fcntl(fd, fcntl.F_GETFL)
         access = flags & os.O_ACCMODE
-        self.writers.sequential.pop(fd, None)
+        syncing.follow(fd, 0)
         if not found.regular or access == os.O_RDONLY:
             return
         kept = self.kept.get(found.key)
@@ -208,7 +205,7 @@ class Files:
         if access == os.O_WRONLY and flags & os.O_APPEND:
             return
         if access == os.O_WRONLY and not stdio:
-            self.writers.sequential[fd] = found.key
+            syncing.follow(fd, found.key[1])
         if kept and found.size:
             self.leave(kept, fd)
         if access == os.O_RDWR:  # it may be mapped, and stay so when it is closed
@@ -221,11 +218,11 @@ class Files:
                 there = file_state.of_path(self.prefix + b"/" + kept.path).key == kept.key
             except OSError:
                 there = False
-            fd = -1 if there else self.writers.number_of(kept.key)
+            fd = -1 if there else writers.number_of(kept.key)
             if fd >= 0:
                 self.drop(kept, fd)
             elif not there:
-                self.sync_all()
+                self.places.sync_all()
                 self.forget(kept)
 
     def moved(self, fd, offset):
@@ -236,7 +233,7 @@ class Files:
         if kept and not 0 <= offset >= kept.end:
             self.leave(kept, fd)
         if offset < 0:
-            self.writers.sequential.pop(fd, None)
+            syncing.follow(fd, 0)
 
     def tell_elders(self):
         for page in self.elders:
@@ -249,12 +246,10 @@ class Files:
             self.drop(kept, fd)
 
     def closed(self, fd):
-        self.writers.sequential.pop(fd, None)
+        syncing.follow(fd, 0)
         found = file_state.of_number(fd)
-        if self.reader is not None and self.reader[0] == found.key:
-            self.close_reader()
-        if found.key in self.kept and not found.links:
-            self.forget(self.kept[found.key])
+        if kept := self.kept.get(found.key):
+            kept.rest() if found.links else self.forget(kept)
 
     def synced(self, fd, data_only):
         """fsync(2), or fdatasync(2): 0 when that is done, STALE when it is the kernel's to do, or -errno."""
@@ -267,11 +262,11 @@ class Files:
         try:
             if kept is None:
                 return self.adopt(fd, found, key)
-            if kept.doubt or found.size < kept.end or not self.writers.appends(fd, key):
+            if kept.doubt or found.size < kept.end or not syncing.appends(fd, key[1]):
                 self.drop(kept, fd)
                 return self.adopt(fd, found, key)
             if not data_only and found.changed not in (found.written, kept.changed):
-                durable(fd)
+                self.durable(fd)
                 kept.changed = found.changed
             return self.pushed(kept, fd, found.size)
         except Fail as error:
@@ -283,31 +278,36 @@ class Files:
         """Make the bytes up to `size` durable."""
         if not kept.begun and size == kept.end:
             return 0
-        if size - kept.start > self.journals.room - PIECE:
+        if size - kept.start > self.room_of_one():
             self.drop(kept, fd)
             return self.adopt(fd, file_state.of_number(fd), kept.key)
         kept.doubt = True  # unless all goes well
         while kept.doubt:
             length = min(size - kept.end, PIECE)
-            before = len(kept.before)
-            parts = [self.head[:before], self.view[:length]]
-            if os.preadv(self.reading(kept.key, fd), parts, kept.end - before) != before + length:
+            before = kept.before()
+            there = bytearray(len(before))
+            if os.preadv(kept.read_by(fd), [there, self.view[:length]], kept.end - len(before)) != len(before) + length:
                 return abi.CATFLAP_STALE  # shorter by now
-            if self.head[:before] != kept.before:
+            if there != before:
                 self.drop(kept, fd)
                 return self.adopt(fd, file_state.of_number(fd), kept.key)
             if length and not kept.begun:
                 self.journals.begin(kept.number, self.head_of(kept, fd))
+                self.hot.straight.bind(kept.number, self.journals.log_of(kept.number))
                 kept.begun = True
             if length:
                 self.journals.append(kept.number, self.room, length)
                 self.journals.settle()
                 kept.end += length
-                kept.before = (kept.before + bytes(self.view[max(0, length - BEFORE) : length]))[-BEFORE:]
+                kept.set_before((before + bytes(self.view[max(0, length - BEFORE) : length]))[-BEFORE:])
             kept.doubt = kept.end < size
-        self.tick += 1
-        kept.used = self.tick
+        self.hot.tick += 1
+        kept.used = self.hot.tick
         return 0
+
+    def room_of_one(self):
+        """Bytes that a journal may hold before its file is made durable in its own place."""
+        return min(MOST, self.journals.half // max(len(self.kept), FEW)) - PIECE
 
     def head_of(self, kept, fd):
         kept.path = posix.readlink(b"/proc/self/fd/%d" % fd)[len(self.prefix) + 1 :]
@@ -328,7 +328,7 @@ class Files:
         path = posix.readlink(b"/proc/self/fd/%d" % fd)
         if not path.startswith(self.prefix + b"/"):
             return abi.CATFLAP_STALE
-        if not (file_state.of_number(fd, file_state.BIRTH).born and self.writers.all_append(key, found.size)):
+        if not (file_state.of_number(fd, file_state.BIRTH).born and writers.all_append(key, found.size)):
             self.left.add(key)
             self.say(f"{os.fsdecode(path)} stays on the kernel, reason {abi.CATFLAP_KERNEL_IN_PLACE}")
             return abi.CATFLAP_STALE
@@ -336,30 +336,38 @@ class Files:
             return abi.CATFLAP_STALE
         before = bytearray(min(BEFORE, found.size))
         try:
-            if os.preadv(self.reading(key, fd), [before], found.size - len(before)) != len(before):
-                return abi.CATFLAP_STALE
+            reader = reader_of(fd)
         except OSError as error:  # it is not to be read
             self.left.add(key)
             self.say(f"{os.fsdecode(path)} stays on the kernel: {error}")
             return abi.CATFLAP_STALE
-        durable(fd)
-        self.met.discard(key)
-        kept = Kept(key, self.number(), path, found.size, bytes(before), found.changed)
-        self.kept[key] = kept
+        try:
+            if os.preadv(reader, [before], found.size - len(before)) != len(before):
+                return abi.CATFLAP_STALE
+            self.durable(fd)
+            self.met.discard(key)
+            number = self.number()
+            at, line = self.hot.records + number * SIZE, self.hot.straight.line(number)
+            self.kept[key] = Kept(key, number, path, at, line, found, bytes(before), reader)
+            reader = -1
+        finally:
+            if reader >= 0:
+                posix.close(reader)
         return 0
 
     def number(self):
         """Of a journal that nobody uses; the file that was made durable longest ago gives its own up."""
-        if len(self.kept) >= MANY:
+        if len(self.kept) >= min(MANY, max(FEW, self.journals.half // (2 * PIECE))):
             kept = min(self.kept.values(), key=lambda kept: kept.used)
             if kept.begun:
-                self.sync_file(kept.path, kept.key[1])
+                self.places.sync_file(kept.path, kept.key[1])
             self.forget(kept)
         return next(number for number in range(MANY) if all(kept.number != number for kept in self.kept.values()))
 
     def drop(self, kept, fd):
         """Its journal is not right any more, or full: the file itself has to be durable first."""
-        durable(fd)
+        kept.doubt = True
+        self.durable(fd)
         self.forget(kept)
         self.met.add(kept.key)
 
@@ -367,6 +375,7 @@ class Files:
         if kept.begun:
             self.journals.empty(kept.number)
         del self.kept[kept.key]
+        kept.close()
 
     def leave(self, kept, fd):
         """Somebody may write in place: the kernel's from now on."""
@@ -378,23 +387,12 @@ class Files:
     def failed_volume(self, error):
         """Everything is the kernel's from now on."""
         self.log(f"{self.volume}: {error}: fsync is the kernel's, reason {abi.CATFLAP_KERNEL_VOLUME}")
-        self.sync_all()
+        self.places.sync_all()
+        for kept in self.kept.values():
+            kept.close()
         self.kept.clear()
+        self.hot.straight.close()
         self.journals.close()
         self.journals = None
         self.try_again = 1 << 63
         return abi.CATFLAP_STALE
-
-    # --- what is asked of the kernel ---
-
-    def reading(self, key, fd):
-        """A descriptor of ours to read the file by: for as long as it is the last one that was made durable."""
-        if self.reader is None or self.reader[0] != key:
-            self.close_reader()
-            self.reader = key, high(posix.open(f"/proc/self/fd/{fd}", posix.O_RDONLY | posix.O_CLOEXEC))
-        return self.reader[1]
-
-    def close_reader(self):
-        reader, self.reader = self.reader, None
-        if reader is not None:
-            posix.close(reader[1])

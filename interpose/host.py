@@ -61,7 +61,7 @@ CLOSED = {"handle": 0, "pending": 0}  # an address and a count: what they are of
 
 def connect_entries(entries, alive, shared):
     """Interpreted mode: a three-line function behind every entry of the bridge."""
-    for operation, (function, described) in entries.interpreted().items():
+    for operation, (function, described) in entries.items():
         if described:
             closed = CLOSED.get(operation, lib.CATFLAP_STALE)
 
@@ -160,21 +160,24 @@ def start(shared):
             process.network.forks.begin()  # behind Catloop's
         spinning.begin(choice.spin * 1000 * (WAKES if process.network is not None else 1))
         Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
+    syncs = {}
     if choice.storage and choice.mount:
+        from interpose import syncing
         from interpose.files import Files
 
         say = log if settings.verbose > 0 else lambda line: None
         volume = choice.storage.partition(":")[2]
         try:
-            process.files = Files(volume, choice.mount, process.heap, lib.services_bind, log, say)
+            process.files = Files(volume, choice.mount, process.heap, lib.services_bind, process.forks_at, log, say)
+            syncs = syncing.native() or {"sync": (syncing.sync, False)}
         except OSError as error:
             log("files stay on the kernel", error)
     native = entries.native()
     if native:
-        for operation, address in native.items():
+        for operation, address in (native | syncs).items():
             lib.set_native(operation.encode(), address)
     else:
-        connect_entries(entries, description.ALIVE, shared)
+        connect_entries(entries.interpreted() | syncs, description.ALIVE, shared)
         if not shared:
             from libos import at_exit, raw_ctypes
 

@@ -13,7 +13,7 @@ cdef extern from "<sys/epoll.h>" nogil:
     int EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD
 
 cdef extern from "<fcntl.h>" nogil:
-    int O_NONBLOCK, F_GETFL
+    int O_NONBLOCK, F_GETFL, O_APPEND, O_WRONLY, O_ACCMODE, AT_EMPTY_PATH, SYNC_FILE_RANGE_WRITE
 
 cdef extern from "<poll.h>" nogil:
     unsigned int POLLIN, POLLOUT, POLLERR, POLLRDNORM "0x40", POLLWRNORM "0x100", POLLRDHUP "0x2000"
@@ -21,4 +21,4 @@ cdef extern from "<poll.h>" nogil:
 cdef extern from "<sys/syscall.h>" nogil:
     long SYS_fcntl, SYS_poll, SYS_epoll_wait, SYS_epoll_ctl
     long SYS_pread64, SYS_read, SYS_lseek, SYS_bind, SYS_listen, SYS_shutdown, SYS_getsockname, SYS_getpeername
-    long SYS_getsockopt, SYS_setsockopt, SYS_sendfile
+    long SYS_getsockopt, SYS_setsockopt, SYS_sendfile, SYS_preadv, SYS_statx, SYS_sync_file_range

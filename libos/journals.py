@@ -15,9 +15,10 @@ from libos.blocks.block_file import BlockFile
 from libos.blocks.waiting import WaitingDevice
 from libos.errors import Fail, Kind
 from libos.log import recovery
+from libos.log.straight import Straight
 from libos.memory_file import high
 
-MANY = 8  # journals
+MANY = 32  # journals
 MOST = 4 << 20  # bytes of one; all together fill half of the volume
 PIECE = 1 << 18  # bytes of a record, at most
 LOCK = "hh4xqqi4x"  # struct flock
@@ -45,7 +46,11 @@ class Journals:
         except BaseException:
             os.close(self.file.fd)
             raise
-        self.room = min(MOST, self.device.size // MANY // 2)
+        self.half = self.device.size // 2
+
+    def straight(self):
+        """What appends without this, between `end` and `begin`."""
+        return Straight(self.volume, MANY)
 
     def recovered(self):
         """The volume of the device, as it was left."""

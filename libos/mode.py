@@ -170,6 +170,8 @@ LIBRARIES = {
         "libos.log.volume",
         "libos.log.recovery",
         "libos.log.straight",
+        "libos.group_commit",
+        "interpose.syncing",
     ),
     "native_catmint": (
         "libos.fabric.fabric",

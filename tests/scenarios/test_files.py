@@ -10,9 +10,20 @@ import storage
 
 LIMIT = 40
 SCENARIOS = flap.scenarios("files.c")
-PURE = {"appended", "cut", "family", "written_in_place"}
+PURE = {"appended", "crowd", "cut", "family", "written_in_place"}
 # what a power cut would take has to be in a journal at the end: the last fsync was not the kernel's
-KEPT = {"appended", "sequential", "names", "copies", "other_programs", "streams", "threads", "many", "ways_to_a_file"}
+KEPT = {
+    "appended",
+    "sequential",
+    "names",
+    "copies",
+    "other_programs",
+    "streams",
+    "threads",
+    "crowd",
+    "many",
+    "ways_to_a_file",
+}
 RUNS = [(name, pure) for name in SCENARIOS for pure in (False, True) if not pure or name in PURE or flap.FULL]
 
 

@@ -452,3 +452,40 @@ SCENARIO(many)
     SAY(fsync(fd));
     contents("file 0");
 }
+
+static void lines(void *path)
+{
+    int fd = kept(path);
+    char line[400];
+    for (int i = 0; i < 60; i++) {
+        int n = sprintf(line, "%s %d %*s\n", (char *)path, i, i * 5, "");
+        MUST(write(fd, line, (size_t)n));
+        MUST(i % 7 ? fdatasync(fd) : fsync(fd));
+    }
+    close(fd);
+}
+
+/* Files that come, go and change hands meanwhile. */
+static void others(void *path)
+{
+    for (int i = 0; i < 20; i++) {
+        int fd = kept(path);
+        MUST(fsync(fd));
+        MUST(i % 3 ? ftruncate(fd, 0) : unlink(path));
+        close(fd);
+    }
+}
+
+SCENARIO(crowd)
+{
+    struct worker workers[18];
+    static char names[18][20];
+    for (int i = 0; i < 18; i++) {
+        sprintf(names[i], "file %d", i);
+        begin(&workers[i], i < 16 ? lines : others, names[i]);
+    }
+    for (int i = 0; i < 18; i++)
+        join(&workers[i]);
+    for (int i = 0; i < 16; i++)
+        contents(names[i]);
+}

@@ -1,0 +1,13 @@
+cdef extern from * nogil:
+    int INODE "0"
+    int START "8"
+    int END "16"
+    int CHANGED "24"
+    int BEGUN "32"
+    int USED "40"
+    int READER "48"
+    int LENGTH "56"
+    int BYTES "64"
+    int BEFORE "256"
+    int SIZE "320"
+    int NUMBERS "65536"
