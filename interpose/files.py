@@ -268,6 +268,7 @@ class Files:
             if not data_only and found.changed not in (found.written, kept.changed):
                 self.durable(fd)
                 kept.changed = found.changed
+                return self.synced(fd, data_only)  # others have gone on meanwhile
             return self.pushed(kept, fd, found.size)
         except Fail as error:
             return self.failed_volume(error)

@@ -465,6 +465,21 @@ static void lines(void *path)
     close(fd);
 }
 
+/* One file of several threads, whose mode changes meanwhile: its metadata are the kernel's to make durable. */
+static void modes(void *path)
+{
+    int fd = appender(path); /* what several write is the same */
+    for (int i = 0; i < 40; i++) {
+        put(fd, "0123456789");
+        if (i % 8 == 0)
+            MUST(fchmod(fd, i % 16 ? 0644 : 0600));
+        MUST(fsync(fd));
+    }
+    MUST(fchmod(fd, 0640));
+    MUST(fsync(fd));
+    close(fd);
+}
+
 /* Files that come, go and change hands meanwhile. */
 static void others(void *path)
 {
@@ -478,14 +493,15 @@ static void others(void *path)
 
 SCENARIO(crowd)
 {
-    struct worker workers[18];
-    static char names[18][20];
-    for (int i = 0; i < 18; i++) {
-        sprintf(names[i], "file %d", i);
-        begin(&workers[i], i < 16 ? lines : others, names[i]);
+    struct worker workers[22];
+    static char names[22][20];
+    for (int i = 0; i < 22; i++) {
+        sprintf(names[i], "file %d", i < 18 ? i : 18);
+        begin(&workers[i], i < 16 ? lines : i < 18 ? others : modes, names[i]);
     }
-    for (int i = 0; i < 18; i++)
+    for (int i = 0; i < 22; i++)
         join(&workers[i]);
-    for (int i = 0; i < 16; i++)
-        contents(names[i]);
+    for (int i = 0; i < 19; i++)
+        if (i < 16 || i == 18)
+            contents(names[i]);
 }
