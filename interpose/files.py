@@ -165,15 +165,14 @@ class Files:
             self.futex(calls.SYS_futex, commit.turn_at, calls.FUTEX_WAIT, seen, 0, 0, 0)
         if self.journals is not None:
             hot.straight.end()
-        hot.ready = False
         syncing.look_at_forks()
 
     def let_go(self):
         hot = self.hot
-        if self.journals is not None:
+        hot.ready = self.journals is not None
+        if hot.ready:
             hot.straight.begin()
             hot.room, hot.piece = self.room_of_one(), PIECE
-            hot.ready = True
         hot.commit.release()
 
     def durable(self, fd):
