@@ -69,6 +69,8 @@ OTHER_NAMES = {
 }
 for name in "read write send connect poll select open close dup2 fcntl fork sigaction".split():
     OTHER_NAMES[f"__{name}"] = name
+for name in "open openat creat fopen ftruncate fallocate lseek pwrite pwritev".split():
+    OTHER_NAMES[f"{name}64"] = name
 # of DPDK's libraries: what every port needs, and the drivers that there are here
 DPDK = (
     *("eal", "ethdev", "mbuf", "mempool", "mempool_ring", "ring", "net", "kvargs", "telemetry", "meter", "rcu", "hash"),
@@ -76,8 +78,6 @@ DPDK = (
     *("net_memif", "net_virtio", "net_vhost", "net_af_packet"),
     *("net_e1000", "net_ixgbe", "net_i40e", "net_iavf", "net_ice", "net_ena", "net_vmxnet3", "common_iavf"),
 )
-for name in "open openat creat fopen ftruncate fallocate lseek pwrite pwritev".split():
-    OTHER_NAMES[f"{name}64"] = name
 # what cffi and Cython generate is not ours to tidy
 HOST_CFLAGS = [*CFLAGS, "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 # fewer mappings: each module's way into memory is on the path of a program's first socket; no start files: what runs at

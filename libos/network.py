@@ -20,6 +20,7 @@ from libos.gateway import Gateway
 from libos.keeper import Keeper
 from libos.landings import Landings
 from libos.member import Member
+from libos.memory_file import high_copy
 from libos.net import octets, routes, structs
 from libos.net.tcp import user
 from libos.net_options import take_over
