@@ -81,7 +81,7 @@ static bool is_set(const char *name)
 /* What pthread_atfork(3) is made of: glibc's alone, so that another libc, which lacks it, can load this library. */
 int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
 
-/* A fork that libc makes for itself, as daemon(3) does; fork() has been here before (trap_process.c). */
+/* A fork that libc makes for itself, as forkpty(3) does; fork() has been here before (trap_process.c). */
 static void forked_inside(void) { young_all(FORKING, 0); }
 
 static void forked_child(void)
@@ -105,9 +105,8 @@ __attribute__((constructor(102))) static void read_environment(void)
         bool streams = !libos || !*libos || strcmp(libos, "auto") == 0 || strcmp(libos, "catloop") == 0;
         streams_only = streams && !is_set("CATFLAP_CONFIG");
         networked = is_set("CATFLAP_CONFIG") || (libos && strcmp(libos, "catnip") == 0);
-        if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG")) {
+        if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG"))
             young_start(is_set("CATFLAP_WORTH") ? strtoul(getenv("CATFLAP_WORTH"), NULL, 10) : 32);
-        }
         if (is_set("CATFLAP_STORAGE") && is_set("CATFLAP_MOUNT"))
             mount_begin(getenv("CATFLAP_MOUNT"));
         if (young_worth || mounted) {

@@ -19,16 +19,11 @@ void forget(int fd)
     if (!lookup(fd))
         return (void)descriptor_forget(fd);
     int error = errno;
-    if (bypass()) { /* its description keeps a number too many, and harms nobody */
-        descriptor_forget(fd);
-        errno = error;
-        return;
-    }
+    if (bypass()) /* its description keeps a number too many, and harms nobody */
+        return (void)(descriptor_forget(fd), errno = error);
     struct thread *t = enter();
     void *d = descriptor_forget(fd);
-    int64_t r = 0;
-    if (d)
-        r = SLOW(t, close, d, fd, 0, 0, 0);
+    int64_t r = d ? SLOW(t, close, d, fd, 0, 0, 0) : 0;
     leave(t);
     if (r == 1) /* other numbers share it and its queue moved to another one: nobody may still use this */
         grace_wait();
@@ -57,10 +52,8 @@ EXPORT int close(int fd)
     if (unlikely(t && t->guard && lookup(fd))) /* our own Python never closes a program's descriptor by number */
         return next.close(fd);
     if (unlikely(descriptor_reason(fd) == CATFLAP_OWN)) {
-        if (!t || !t->guard) {
-            errno = EBADF;
-            return -1;
-        }
+        if (!t || !t->guard)
+            return (int)result(-EBADF);
         descriptor_bind(fd, NULL, 0);
     }
     forget(fd);

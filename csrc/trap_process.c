@@ -1,4 +1,4 @@
-/* Processes. fork takes the GIL before the real call; daemon() and others that fork inside libc come through the
+/* Processes. fork takes the GIL before the real call; forkpty() and others that fork inside libc come through the
  * pthread_atfork handlers of boot.c, which do the same one step later. */
 #include "trap.h"
 
@@ -36,4 +36,20 @@ EXPORT void _exit(int status)
     tell_peers();
     next._exit(status);
     __builtin_unreachable();
+}
+
+/* As libc's own, whose parent ends by a call that nobody can see. */
+EXPORT int daemon(int stays, int keeps)
+{
+    pid_t pid = fork();
+    if (pid > 0)
+        _exit(0);
+    if (pid < 0 || setsid() < 0 || (!stays && chdir("/") < 0))
+        return -1;
+    int null = keeps ? 0 : next.open("/dev/null", O_RDWR, 0);
+    for (int fd = 0; !keeps && null >= 0 && fd <= 2; fd++)
+        dup2(null, fd);
+    if (null > 2)
+        close(null);
+    return null < 0 ? -1 : 0;
 }

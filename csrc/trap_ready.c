@@ -279,10 +279,8 @@ static int select_by_poll(int n, fd_set *r, fd_set *w, fd_set *e, const struct t
     if (found < 0)
         return found;
     for (nfds_t i = 0; i < count; i++)
-        if (fds[i].revents & POLLNVAL) {
-            errno = EBADF;
-            return -1;
-        }
+        if (fds[i].revents & POLLNVAL)
+            return (int)result(-EBADF);
     fd_set *sets[] = {r, w, e};
     const int means[] = {READ, WRITE, EXCEPT}, asks[] = {POLLIN, POLLOUT, POLLPRI};
     for (int s = 0; s < 3; s++)

@@ -93,15 +93,18 @@ def test_forked_servers(address, pure):
 
 
 DAEMON = """
-import os, socket, sys
+import ctypes, os, socket, sys
 listener = socket.create_server(("", int(sys.argv[1])))
 early, _ = listener.accept()
 early.sendall(early.recv(100))
 heard, said = os.pipe()
-if os.fork():
+if sys.argv[2] == "daemon":
+    assert ctypes.CDLL(None).daemon(1, 1) == 0
+elif os.fork():
     os.read(heard, 1)
     sys.exit() if sys.argv[2] == "exit" else os._exit(0)
-os.setsid()
+else:
+    os.setsid()
 late, _ = listener.accept()
 for _ in range(50):
     late.sendall(late.recv(100))
@@ -144,7 +147,7 @@ with socket.create_server(("", port + 1)) as back:
 
 
 @pytest.mark.parametrize("pure", MODES)
-@pytest.mark.parametrize("how", ["exit", "_exit"])
+@pytest.mark.parametrize("how", ["exit", "_exit", "daemon"])
 def test_connections_go_on_when_their_owner_ends(how, pure):
     """One from before the fork, one that the child has accepted, one that it asks for; the steward ends with it."""
     network, port, before = Network(pure), flap.free_port(), steward()
@@ -301,7 +304,7 @@ def test_nginx_is_reloaded_under_wrk(tmp_path, daemon, header):
                 started += 4
                 until(lambda started=started: serving(tmp_path) == started, "new workers", program=server)
             result = client.wait(60)
-        assert result.status == 0 and int(re.search(rb"(\d+) requests in", result.stdout).group(1)) > 500, str(result)
+        assert result.status == 0 and int(re.search(rb"(\d+) requests in", result.stdout).group(1)) > 50, str(result)
         wrong = failures(result.stdout)
         assert started >= 12 and (wrong == {} or (not header and {*wrong} == {"read"})), str(result)
         assert len(steward()) - len(before) == daemon
