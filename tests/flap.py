@@ -26,6 +26,7 @@ CFLAGS = ["-O2", "-g", "-Wall", "-Wextra", "-pthread", "-D_GNU_SOURCE"]
 OURS = re.compile(r"^(CATFLAP_|FLAP_)|^(LD_PRELOAD|PYTHONPATH|PYTHONHOME|PYTHONSTARTUP)$")
 # a line of the log that says a run was not what it claims to be
 COMPLAINTS = re.compile(r"Traceback|staying on the kernel|in an entry|failed", re.IGNORECASE)
+wires = None  # who gives programs a network of their own and what they need there (programs/wires.py)
 
 
 class Result:
@@ -137,6 +138,10 @@ class Program:
         self.strict = strict and libos != "kernel"
         self.log_path = log or self.path("log")
         extra = {"FLAP_NOTE": self.path("host"), **(env or {})}
+        self.wires, self.joined = wires, {}
+        if wires is not None:
+            self.joined, elsewhere = wires.joined(libos)
+            extra, before = {**self.joined, **extra}, [*elsewhere, *before]
         settings = environment(
             libos, pure=pure, log=self.log_path, preload=preload, before=before, after=after, extra=extra
         )
@@ -216,6 +221,8 @@ class Program:
                 time.monotonic() - self.started,
             )
             shutil.rmtree(self.folder, ignore_errors=True)
+            if self.wires is not None:
+                self.wires.left(self.joined)
         return self.result
 
     def stop(self):

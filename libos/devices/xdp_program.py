@@ -6,7 +6,7 @@ import os
 import struct
 
 from libos import calls, raw
-from libos.memory_file import SYS_munmap, private
+from libos.memory_file import SYS_munmap, high, private
 
 SYS_bpf = 321
 MAP_CREATE, MAP_UPDATE, PROG_LOAD, LINK_CREATE = 0, 2, 5, 28
@@ -43,12 +43,12 @@ class Program:
         self.place = private(ROOM)
         self.table = self.program = self.link = -1
         try:
-            self.table = self.bpf(MAP_CREATE, struct.pack("=5I", XSKMAP, 4, 4, queue + 1, 0))
+            self.table = high(self.bpf(MAP_CREATE, struct.pack("=5I", XSKMAP, 4, 4, queue + 1, 0)))
             code = steps(self.table)
             poke(self.place + STEPS, code)
             poke(self.place + LICENSE, b"GPL\0")
             places = self.place + STEPS, self.place + LICENSE
-            self.program = self.bpf(PROG_LOAD, struct.pack("=IIQQ", PROG_XDP, len(code) // 8, *places))
+            self.program = high(self.bpf(PROG_LOAD, struct.pack("=IIQQ", PROG_XDP, len(code) // 8, *places)))
         except BaseException:
             self.close()
             raise
@@ -70,7 +70,7 @@ class Program:
         """Attach it to an interface: by its driver, or where that can't, before the kernel's stack. Which it was."""
         for way in (DRIVER, GENERIC):
             try:
-                self.link = self.bpf(LINK_CREATE, struct.pack("=4I", self.program, index, ATTACH_XDP, way))
+                self.link = high(self.bpf(LINK_CREATE, struct.pack("=4I", self.program, index, ATTACH_XDP, way)))
                 return way
             except OSError as error:
                 if way == GENERIC or error.errno in (calls.EBUSY, calls.EPERM):

@@ -1,5 +1,6 @@
 """Fixtures of the program tests: what a run is under, and the preload that must be there."""
 
+import contextlib
 import os
 import sys
 
@@ -10,6 +11,7 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import flap  # noqa: E402
 import roles  # noqa: E402
+import wires  # noqa: E402
 
 
 def difference(found, wanted, where=""):
@@ -32,6 +34,15 @@ def preload():
     return flap.PRELOAD
 
 
+@pytest.fixture(autouse=True)
+def wired(request, tmp_path_factory):
+    """Where a role is Catnip's, programs have their ends on different machines."""
+    callspec = getattr(request.node, "callspec", None)
+    pair = callspec.params.get("roles") if callspec else None
+    with wires.wires(tmp_path_factory.mktemp("ports")) if pair and "catnip" in pair else contextlib.nullcontext():
+        yield
+
+
 @pytest.fixture(scope="session")
 def agree(tmp_path_factory):
     """agree(session, roles, *arguments): session(folder, roles, *arguments) there returns what it does on the kernel.
@@ -43,7 +54,8 @@ def agree(tmp_path_factory):
     def check(session, pair, *arguments):
         key = (session, *arguments)
         if key not in known:
-            known[key] = session(tmp_path_factory.mktemp("kernel"), roles.KERNEL, *arguments)
+            with wires.none():
+                known[key] = session(tmp_path_factory.mktemp("kernel"), roles.KERNEL, *arguments)
         found = session(tmp_path_factory.mktemp("ours"), pair, *arguments)
         assert found == known[key], difference(found, known[key])
         return found

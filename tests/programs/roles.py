@@ -19,10 +19,15 @@ EXTRA = {
     "auto-client": Roles("kernel", "auto", False),
 }
 PURE = Roles("catnap", "catnap", True)
+CATNIP = {
+    "catnip": Roles("catnip", "catnip", False),
+    "catnip-server": Roles("catnip", "kernel", False),
+    "catnip-client": Roles("kernel", "catnip", False),
+}
 SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts")
 
 
-def every(*, sample=False, mixed=True, full=False):
+def every(*, sample=False, mixed=True, full=False, catnip=True):
     """Parametrise a test by `roles`: compiled under catnap and auto, everything in a full matrix.
 
     `sample`: also interpreted by default. `mixed` false: server and client are one program, or only one is run.
@@ -31,6 +36,8 @@ def every(*, sample=False, mixed=True, full=False):
     if full and not flap.FULL:
         return pytest.mark.skip(reason="in the full matrix")
     chosen = [pytest.param(pair, id=title) for title, pair in DEFAULT.items()]
+    if flap.FULL and catnip:
+        chosen += [pytest.param(pair, id=title) for title, pair in CATNIP.items() if mixed or title == "catnip"]
     if flap.FULL and mixed:
         chosen += [pytest.param(pair, id=title) for title, pair in EXTRA.items()]
     if flap.FULL or sample:
@@ -43,7 +50,7 @@ def check_host(pid, libos, pure):
     with open(f"/proc/{pid}/maps") as f:
         mapped = {os.path.basename(line.split(maxsplit=5)[5].strip()) for line in f if "/" in line}
     assert ("libcatflap.so" in mapped) == (libos != "kernel"), f"{pid} under {libos}: {mapped}"
-    if libos == "catnap":
+    if libos in ("catnap", "catnip"):
         assert "libcatflap_host.so" in mapped, f"{pid} stayed on the kernel: {mapped}"
         hot = any(name.startswith("native.") for name in mapped)
         assert hot != pure, f"{pid} is in the wrong mode: {mapped}"

@@ -14,6 +14,7 @@ from postgres import USER, cluster, drop, forget, readable, tool
 from reloading import failures
 from roles import listens, until
 from webserver import CONFIGURATION, publish
+from wires import wires
 
 PREFORK = """
 import hashlib, os, socket, sys
@@ -146,27 +147,48 @@ with socket.create_server(("", port + 1)) as back:
 """
 
 
+def goes_on(how, port, server, client, ends):
+    """The owner of the server's network ends `how`; `server` and `client` start programs, at the addresses `ends`."""
+    before = steward()
+    rest = f"{pythons.same()} -c '{DAEMON}' {port} {how} {ends[1]}; echo ended; sleep 1000"
+    with server(["sh", "-c", rest]) as program:
+        feed, hand = os.pipe()
+        with client([pythons.same(), "-c", STAYS, ends[0], str(port)], stdin=feed, timeout=100) as other:
+            until(lambda: b"owner ends" in other.read("out"), "connections", 60, program=other)
+            until(lambda: b"ended" in program.read("out"), "end of the owner", program=other)
+            os.write(hand, b"x")
+            result = other.wait(60)
+        os.close(feed)
+        os.close(hand)
+        wanted = b"b'early'\nowner ends\nTrue\nTrue\nb'from the child' " + ends[0].encode() + b"\n"
+        assert (result.status, result.stdout) == (0, wanted), f"{result}\n{program.read('err')}\n{program.log()}"
+        until(lambda: steward() == before, "end of the steward")
+
+
 @pytest.mark.parametrize("pure", MODES)
 @pytest.mark.parametrize("how", ["exit", "_exit", "daemon"])
 def test_connections_go_on_when_their_owner_ends(how, pure):
     """One from before the fork, one that the child has accepted, one that it asks for; the steward ends with it."""
-    network, port, before = Network(pure), flap.free_port(), steward()
-    rest = f"{pythons.same()} -c '{DAEMON}' {port} {how} {CLIENT}; echo ended; sleep 1000"
-    with network.server(["sh", "-c", rest], port) as program:
-        feed, hand = os.pipe()
-        settings = network.host(CLIENT)
-        with flap.Program(
-            [pythons.same(), "-c", STAYS, SERVER, str(port)], "catnip", pure=pure, env=settings, stdin=feed, timeout=100
-        ) as client:
-            until(lambda: b"owner ends" in client.read("out"), "connections", 60, program=client)
-            until(lambda: b"ended" in program.read("out"), "end of the owner", program=client)
-            os.write(hand, b"x")
-            result = client.wait(60)
-        os.close(feed)
-        os.close(hand)
-        wanted = b"b'early'\nowner ends\nTrue\nTrue\nb'from the child' " + SERVER.encode() + b"\n"
-        assert (result.status, result.stdout) == (0, wanted), f"{result}\n{program.read('err')}\n{program.log()}"
-        until(lambda: steward() == before, "end of the steward")
+    network, port = Network(pure), flap.free_port()
+
+    def client(argv, **options):
+        return flap.Program(argv, "catnip", pure=pure, env=network.host(CLIENT), **options)
+
+    goes_on(how, port, lambda argv: network.server(argv, port), client, (SERVER, CLIENT))
+
+
+@pytest.mark.parametrize("device", ["af_packet", "af_xdp", "tap"])
+def test_connections_go_on_over_interfaces(tmp_path, device):
+    """The same, the client on the kernel."""
+    port, home = flap.free_port(), "127.0.0.1"
+
+    def server(argv):
+        program = flap.Program(argv, "catnip", timeout=100)
+        until(lambda: listens(port), "listener", program=program)
+        return program
+
+    with wires(tmp_path, device):
+        goes_on("exit", port, server, lambda argv, **options: flap.Program(argv, **options), (home, home))
 
 
 KILLED = """

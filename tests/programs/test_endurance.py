@@ -4,6 +4,7 @@ FLAP_MINUTES=60 makes it that long under each libOS (`make endurance`), with ten
 default it is a few seconds.
 """
 
+import contextlib
 import os
 import random
 import re
@@ -16,8 +17,10 @@ import flap
 import pytest
 from redisserver import Redis
 from reloading import failures, reload, workers, wrk
-from roles import DEFAULT, KERNEL, until
+from roles import CATNIP, DEFAULT, KERNEL, until
+from wires import wires
 
+ROLES = DEFAULT | {"catnip": CATNIP["catnip-server"]}
 LONG = flap.FULL or "FLAP_MINUTES" in os.environ
 SECONDS = 60 * float(os.environ.get("FLAP_MINUTES", 1 if flap.FULL else 0.06))
 KERNEL_SECONDS = min(SECONDS, 600)  # what it misses is all that a libOS may miss: a shorter run only allows less
@@ -130,14 +133,15 @@ def life(folder, pair, seconds):
 
 
 @pytest.mark.timeout(SECONDS * 2 + 300)
-@pytest.mark.parametrize("libos", list(DEFAULT) if LONG else ["auto"])
+@pytest.mark.parametrize("libos", list(ROLES) if LONG else ["auto"])
 def test_a_long_time_under_load(tmp_path, libos):
     before = litter()
     missed = {}
-    for name, pair, seconds in (("kernel", KERNEL, KERNEL_SECONDS), (libos, DEFAULT[libos], SECONDS)):
+    for name, pair, seconds in (("kernel", KERNEL, KERNEL_SECONDS), (libos, ROLES[libos], SECONDS)):
         folder = tmp_path / name
         folder.mkdir()
-        missed[name], samples = life(folder, pair, seconds)
+        with wires(tmp_path) if "catnip" in pair else contextlib.nullcontext():
+            missed[name], samples = life(folder, pair, seconds)
         print(name, "missed", missed[name], "memory and descriptors", samples[:: max(1, len(samples) // 20)])
         quarter = max(1, len(samples) // 4)
         early, late = samples[quarter : 2 * quarter], samples[-quarter:]
