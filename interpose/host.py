@@ -150,7 +150,8 @@ def start(shared):
             from interpose import abroad, abroad_datagram, interfaces
             from interpose.net_stream import NetStream
 
-            process.network = factory.network(process.libos, choice.values, lib.services_own_thread, log)
+            run = environ.get("CATFLAP_RUN_PID")
+            process.network = factory.network(process.libos, choice.values, run, lib.services_own_thread, log)
             process.network.tape = choice.record
             process.abroad, process.datagrams, process.interfaces = abroad, abroad_datagram, interfaces
             process.stream = NetStream

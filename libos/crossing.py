@@ -9,7 +9,7 @@ import _socket
 import select
 from time import sleep
 
-from libos import endpoint, layout, leaving, raw, relay, rings, spine
+from libos import endpoint, gate, layout, leaving, raw, relay, rings, spine
 from libos.meeting import agree
 from libos.net.tcp import user
 from libos.net_options import KNOWN, take_over
@@ -149,7 +149,8 @@ class Crossing(OnNetwork):
     def meet(self, end, beyond, slot, bell):
         """Give the far end the rings that the program's has. `bell`: who is to be woken for what is in them."""
         network, family = self.network, self.network.catloop.family
-        family.hear(self.far, family.key, family.page_fd)
+        whose = (self.line.key, self.line.page) if self.line else (family.key, family.page_fd)
+        family.hear(self.far, *whose)
         with network.locked() as gateway:
             if self.carried() and not raw.load(self.relay + layout.R_FLAGS) & layout.R_OVER:
                 beyond.attach(self.far, slot)
@@ -208,7 +209,7 @@ class Crossing(OnNetwork):
         """The program has closed its socket; a forked process may go on with it."""
         self.network.arrivals.unmet(self)
         if self.network.gateway is None:
-            self.network.told_release(self.handle, self.end)
+            self.network.told_release(self.handle, self.network.catloop.records.alone(self.end))
         else:
             self.let_go(self.network.catloop.records.alone(self.end))
 
@@ -224,14 +225,16 @@ class Crossing(OnNetwork):
 class Bound(OnNetwork):
     """A socket that has a name on the network and is neither connected nor listening.
 
-    `kept`: this process has it for others of its tree, and a share of its end's record for as long as they have theirs.
+    `kept`: this process has it for others of its tree, and a share of its end's record for as long as they have theirs;
+    `line`: none of such a record, but one to a program that was executed, which says when it has `left` it.
     """
 
-    __slots__ = ("kept",)
+    __slots__ = ("kept", "left", "line")
 
     def __init__(self, network, record, family, local, end):
         OnNetwork.__init__(self, network, record, family, local, None, end)
-        self.kept = False
+        self.kept = self.left = False
+        self.line = None
         network.bounds[record] = self
 
     def step(self):
@@ -243,18 +246,23 @@ class Bound(OnNetwork):
         else:
             self.network.told_options(self.record, sock, names)
 
-    def keep(self):
+    def keep(self, line):
         """A member of the tree has made it: take a share of its record."""
+        self.kept = True
+        if line.stranger:
+            self.line = line
+            return
         raw.fetch_add(self.end + layout.USERS, 1)
         self.network.catloop.records.join(self.end)
-        self.kept = True
 
     def released(self):
         """The program has closed its socket. True where the share of its record is not to be given back any more."""
         here = self.network.bounds.get(self.record)  # what it has become meanwhile
         if here is None:
-            self.network.catloop.records.give_back(self.end)
-            self.network.told_release(self.record, 0)
+            records = self.network.catloop.records
+            last = records.alone(self.end)
+            records.give_back(self.end)
+            self.network.told_release(self.record, last)
             return True
         here.kept = not self.network.catloop.records.alone(self.end)
         if not here.kept:
@@ -263,15 +271,24 @@ class Bound(OnNetwork):
 
     def sweep(self):
         """Nobody may have it any more."""
-        if self.kept and self.network.catloop.records.alone(self.end):
-            self.network.catloop.records.give_back(self.end)
+        if self.kept and not self.held():
+            self.give_back()
             self.over()
+
+    def held(self):
+        """Whether another process has it."""
+        if self.line is not None:
+            return not self.left and self.line in self.network.lines
+        return not self.network.catloop.records.alone(self.end)
+
+    def give_back(self):
+        if self.kept and self.line is None:
+            self.network.catloop.records.give_back(self.end)
 
     def taken(self):
         """Its record is a connection's from now on."""
         self.network.bounds.pop(self.record, None)
-        if self.kept:
-            self.network.catloop.records.give_back(self.end)
+        self.give_back()
 
     def over(self):
         self.network.bounds.pop(self.record, None)
@@ -288,6 +305,15 @@ class Listening(Bound):
         Bound.__init__(self, network, record, family, local, end)
         self.where = where
         network.listeners[record] = self
+
+    def held(self):
+        """The kernel knows of those, too, that have it without our knowledge."""
+        if self.left or (self.line is None and not Bound.held(self)):
+            return False
+        try:
+            return gate.listens(self.family, self.where[1])
+        except OSError:
+            return Bound.held(self)
 
     def over(self):
         self.network.listeners.pop(self.record, None)

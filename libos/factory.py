@@ -16,14 +16,18 @@ def make(name, **options):
     raise ValueError(f"no libOS named {name!r}; there are: {', '.join(NAMES)}")
 
 
-def network(catloop, values, own_thread, log):
-    """The network under a program whose sockets are of `catloop`, opened at first use. `values`: those of all knobs;
-    `own_thread` is called by a thread of ours, `log(what, error)` when something goes wrong in it.
+def network(catloop, values, run, own_thread, log):
+    """The network under a program whose sockets are of `catloop`, opened at first use.
+
+    `values`: those of all knobs; `run`: of which `catflap run` it is, or None; `own_thread` is called by a thread of
+    ours, `log(what, error)` when something goes wrong in it.
     """
+    from libos import gate
     from libos.net_config import KNOBS, make
     from libos.network import Network
 
-    return Network(catloop, lambda: make(*(values[name] for name in KNOBS)), own_thread, log)
+    host = gate.host(values, run)
+    return Network(catloop, lambda: make(*(values[name] for name in KNOBS)), host, own_thread, log)
 
 
 def native(name: str, **options):

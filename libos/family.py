@@ -36,7 +36,7 @@ class Family:
         table = sealed("catflap-ends", size)
         area = private(2 * layout.AREA)  # it ends up aligned; what is too much of it costs nothing
         self.table = mapped(table, size, size, 0, True, area + -area % layout.AREA)
-        os.close(table)  # who looks from outside finds it by its name among the mappings
+        self.table_fd = table  # for who has a network that this process is to be on (libos/member.py)
         raw.store(self.table, MAGIC)
         raw.store(self.table + 8, layout.RECORD)
         self.records = Records(self.table, self.detach)

@@ -19,6 +19,7 @@ class Forks:
         self.network = network
         self.passing = 0
         self.past = []  # epoll sets of parents
+        self.growing = allocate_lock()
 
     def begin(self):
         """Behind all others that hear of forks: before one this comes first."""
@@ -32,18 +33,27 @@ class Forks:
         done.acquire()
 
     def grow_alone(self, done):
-        """Where there is no room for what it takes, the child has no network of ours."""
-        network = self.network
         try:
-            network.own_thread()
-            network.tree = Tree(os.getpid() if network.gateway else 0)
-            network.catloop.family.start_bells()  # one page and one name for all of them
-            if network.gateway is not None:
-                self.open_door()
-        except OSError as error:
-            network.log("a forked process can't share the network", error)
+            self.network.own_thread()
+            self.grow_once()
         finally:
             done()
+
+    def grow_once(self):
+        """What the tree shares, made by the first who needs it. Where there is no room for what it takes, others have
+        no network of ours.
+        """
+        network = self.network
+        with self.growing:
+            if network.tree is not None:
+                return
+            try:
+                network.catloop.family.start_bells()  # one page and one name for all of them
+                network.tree = Tree(os.getpid() if network.gateway else 0)
+                if network.gateway is not None:
+                    self.open_door()
+            except OSError as error:
+                network.log("other processes can't share the network", error)
 
     def open_door(self):
         """Members of the tree are served from now on."""
@@ -81,6 +91,7 @@ class Forks:
         """The stack is the parent's, unless the parent ends and this is its steward."""
         network = self.network
         network.opening = allocate_lock()
+        self.growing = allocate_lock()
         if self.passing == get_ident():
             steward.become(network)
             network.gateway.leave()
@@ -102,6 +113,8 @@ class Forks:
         shut((*network.landings.forget(), network.epoll.fileno(), network.call))
         if network.bell is not None:
             shut((network.bell.sock.detach(),))
+        if network.gate is not None:
+            shut((network.gate.detach(),))
         self.past.append(network.epoll)  # it would close its number once more
         network.gateway.left = True
         network.gateway = None

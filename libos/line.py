@@ -1,12 +1,13 @@
 """What the owner of a network does for the members of its tree (libos/tree.py), in its keeper, with the GIL."""
 
+import marshal
 import os
 import struct
 
 from libos import errand, layout, own_socket, raw, steward
 from libos.errand import Errand, message
-from libos.meeting import receive, send
-from libos.memory_file import high, high_copy
+from libos.meeting import close_all, receive, send
+from libos.memory_file import SYS_munmap, high, high_copy, mapped
 from libos.pair import Pair
 from libos.refusal import Refusal, Refused
 
@@ -24,26 +25,57 @@ class Door:
     def heard(self):
         while True:
             try:
-                _, (fd, memory) = receive(self.network.tree.door, 2)
+                who, (fd, memory, *family) = receive(self.network.tree.door, 4)
             except EOFError:  # all the others have ended, or never were there when the owner does
                 self.network.unwatch(self.network.tree.door)
                 return steward.end(self.network) if self.network.steward else None
             except (BlockingIOError, Refused):
                 return
             try:
-                Line(self.network, own_socket.standing_for(high(fd)), memory)
+                sock = own_socket.standing_for(high(fd))
+                Line(self.network, sock, memory, self.stranger(*marshal.loads(who), *family))
             except OSError as error:
                 self.network.log("a process of ours is not served", error)
             finally:
-                os.close(memory)
+                close_all((memory, *family))
+
+    def stranger(self, key, table, memory, page):
+        """The Stranger that a member's family is; None for our own. Raises OSError."""
+        if key == self.network.catloop.family.key:
+            return None
+        strangers = self.network.strangers
+        if key not in strangers:
+            strangers[key] = Stranger(key, table, memory, page)
+        return strangers[key]
+
+
+class Stranger:
+    """A family of programs that were executed, whose records of ends are elsewhere in its memory: at `table`. Raises
+    OSError.
+    """
+
+    def __init__(self, key, table, memory, page):
+        self.key = key
+        self.size = layout.FIRST + layout.ENDS * layout.RECORD
+        self.table = mapped(memory, self.size, self.size, 0, True)
+        self.shift = self.table - table
+        self.page = high_copy(page)
+
+    def close(self):
+        raw.syscall(SYS_munmap, self.table, self.size, 0, 0, 0, 0)
+        os.close(self.page)
 
 
 class Line:
-    """To one member. `beyond`: our side of the rings of its connections."""
+    """To one member. `beyond`: our side of the rings of its connections; `stranger`: its family, None for ours."""
 
-    def __init__(self, network, sock, memory):
+    def __init__(self, network, sock, memory, stranger):
         self.network = network
         self.sock = sock
+        self.stranger = stranger
+        family = network.catloop.family
+        self.key, self.page = (stranger.key, stranger.page) if stranger else (family.key, family.page_fd)
+        send(sock, family.key, family.page_fd)
         self.called = {}  # connections on their way: by record
         self.beyond = Pair(high_copy(memory), 0)
         self.beyond.live += 1  # kept while there is no connection
@@ -70,6 +102,8 @@ class Line:
     def answer(self, text):
         try:
             asked = Errand(text)
+            if self.stranger and asked.end:
+                asked.end += self.stranger.shift
             return SERVICES[asked.kind](self, asked)
         except (struct.error, KeyError):
             return message(EBADMSG)
@@ -94,6 +128,9 @@ class Line:
         self.beyond.live -= 1
         self.over()
         network.sweep()
+        if self.stranger and all(line.stranger is not self.stranger for line in network.lines):
+            del network.strangers[self.key]
+            self.stranger.close()
 
     def over(self):
         """The pair goes with the last connection in it, once there is no member."""
@@ -111,14 +148,14 @@ class Line:
 
     def bind(self, asked):
         bound = self.network.bind(asked, *asked.name, asked.end)
-        bound.keep()
+        bound.keep(self)
         return message(0, handle=bound.record, name=bound.local)
 
     def listen(self, asked):
         bound = self.network.bounds[asked.handle] if asked.handle else None
         listener = self.network.listen(bound, asked, asked.name[1], asked.number, asked.end)
         if bound is None:
-            listener.keep()
+            listener.keep(self)
         return message(0, handle=listener.record)
 
     def connect(self, asked):
@@ -156,8 +193,11 @@ class Line:
         crossing = self.network.crossing(asked.handle)
         if crossing is not None:
             crossing.let_go(asked.number)
-        else:
-            self.network.sweep()
+            return b""
+        bound = self.network.bounds.get(asked.handle)
+        if bound is not None and asked.number:
+            bound.left = True
+        self.network.sweep()
         return b""
 
 

@@ -4,6 +4,8 @@ Asked is when a socket is made ready, never for data: the bytes of a connection 
 that this process shares with the owner once the connection is worth it.
 """
 
+import marshal
+import os
 import select
 from _thread import allocate_lock
 from time import sleep
@@ -11,6 +13,7 @@ from time import sleep
 from libos import errand, layout, pair, raw
 from libos.crossing import LOOPBACK, OnNetwork
 from libos.meeting import receive, send
+from libos.memory_file import high
 from libos.net_options import KNOWN
 from libos.refusal import Refusal, Refused
 from libos.tree import line
@@ -30,20 +33,28 @@ class Member:
         self.catloop = network.catloop
         self.lock = allocate_lock()
         self.sock = None  # our end of the line
+        self.key = self.page_fd = None  # the owner's family
         self.near = None  # our side of a pair with the owner
 
     def begin(self):
         """A line to the owner, and memory for the rings of connections. Raises OSError."""
         family = self.catloop.family
+        family.start_bells()
         self.near = pair.make()
         family.keep(b"network", self.near)
         self.near.live += 1  # kept while there is no connection
         ours, theirs = line()
         try:
-            self.told(lambda: send(self.tree.knocker, b"line", theirs.fileno(), self.near.fd), select.POLLOUT)
+            who = marshal.dumps((family.key, family.table))
+            fds = theirs.fileno(), self.near.fd, family.table_fd, family.page_fd
+            self.told(lambda: send(self.tree.knocker, who, *fds), select.POLLOUT)
         finally:
             theirs.close()
         self.sock = ours
+        self.key, fds = self.told(lambda: receive(ours, 1), select.POLLIN)
+        if self.page_fd is not None:
+            os.close(self.page_fd)
+        self.page_fd = high(*fds)
 
     def told(self, call, event):
         """What `call` returns once it need not wait. Raises Refusal where the owner has ended."""
@@ -142,8 +153,7 @@ class Member:
         slot = self.near.take_slot()
         if slot < 0:
             return False
-        family.start_bells()
-        family.hear(end, family.key, family.page_fd)
+        family.hear(end, self.key, self.page_fd)
         self.near.attach(end, slot)
         try:
             self.ask(errand.ATTACH, handle=handle, end=end, slot=slot)
@@ -165,8 +175,10 @@ class Kept(OnNetwork):
 
     def released(self):
         """The program has closed its socket; the share of its record is given back here."""
-        self.network.catloop.records.give_back(self.end)
-        self.network.told_release(self.record, 0)
+        records = self.network.catloop.records
+        last = records.alone(self.end)
+        records.give_back(self.end)
+        self.network.told_release(self.record, last)
         return True
 
 
@@ -198,4 +210,4 @@ class Passage(OnNetwork):
 
     def released(self):
         """The program has closed its socket."""
-        self.network.told_release(self.handle, self.end)
+        self.network.told_release(self.handle, self.network.catloop.records.alone(self.end))

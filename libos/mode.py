@@ -145,6 +145,7 @@ LIBRARIES = {
         "libos.errand",
         "libos.tree",
         "libos.member",
+        "libos.gate",
         "libos.landings",
         "libos.arrivals",
         "libos.steward",

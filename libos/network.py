@@ -10,7 +10,7 @@ import select
 from _thread import allocate_lock
 from time import sleep
 
-from libos import driver, errand, layout, own_socket, pair, relay
+from libos import driver, errand, gate, layout, own_socket, pair, relay
 from libos.arrivals import Arrivals, make_sure
 from libos.catnip import words
 from libos.crossing import LOOPBACK, Bound, Crossing, Listening
@@ -28,6 +28,7 @@ from libos.pair import Pair
 from libos.refusal import Refusal, Refused
 from libos.runtime import instrument
 from libos.tape_file import TapeFile
+from libos.tree import Tree
 
 COMPILED = __file__.endswith(".so")
 if not COMPILED:
@@ -59,9 +60,11 @@ class Locked:
 class Network:
     """`make`: called at first use, the composition (libos.catnip.Catnip). `catloop`: whose sockets these are."""
 
-    def __init__(self, catloop, make, own_thread, log):
+    def __init__(self, catloop, make, host, own_thread, log):
         self.catloop = catloop
         self.make = make
+        self.host = host  # in words; None where no other program can be it (libos/gate.py)
+        self.gate = None  # the socket by which others are let in
         self.own_thread = own_thread
         self.log = log
         self.gateway = None
@@ -79,6 +82,7 @@ class Network:
         self.bounds = {}  # sockets with a name that are no connections, by record
         self.listeners = {}  # those of them that listen
         self.lines = set()  # to members of the tree
+        self.strangers = {}  # families of some of them, by key (libos/line.py)
         self.bell = None  # by which they wake the keeper
         self.landings = Landings()
         self.arrivals = Arrivals(self)
@@ -90,9 +94,25 @@ class Network:
         Fail.
         """
         with self.opening:
-            if self.gateway is None and self.member is None and self.tree and not self.tree.claim(os.getpid()):
-                self.member = Member(self)
+            if self.gateway is None and self.member is None:
+                self.find()
             return self.opened() if self.member is None else None
+
+    def find(self):
+        """Whether another process has it: one of our tree, or one that is the same host."""
+        if self.tree is None or not self.tree.owner():
+            self.gate = gate.claimed(self.host) if self.host else None
+            if self.host and self.gate is None:
+                self.shown, given = gate.knock(self.host)
+                self.tree = Tree(0, given)
+        if self.tree and not self.tree.claim(os.getpid()):
+            self.leave_gate()
+            self.member = Member(self)
+
+    def leave_gate(self):
+        if self.gate is not None:
+            self.gate.close()
+            self.gate = None
 
     def opened(self):
         if self.gateway is None:
@@ -112,6 +132,8 @@ class Network:
             driver.here().on = True
             if self.tree:
                 self.forks.open_door()
+            if self.gate is not None:
+                gate.Gate(self, self.gate)
             self.keeper = Keeper(self)
         return self.gateway
 
@@ -151,9 +173,11 @@ class Network:
         for socket in self.sockets:
             socket.lost = True
         self.sockets.clear()
-        for table in (self.crossings, self.by_fd, self.arrivals.expected, self.bounds, self.listeners, self.lines):
+        for table in (self.crossings, self.by_fd, self.arrivals.expected, self.bounds, self.listeners):
             table.clear()
-        self.bell = None
+        self.lines.clear()
+        self.strangers.clear()
+        self.bell = self.gate = None
         self.pairs.clear()
 
     def locked(self):
@@ -166,7 +190,8 @@ class Network:
             return not self.failed and (self.open() is not None or self.member is not None)
         except (OSError, Fail) as error:
             self.failed = True
-            if self.tree:
+            self.leave_gate()
+            if self.tree and self.tree.owner() == os.getpid():
                 self.tree.vacant()
             self.log(f"the network is not there: {error}")
             return False
@@ -249,7 +274,8 @@ class Network:
             gateway.listening(record)
             place = LOOPBACK[sock.family], port
             listener = Listening(self, record, sock.family, bound.local if bound else None, end, place)
-            listener.kept = bound is not None and bound.kept
+            if bound:
+                listener.kept, listener.line = bound.kept, bound.line
             return listener
 
     def sweep(self):
@@ -336,10 +362,9 @@ class Network:
         if self.member is not None:
             self.member.tell(errand.OPTIONS, handle=handle, options=errand.told(sock, names))
 
-    def told_release(self, handle, end):
-        """Have the owner know that a socket is closed. `end`: of a connection."""
+    def told_release(self, handle, last):
+        """Have the owner know that a socket is closed; `last`: nobody else of ours has it."""
         if self.member is not None:
-            last = not end or self.catloop.records.alone(end)
             self.member.tell(errand.RELEASED, handle=handle, number=last)
 
     def end(self, crossing):

@@ -8,7 +8,6 @@ they may have left.
 """
 
 import _socket
-import os
 
 from libos import own_socket, raw
 from libos.catnip import unpacked, words
@@ -28,14 +27,18 @@ def line():
 
 
 class Tree:
-    """`owner`: the number of the process that has the stack, 0 where there is none yet. Raises OSError."""
+    """`owner`: the number of the process that has the stack, 0 where there is none yet; `given`: descriptors of the
+    page, the door and the knocker of a tree that is there (libos/gate.py). Raises OSError.
+    """
 
-    def __init__(self, owner):
-        table = sealed("catflap-tree", SIZE)
-        self.page = mapped(table, SIZE, SIZE, 0, True)
-        os.close(table)
-        raw.store(self.page + OWNER, owner)
-        self.door, self.knocker = line()
+    def __init__(self, owner, given=None):
+        self.page_fd = given[0] if given else sealed("catflap-tree", SIZE)
+        self.page = mapped(self.page_fd, SIZE, SIZE, 0, True)
+        if given:
+            self.door, self.knocker = (own_socket.standing_for(fd) for fd in given[1:])
+        else:
+            raw.store(self.page + OWNER, owner)
+            self.door, self.knocker = line()
 
     def owner(self):
         """The process that has the stack, 0 where that was nobody or has been killed."""

@@ -25,18 +25,20 @@ class Network:
         own = [f"{address}/{64 if ':' in address else 16}" for address in addresses]
         return {"CATFLAP_DEVICE": self.device, "CATFLAP_ADDRESSES": ",".join(own)}
 
-    def server(self, argv, port, *, says=None, there=listens, **options):
-        """A Program at SERVER and SERVER6, once it is there on a port of the kernel's too, or has said `says`."""
+    def server(self, argv, port, *, says=None, there=listens, seconds=60, **options):
+        """A Program at SERVER and SERVER6, once it is there on a port of the kernel's too, or has said `says`; it lives
+        `seconds` at most.
+        """
         options.setdefault("env", {}).update(self.host(SERVER, SERVER6))
-        program = flap.Program(argv, "catnip", pure=self.pure, timeout=60 * (4 if self.pure else 1), **options)
+        program = flap.Program(argv, "catnip", pure=self.pure, timeout=seconds * (4 if self.pure else 1), **options)
         ready = (lambda: says in program.read("out") + program.read("err")) if says else lambda: there(port)
         until(ready, "listener", 20 * (4 if self.pure else 1), program=program)
         return program
 
-    def client(self, argv, **options):
+    def client(self, argv, *, seconds=40, **options):
         """The Result of a program at CLIENT and CLIENT6."""
         options.setdefault("env", {}).update(self.host(CLIENT, CLIENT6))
-        return flap.run(argv, "catnip", pure=self.pure, timeout=40 * (4 if self.pure else 1), **options)
+        return flap.run(argv, "catnip", pure=self.pure, timeout=seconds * (4 if self.pure else 1), **options)
 
 
 def spoken(name, run, server, client, address, port, *times):

@@ -191,6 +191,84 @@ def test_connections_go_on_over_interfaces(tmp_path, device):
         goes_on("exit", port, server, lambda argv, **options: flap.Program(argv, **options), (home, home))
 
 
+EXECUTES = """
+import os, subprocess, sys
+port, there = int(sys.argv[1]), sys.argv[2]
+import socket
+listener = socket.create_server(("", port))
+sock, _ = listener.accept()
+first = subprocess.Popen([sys.executable, "-c", sys.argv[3], str(port + 1), there])
+if sys.argv[4] == "ends":
+    sock.sendall(sock.recv(5))
+    os._exit(0)
+second = subprocess.run([sys.executable, "-c", sys.argv[3], str(port + 2), there], check=True)
+first.wait()
+sock.sendall(sock.recv(5))
+"""
+EXECUTED = """
+import os, socket, sys
+port, there = int(sys.argv[1]), sys.argv[2]
+listener = socket.create_server(("", port))
+if os.fork():
+    os.wait()
+    sys.exit()
+with socket.create_connection((there, port + 10)) as sock:
+    sock.sendall(repr(sock.getsockname()[0]).encode())
+    sock.shutdown(socket.SHUT_WR)
+    assert sock.recv(10) == b"go on"
+sock, peer = listener.accept()
+while part := sock.recv(65536):
+    sock.sendall(part)
+sock.sendall(repr((peer[0], sock.getsockname())).encode())
+"""
+TALKS = """
+import os, socket, sys, threading, time
+there, port = sys.argv[1], int(sys.argv[2])
+backs = [socket.create_server(("", port + 10 + n)) for n in (1, 2)]
+main = socket.create_connection((there, port))
+if sys.argv[3] == "ends":
+    main.sendall(b"hello")
+    assert main.recv(5) == b"hello"
+for n, back in enumerate(backs[:1 if sys.argv[3] == "ends" else 2], 1):
+    sock, peer = back.accept()
+    print(peer[0], sock.recv(100).decode())
+    sock.sendall(b"go on")
+    sock.close()
+    sock = socket.create_connection((there, port + n))
+    data = os.urandom(1000000)
+    threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR))).start()
+    got = b""
+    while part := sock.recv(65536):
+        got += part
+    print(got[:len(data)] == data, got[len(data):].decode(), flush=True)
+    end = time.monotonic() + 20
+    while sys.argv[3] != "ends":
+        with socket.socket() as again:
+            if again.connect_ex((there, port + n)) == 111:
+                break
+        assert time.monotonic() < end
+        time.sleep(0.01)
+if sys.argv[3] != "ends":
+    main.sendall(b"hello")
+    assert main.recv(5) == b"hello"
+"""
+
+
+@pytest.mark.parametrize("pure", MODES)
+@pytest.mark.parametrize("parent", ["stays", "ends"])
+def test_programs_that_are_executed_are_the_same_host(parent, pure):
+    """They listen, accept and connect by the network of who has executed them; so do their children."""
+    network, port, before = Network(pure), flap.free_port(), steward()
+    argv = [pythons.same(), "-c", EXECUTES, str(port), CLIENT, EXECUTED, parent]
+    with network.server(["sh", "-c", '"$@"; sleep 1000', "sh", *argv], port):
+        result = network.client([pythons.same(), "-c", TALKS, SERVER, str(port), parent])
+        count = 1 if parent == "ends" else 2
+        wanted = [f"{SERVER} {SERVER!r}", *(f"True {(CLIENT, (SERVER, port + n))!r}" for n in range(1, count + 1))]
+        wanted = [line for n in range(1, count + 1) for line in (wanted[0], wanted[n])]
+        assert (result.status, result.stdout.decode().splitlines()) == (0, wanted), str(result)
+        until(lambda: steward() == before, "end of the steward")
+
+
 KILLED = """
 import os, signal, socket, sys
 listener = socket.create_server(("", int(sys.argv[1])))
@@ -304,21 +382,27 @@ def test_nginx_with_workers(tmp_path, pure):
 
 
 SECONDS, EVERY = (9, 2) if flap.FULL else (3, 0.7)
+if "FLAP_MINUTES" in os.environ:
+    SECONDS, EVERY = int(60 * float(os.environ["FLAP_MINUTES"])), 2
 
 
+@pytest.mark.timeout(2 * SECONDS + 200)
 @pytest.mark.parametrize("header", [(), ("-H", "Connection: close")], ids=["keep", "close"])
 @pytest.mark.parametrize("daemon", [False, True], ids=["foreground", "daemon"])
 def test_nginx_is_reloaded_under_wrk(tmp_path, daemon, header):
-    """No request fails, whoever has the stack: the master, or the steward of who started it."""
+    """No request fails, whoever has the stack: the master, or the steward of who started it. FLAP_MINUTES: how long."""
     network, port, before = Network(), flap.free_port(), steward()
     argv = web_server(tmp_path, (1000,), port, daemon)
     if daemon:
-        argv = ["sh", "-c", '"$@"; echo daemon; sleep 1000', "sh", *argv]
-    with network.server(argv, port) as server:
+        argv = ["sh", "-c", '"$@"; echo daemon; sleep 100000', "sh", *argv]
+    with network.server(argv, port, seconds=2 * SECONDS + 60) as server:
         until(lambda: (tmp_path / "nginx.pid").exists() and serving(tmp_path) == 4, "workers", program=server)
         master = int((tmp_path / "nginx.pid").read_text())
         words = ["-t", "2", "-c", "16", "-d", str(SECONDS), *header, f"http://{SERVER}:{port}/1000"]
-        with flap.Program([flap.need("wrk", "wrk"), *words], "catnip", env=network.host(CLIENT), timeout=60) as client:
+        wrk = flap.Program(
+            [flap.need("wrk", "wrk"), *words], "catnip", env=network.host(CLIENT), timeout=2 * SECONDS + 60
+        )
+        with wrk as client:
             end, started = time.monotonic() + SECONDS - 0.5, 4
             while time.monotonic() + EVERY < end:
                 time.sleep(EVERY)
