@@ -101,7 +101,7 @@ class Process:
             self.preload = (begin, path, int(inode))
         elif leaf == "libcatflap_host.so":
             self.host = True
-        elif path.startswith("/memfd:catflap-ends"):
+        elif path.startswith("/memfd:catflap-ends") and begin % layout.AREA == 0:  # others' lie anywhere
             self.table, self.family = begin, int(inode)
 
     def text(self, leaf):

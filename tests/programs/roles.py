@@ -27,16 +27,17 @@ CATNIP = {
 SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts")
 
 
-def every(*, sample=False, mixed=True, full=False, catnip=True):
+def every(*, sample=False, mixed=True, full=False, catnip=flap.FULL):
     """Parametrise a test by `roles`: compiled under catnap and auto, everything in a full matrix.
 
     `sample`: also interpreted by default. `mixed` false: server and client are one program, or only one is run.
-    `full`: in a full matrix only.
+    `full`: in a full matrix only. `catnip`: also on Catnip, true for a sample by default, false for what has no two ends
+    that can be on different machines.
     """
     if full and not flap.FULL:
         return pytest.mark.skip(reason="in the full matrix")
     chosen = [pytest.param(pair, id=title) for title, pair in DEFAULT.items()]
-    if flap.FULL and catnip:
+    if catnip:
         chosen += [pytest.param(pair, id=title) for title, pair in CATNIP.items() if mixed or title == "catnip"]
     if flap.FULL and mixed:
         chosen += [pytest.param(pair, id=title) for title, pair in EXTRA.items()]

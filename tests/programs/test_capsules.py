@@ -7,7 +7,7 @@ import pythons
 from roles import SCRIPTS, every
 
 
-@every(sample=True, mixed=False)
+@every(sample=True, mixed=False, catnip=False)
 def test_the_host_starts(roles):
     program = [pythons.same(), os.path.join(SCRIPTS, "capsules.py")]
     expected = flap.run(program, "kernel")

@@ -44,14 +44,14 @@ def embedded(folder, pair, times):
 
 
 @pytest.mark.parametrize("times", [1, 3])
-@every(sample=True, mixed=False)
+@every(sample=True, mixed=False, catnip=False)
 def test_embedded(agree, roles, times):
     """Started, ended and started anew: the second one's sockets are the kernel's."""
     status, output, errors = agree(embedded, roles, times)
     assert (status, errors) == (0, b"") and output.count(b" []\nfinalised 0\n") == times
 
 
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 def test_a_socket_before_its_python_runs(tmp_path, roles):
     argv = [embedding(), "1", CODE, "first"]
     expected = flap.run(argv, "kernel", cwd=tmp_path)
@@ -67,7 +67,7 @@ def in_gdb(folder, pair):
     return answer
 
 
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 def test_gdb(agree, roles):
     """Debian's gdb is linked with the shared library of Debian's Python."""
     if not re.search(r"libpython3\.%d\." % sys.version_info[1], os.popen(f"ldd {flap.need('gdb', 'gdb')}").read()):

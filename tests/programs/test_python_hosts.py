@@ -61,7 +61,7 @@ def session(folder, pair, python, case, options=()):
 
 
 @pytest.mark.parametrize("case", CASES)
-@every(sample=True, mixed=False)
+@every(sample=True, mixed=False, catnip=False)
 def test_a_program_sees_nothing(agree, roles, case):
     status, output, errors = agree(session, roles, pythons.same(), case)
     assert (status, errors) == (0, b"") and output
@@ -69,7 +69,7 @@ def test_a_program_sees_nothing(agree, roles, case):
 
 @pytest.mark.parametrize("case", ["seen", "standard", "mangled", "ending", "subinterpreters"])
 @pytest.mark.parametrize("name", [*HOSTS, *(f"{name}-venv" for name in HOSTS)])
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 def test_every_python_of_the_version(agree, roles, hosts, name, case):
     """Debian's, whose interpreter is in the program; pyenv's, in a shared library; and their environments."""
     assert agree(session, roles, hosts[name], case)[0] == 0
@@ -77,7 +77,7 @@ def test_every_python_of_the_version(agree, roles, hosts, name, case):
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("case", ["seen", "ending", "together"])
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 def test_options(agree, roles, case, options):
     assert agree(session, roles, pythons.same(), case, tuple(options))[0] == 0
 
@@ -104,7 +104,7 @@ def named(folder, pair, case, place):
 
 @pytest.mark.parametrize("place", ["PYTHONPATH", "current folder"])
 @pytest.mark.parametrize("case", ["before", "after"])
-@every(sample=True, mixed=False)
+@every(sample=True, mixed=False, catnip=False)
 def test_modules_of_the_program_with_our_names(agree, roles, case, place):
     status, output, errors = agree(named, roles, case, place)
     assert (status, errors) == (0, b"") and output.count(b"the program has") == (12 if case == "before" else 6)
@@ -120,7 +120,7 @@ def customised(folder, pair, case):
     return ran(folder, pair, pythons.same(), case, env={"PYTHONPATH": str(folder), "PYTHONHOME": prefix})
 
 
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 def test_sitecustomize(agree, roles):
     status, output, errors = agree(customised, roles, "seen")
     assert (status, errors) == (0, b"") and output.startswith(b"early ")
@@ -153,7 +153,7 @@ def processes(folder, pair, method):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 def test_multiprocessing(agree, roles, method):
     status, output, errors = agree(processes, roles, method)
     assert (status, errors) == (0, b"") and output.count(b"\n") == 7

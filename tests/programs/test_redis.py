@@ -82,7 +82,7 @@ def commands(folder, pair):
         return transcript, digest, ended, server.program.wait(20).status
 
 
-@every(sample=True)
+@every(sample=True, catnip=True)
 def test_commands(agree, roles):
     (status, output), digest, ended, exit_status = agree(commands, roles)
     assert b"hello" in output and b"WRONGTYPE" in output and status == exit_status == 0

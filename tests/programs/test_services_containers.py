@@ -20,7 +20,7 @@ BARE += [word for name in ("lib", "lib64", "bin", "sbin") for word in ("--symlin
 BARE += ["--tmpfs", "/tmp"]
 
 
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 def test_the_hosts_network(agree, roles):
     """Everything apart but the network, no common /dev/shm: abstract names and the kernel's memory are enough."""
     agree(lambda folder, pair: talk(pair, box(*APART), box(*APART)), roles)
@@ -58,7 +58,7 @@ def hears(pid, port):
         return any(f":{port:04X} " in line and " 0A " in line for line in f)
 
 
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 def test_a_network_that_two_share(roles):
     """As the containers of a pod."""
     with network() as (enter, pid), echo(roles, [*enter, *box(*APART)], waits=False) as (program, port):

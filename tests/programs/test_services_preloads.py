@@ -41,7 +41,7 @@ def beside(pair, libraries, order, env=None):
             return seen
 
 
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", ALLOCATORS)
 def test_allocators(agree, roles, name, order):

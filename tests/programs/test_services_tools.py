@@ -83,7 +83,7 @@ AROUND = {
 }
 
 
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 @pytest.mark.parametrize("tool", AROUND)
 def test_a_tool_around_both_ends(agree, roles, tool):
     words, package = AROUND[tool]

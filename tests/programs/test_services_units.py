@@ -65,7 +65,7 @@ OPTIONS = [
 ]
 
 
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 @pytest.mark.parametrize(("option", "value"), OPTIONS, ids=[name for name, _ in OPTIONS])
 def test_an_option(agree, roles, option, value):
     filters, mounts = means(option, value)
@@ -80,7 +80,7 @@ def unit():
     return text, re.findall(r"^(\w+)=(.*)$", text.partition("[Service]")[2], re.M)
 
 
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 def test_the_documented_unit(agree, roles):
     """All its options at once, in front of both ends."""
     filters, mounts = [], []

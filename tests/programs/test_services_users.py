@@ -52,13 +52,13 @@ def changed(pair, server, client, rings=True, why=()):
         return seen
 
 
-@every(sample=True)
+@every(sample=True, catnip=False)
 def test_another_root(agree, roles, jail):
     """Connected, then in an empty root: what is needed of our files was read before."""
     agree(lambda folder, pair: changed(pair, f",chroot={jail}", f",chroot={jail}"), roles)
 
 
-@every()
+@every(catnip=False)
 def test_another_root_and_user(agree, roles, jail):
     """Both ends' sockets are root's, and neither end is root any more: no proof of whom they talk to."""
     leave = f",chroot={jail},setgid=1001,setuid=1001"
@@ -96,7 +96,7 @@ serve(first, b"end")
 """
 
 
-@every(mixed=False)
+@every(mixed=False, catnip=False)
 def test_a_server_that_drops_its_privileges(roles):
     """What was in rings stays there; what it accepts afterwards is another user's."""
     port = flap.free_port()

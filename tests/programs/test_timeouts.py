@@ -7,7 +7,7 @@ import pythons
 from roles import SCRIPTS, every
 
 
-@every(sample=True, mixed=False)
+@every(sample=True, mixed=False, catnip=False)
 def test_default_time_out(roles):
     program = [pythons.same(), os.path.join(SCRIPTS, "timeouts.py")]
     expected = flap.run(program, "kernel")

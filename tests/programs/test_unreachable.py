@@ -98,7 +98,7 @@ def exchanged(folder, pair, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS if flap.FULL else SAMPLE)
-@every()
+@every(catnip=False)
 def test_echo(agree, roles, kind, tmp_path):
     if kind == "setuid" and (os.geteuid() or os.statvfs(tmp_path).f_flag & os.ST_NOSUID):
         pytest.skip("only root can make such a program, where the file system gives privileges")
