@@ -31,14 +31,14 @@ def every(*, sample=False, mixed=True, full=False, catnip=flap.FULL):
     """Parametrise a test by `roles`: compiled under catnap and auto, everything in a full matrix.
 
     `sample`: also interpreted by default. `mixed` false: server and client are one program, or only one is run.
-    `full`: in a full matrix only. `catnip`: also on Catnip, true for a sample by default, false for what has no two ends
-    that can be on different machines.
+    `full`: in a full matrix only. `catnip`: also on Catnip, or in which of its roles; true for a sample by default,
+    false for what has no two ends that can be on different machines.
     """
     if full and not flap.FULL:
         return pytest.mark.skip(reason="in the full matrix")
     chosen = [pytest.param(pair, id=title) for title, pair in DEFAULT.items()]
-    if catnip:
-        chosen += [pytest.param(pair, id=title) for title, pair in CATNIP.items() if mixed or title == "catnip"]
+    titles = catnip if isinstance(catnip, tuple) else CATNIP if catnip else ()
+    chosen += [pytest.param(CATNIP[title], id=title) for title in titles if mixed or title == "catnip"]
     if flap.FULL and mixed:
         chosen += [pytest.param(pair, id=title) for title, pair in EXTRA.items()]
     if flap.FULL or sample:
