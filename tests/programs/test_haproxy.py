@@ -187,7 +187,7 @@ def whole(client):
 
 
 @pytest.mark.parametrize("mode", ["http", "tcp"] if flap.FULL else ["http"])
-@every(mixed=False)
+@every(mixed=False, catnip=False)  # a listening socket for another program: docs/differences.md
 def test_seamless_reloads(tmp_path, roles, mode):
     """Each new HAProxy gets its listeners from the one before, which ends when its last client has been served."""
     with nginx(tmp_path, roles, sizes=(65536, LARGE)) as web, contextlib.ExitStack() as stack:
@@ -225,7 +225,7 @@ def hears(proxy, times):
     return success == times and caught >> (signal.SIGUSR2 - 1) & 1
 
 
-@every(mixed=False)
+@every(mixed=False, catnip=False)  # a listening socket for another program: docs/differences.md
 def test_master_and_workers(tmp_path, roles):
     """SIGUSR2 lets the master execute itself again and start a new worker: no request fails, nothing is left."""
     with nginx(tmp_path, roles, sizes=(65536, LARGE)) as web:
