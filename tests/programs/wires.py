@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import flap
+import pytest
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "devices"))
 from namespace import ip, network_namespace  # noqa: E402
@@ -36,7 +37,10 @@ class Wires:
         self.sent = 0  # by those that have left
         os.chmod(folder, 0o777)  # nobody's programs too
         ip("link set lo up")
-        ip(f"link add {BRIDGE} type bridge mcast_snooping 0")
+        try:
+            ip(f"link add {BRIDGE} type bridge mcast_snooping 0")
+        except subprocess.CalledProcessError:
+            pytest.skip("no bridge can be made here")
         ip(f"link set {BRIDGE} up")
         ip(f"address add 10.77.0.1/16 dev {BRIDGE}")
         ip(f"address add fd77::1/112 dev {BRIDGE} nodad")
