@@ -46,31 +46,6 @@ PRELOAD_SOURCES = [
 CFLAGS = ["-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden", "-fno-strict-aliasing", "-fPIC"]
 # glibc declares poll's array as written only, so gcc takes it for uninitialised where a trap reads it
 PRELOAD_CFLAGS = [*CFLAGS, "-ftls-model=initial-exec", "-Wno-maybe-uninitialized"]
-# libc's other names of what is trapped reach the same traps
-OTHER_NAMES = {
-    "preadv64v2": "preadv2",
-    "pwritev64v2": "pwritev2",
-    "aio_read64": "aio_read",
-    "aio_write64": "aio_write",
-    "lio_listio64": "lio_listio",
-    "sendfile64": "sendfile",
-    "fcntl64": "fcntl",
-    "_Exit": "_exit",
-    "bsd_signal": "signal",
-    "ssignal": "signal",
-    "_IO_fdopen": "fdopen",
-    "_IO_fclose": "fclose",
-    "_IO_fopen": "fopen",
-    "__open64": "open",
-    "__lseek": "lseek",
-    "__pwrite64": "pwrite",
-    "__open64_2": "__open_2",
-    "__openat64_2": "__openat_2",
-}
-for name in "read write send connect poll select open close dup2 fcntl fork sigaction".split():
-    OTHER_NAMES[f"__{name}"] = name
-for name in "open openat creat fopen ftruncate fallocate lseek pwrite pwritev".split():
-    OTHER_NAMES[f"{name}64"] = name
 # of DPDK's libraries: what every port needs, and the drivers that there are here
 DPDK = (
     *("eal", "ethdev", "mbuf", "mempool", "mempool_ring", "ring", "net", "kvargs", "telemetry", "meter", "rcu", "hash"),
@@ -237,7 +212,7 @@ class BuildAll(build_ext):
         say("compiling libcatflap.so")
         extra = os.environ.get("CATFLAP_CFLAGS", "").split()
         link = ["-Wl,-z,now", "-Wl,--as-needed", "-ldl", "-lpthread"]
-        link += [f"-Wl,--defsym={name}={trap}" for name, trap in OTHER_NAMES.items()]
+        link += [f"-Wl,--defsym={name}={trap}" for name, trap in traps.OTHER_NAMES.items()]
         self.make_library(target, [*PRELOAD_CFLAGS, *extra], [*sources, f"-I{CSRC}", f"-I{self.build_temp}", *link])
 
     def build_host(self, target):

@@ -9,6 +9,7 @@ import libos.mode
 from benchmarks.native import loops
 from benchmarks.programs import CLIENT_CORE, FOLDER, compiled, environment, on_one_core, pinned
 from benchmarks.report import PRELOAD, ROOT, row
+from interpose.traps import emit
 from setup import PRELOAD_CFLAGS, PRELOAD_SOURCES
 
 
@@ -23,8 +24,10 @@ def harness():
     if not os.path.islink(package):
         os.symlink(os.path.join(ROOT, "libos"), package)
     csrc = os.path.join(ROOT, "csrc")
+    emit(os.path.join(FOLDER, "traps.def"))
     sources = [os.path.join(csrc, name) for name in PRELOAD_SOURCES]
-    return compiled("calls", "interpose/calls", *PRELOAD_CFLAGS, f"-I{csrc}", "-pthread", *sources)
+    include = f"-I{csrc}", f"-I{FOLDER}"
+    return compiled("calls", "interpose/calls", *PRELOAD_CFLAGS, *include, "-pthread", *sources)
 
 
 def figures_of(argv, env):

@@ -16,10 +16,10 @@ CAPI = os.path.join(ROOT, "libos", "capi")
 MANY, FEW = 1_000_000, 100
 
 
-def built():
-    """Path of benchmarks/c/face.c, linked with libdemikernel.so."""
+def built(name="face"):
+    """Path of a program of benchmarks/c, linked with libdemikernel.so."""
     link = [f"-L{CAPI}", "-Wl,--no-as-needed", "-ldemikernel", f"-Wl,-rpath,{CAPI}"]
-    return compiled("face", "face", f"-I{os.path.join(CAPI, 'include')}", *link)
+    return compiled(name, name, f"-I{os.path.join(CAPI, 'include')}", *link)
 
 
 def numbers(path, *words, core=CLIENT_CORE):

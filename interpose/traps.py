@@ -91,6 +91,7 @@ int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespe
 ssize_t preadv2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags)
 ssize_t pwritev2(int fd, const struct iovec *iov, int cnt, off_t offset, int flags)
 ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t n, unsigned flags)
+ssize_t copy_file_range(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t n, unsigned flags)
 int aio_read(struct aiocb *block)
 int aio_write(struct aiocb *block)
 int lio_listio(int mode, struct aiocb *const list[], int n, struct sigevent *event)
@@ -119,6 +120,7 @@ PLAIN = {
     "__vdprintf_chk": "fd",
     "preadv2": "fd",
     "pwritev2": "fd",
+    "copy_file_range": "out",
     "aio_read": BLOCK,
     "aio_write": BLOCK,
     "posix_spawn_file_actions_adddup2": "fd",
@@ -126,7 +128,8 @@ PLAIN = {
 # by the system call: when its trap has something to do, in the words of csrc/trap_syscall.c
 OURS = ("read write readv writev recvfrom sendto recvmsg recvmmsg sendfile shutdown accept accept4 connect bind listen "
         "getsockname getpeername getsockopt setsockopt")  # fmt: skip
-FILES = "open openat creat fsync fdatasync lseek ftruncate fallocate pwrite64 pwritev rename renameat renameat2"
+FILES = ("open openat creat fsync fdatasync lseek ftruncate fallocate pwrite64 pwritev copy_file_range "
+         "rename renameat renameat2")  # fmt: skip
 SYSCALLS = {
     **dict.fromkeys(OURS.split(), "OURS"),
     **dict.fromkeys(("sendmsg", "sendmmsg"), "MANY"),  # they may pass a descriptor of ours on
@@ -146,6 +149,31 @@ SYSCALLS_TIMED = {
     "ppoll": ("MANY && !(c && unmapped(c))", "timed(n, a, b, c, d, (void *)c, 0)"),
     "pselect6": ("MANY && !(e && unmapped(e)) && !(f && unmapped(f))", "timed(n, a, b, c, d, (void *)e, f)"),
 }
+# libc's other names of what is trapped reach the same traps
+OTHER_NAMES = {
+    "preadv64v2": "preadv2",
+    "pwritev64v2": "pwritev2",
+    "aio_read64": "aio_read",
+    "aio_write64": "aio_write",
+    "lio_listio64": "lio_listio",
+    "sendfile64": "sendfile",
+    "fcntl64": "fcntl",
+    "_Exit": "_exit",
+    "bsd_signal": "signal",
+    "ssignal": "signal",
+    "_IO_fdopen": "fdopen",
+    "_IO_fclose": "fclose",
+    "_IO_fopen": "fopen",
+    "__open64": "open",
+    "__lseek": "lseek",
+    "__pwrite64": "pwrite",
+    "__open64_2": "__open_2",
+    "__openat64_2": "__openat_2",
+}
+for name in "read write send connect poll select open close dup2 fcntl fork sigaction".split():
+    OTHER_NAMES[f"__{name}"] = name
+for name in "open openat creat fopen ftruncate fallocate lseek pwrite pwritev".split():
+    OTHER_NAMES[f"{name}64"] = name
 HEAD = """#ifndef TRAP_VARIADIC
 #define TRAP_VARIADIC(result, name, params, args, fd, last) TRAP(result, name, params, args, fd)
 #endif

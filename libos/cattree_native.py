@@ -5,11 +5,11 @@ import select
 from threading import active_count
 
 from libos.errors import Fail, Kind
-from libos.log import recovery
 from libos.log.group import Entry
 from libos.log.names import LONGEST as LONGEST_NAME
 from libos.log_queue import LogQueue
 from libos.pdpix import INBOUND, OUTBOUND, POP, LibOS
+from libos.recovering import recovered
 from libos.runtime.memory import Heap
 
 SPIN = 20000  # ns that a wait looks by itself while something is on its way
@@ -106,7 +106,7 @@ class CattreeLibOS(LibOS):
             device = self.opened(path, size)
         self.by_log: dict[int, set[LogQueue]] = {}
         try:
-            self.volume = self.recovered(device)
+            self.volume = recovered(device, self.heap)
             self.over(LogDevice(self))
             self.settle(lambda: self.volume.idle)
             if self.volume.fresh:
@@ -128,23 +128,6 @@ class CattreeLibOS(LibOS):
         except Fail:
             os.close(self.file.fd)
             raise
-
-    def recovered(self, device):
-        """The volume of the device, as it was left."""
-        steps = recovery.opened(device, self.heap, int.from_bytes(os.urandom(8), "little"))
-        result = None
-        try:
-            while True:
-                offset, address, length = steps.send(result)
-                device.read(1, offset, address, length)
-                device.submit()
-                while not device.completion():
-                    select.select([device.bell()], [], [])
-                result = device.result
-        except StopIteration as end:
-            return end.value
-        except ValueError as damage:
-            raise Fail(Kind.INVALID, str(damage))
 
     def settle(self, reached):
         """Go on until `reached()`."""

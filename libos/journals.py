@@ -14,9 +14,9 @@ from ctypes import addressof, create_string_buffer, string_at
 from libos.blocks.block_file import BlockFile
 from libos.blocks.waiting import WaitingDevice
 from libos.errors import Fail, Kind
-from libos.log import recovery
 from libos.log.straight import Straight
 from libos.memory_file import high
+from libos.recovering import recovered
 
 MANY = 32  # journals
 MOST = 4 << 20  # bytes of one; all together fill half of the volume
@@ -39,7 +39,7 @@ class Journals:
         try:
             self.device = WaitingDevice(self.file)
             writable(self.largest)
-            self.volume = self.recovered()
+            self.volume = recovered(self.device, heap)
             self.settle()
             if self.volume.fresh:
                 raise Fail(Kind.DEVICE, "the device can't be written")
@@ -51,21 +51,6 @@ class Journals:
     def straight(self):
         """What appends without this, between `end` and `begin`."""
         return Straight(self.volume, MANY)
-
-    def recovered(self):
-        """The volume of the device, as it was left."""
-        steps = recovery.opened(self.device, self.heap, int.from_bytes(os.urandom(8), "little"))
-        result = None
-        try:
-            while True:
-                offset, address, length = steps.send(result)
-                self.device.read(1, offset, address, length)
-                self.device.completion()
-                result = self.device.result
-        except StopIteration as end:
-            return end.value
-        except ValueError as damage:
-            raise Fail(Kind.INVALID, str(damage))
 
     def advance(self):
         """Do what can be done now."""

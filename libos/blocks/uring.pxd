@@ -8,12 +8,15 @@ cdef class UringDevice(BlockDevice):
     cdef public long long queued, ring_fd, outcome
     cdef public unsigned long long finished
     @cython.locals(at=size_t)
-    cdef bint ask(self, unsigned long long operation, unsigned long long tag, unsigned long long offset, size_t address, unsigned long long length, unsigned long long flags)
+    cdef bint ask(self, unsigned long long operation, unsigned long long tag, unsigned long long offset, size_t address, unsigned long long length, unsigned long long flags) noexcept nogil
     @cython.locals(flags="unsigned long long", address=size_t, length="unsigned long long")
     cpdef bint write(self, unsigned long long tag, unsigned long long offset, size_t vector, unsigned long long count, bint durable)
     cpdef bint read(self, unsigned long long tag, unsigned long long offset, size_t address, unsigned long long length)
     cpdef bint flush(self, unsigned long long tag)
-    @cython.locals(done="long long")
     cpdef long long submit(self)
-    @cython.locals(result="unsigned long long", tag="unsigned long long")
+    @cython.locals(done="long long")
+    cdef long long hand_over(self) noexcept nogil
+    @cython.locals(tag="unsigned long long")
     cpdef unsigned long long completion(self)
+    @cython.locals(result="unsigned long long")
+    cdef unsigned long long taken(self) noexcept nogil

@@ -76,6 +76,10 @@ class UringDevice(BlockDevice):
         return self.ask(FLUSH, tag, 0, 0, 0, 0)
 
     def submit(self):
+        return self.hand_over()
+
+    def hand_over(self):
+        """`submit`, without the GIL; as `ask`, one thread at a time."""
         if self.queued == 0:
             return 0
         done = raw.call2(self.submit_at, self.ring, 0)
@@ -88,6 +92,10 @@ class UringDevice(BlockDevice):
             tag, self.finished = self.finished, 0
             self.result = self.outcome
             return tag
+        return self.taken()
+
+    def taken(self):
+        """`completion`, without the GIL."""
         if self.out == 0 or raw.call2(self.completion_at, self.ring, self.scratch + 64) == 0:
             return 0
         self.out -= 1

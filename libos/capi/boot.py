@@ -1,13 +1,16 @@
 """What demi_init does in Python: choose the libOS, make it, and say where its calls are."""
 
 import os
+import sys
 from functools import partial
 
 from libos import calls, config, raw
-from libos.capi import arrays, face, names, process, results, submitting
+from libos.capi import arrays, face, names, process, results, storing, submitting
 from libos.core import forking, layout
+from libos.errors import Fail
 
 NAMES = ("catnap", "catloop")
+VOLUME = "--cattree="
 
 
 def chosen(arguments, asked):
@@ -18,8 +21,14 @@ def chosen(arguments, asked):
     return asked or NAMES[0]
 
 
+def volume_of(arguments):
+    """The file or block device of the logs: what stands behind `--cattree=`, else $CATTREE."""
+    paths = [word.removeprefix(VOLUME) for word in arguments if word.startswith(VOLUME)]
+    return paths[0] if paths else os.environ.get("CATTREE")
+
+
 def start(arguments, asked):
-    """{call: address}, or an errno. EINVAL: no libOS of that name."""
+    """{call: address}, or an errno. EINVAL: no libOS of that name; the volume's own."""
     name = chosen(arguments, asked)
     if name not in NAMES:
         return calls.EINVAL
@@ -37,6 +46,15 @@ def start(arguments, asked):
         from libos.core.loops import Loops
 
         Loops(table, Catloop(settings.worth)).start()
+    if volume := volume_of(arguments):
+        from libos.core.stores import Stores, error_of
+
+        try:
+            stores = Stores(table, volume)
+        except Fail as error:
+            print(f"demi_init: {volume}: {error}", file=sys.stderr)
+            return error.number() or -error_of(error.kind.name)
+        os.register_at_fork(after_in_child=stores.forked)
     return face.native() or interpreted()
 
 
@@ -47,7 +65,7 @@ def interpreted():
     """Functions of Python as pointers of C, by ctypes: each call takes the GIL."""
     import ctypes
 
-    word, short = ctypes.c_size_t, ctypes.c_int
+    word, short, wide = ctypes.c_size_t, ctypes.c_int, ctypes.c_int64
     shapes = {
         "queue": (word, short),
         "socket": (word, short, short, short),
@@ -64,12 +82,20 @@ def interpreted():
         "getsockopt": (short, short, short, word, word),
         "setsockopt": (short, short, short, word, ctypes.c_uint),
         "sgafree": (word,),
+        "open": (word, word, short),
+        "unlink": (word,),
+        "rename": (word, word),
+        "lseek": (short, wide, short, word),
+        "bounds": (short, word, word),
+        "truncate": (short, wide),
+        "ftruncate": (short, wide),
+        "pread": (word, short, word, wide),
         "wait": (word, word, word),
         "wait_any": (word, word, word, short, word),
         "wait_next_n": (word, short, word, word),
     }
     for name, shape in shapes.items():
-        room = next(room for room in (names, submitting, arrays, results) if name in vars(room))
+        room = next(room for room in (names, submitting, storing, arrays, results) if name in vars(room))
         KEPT[name] = ctypes.CFUNCTYPE(short, *shape)(getattr(room, name))
     KEPT["sgaalloc"] = ctypes.CFUNCTYPE(None, word, word)(arrays.sgaalloc)
     KEPT["count"] = ctypes.CFUNCTYPE(ctypes.c_uint64, short)(process.count)

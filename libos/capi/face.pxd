@@ -1,3 +1,3 @@
 cimport cython
 from libos cimport raw
-from libos.capi cimport arrays, names, results, process, submitting
+from libos.capi cimport arrays, names, process, results, storing, submitting

@@ -4,7 +4,7 @@ Each returns 0 or a positive errno, as its man page says (docs/man). No Python o
 """
 
 from libos import raw
-from libos.capi import arrays, names, process, results, submitting
+from libos.capi import arrays, names, process, results, storing, submitting
 
 COMPILED = __file__.endswith(".so")
 
@@ -33,5 +33,13 @@ def native():
         "wait": raw.address_of(results.wait),
         "wait_any": raw.address_of(results.wait_any),
         "wait_next_n": raw.address_of(results.wait_next_n),
+        "open": raw.address_of(storing.open),
+        "unlink": raw.address_of(storing.unlink),
+        "rename": raw.address_of(storing.rename),
+        "lseek": raw.address_of(storing.lseek),
+        "bounds": raw.address_of(storing.bounds),
+        "truncate": raw.address_of(storing.truncate),
+        "ftruncate": raw.address_of(storing.ftruncate),
+        "pread": raw.address_of(storing.pread),
         "count": raw.address_of(process.count),
     }

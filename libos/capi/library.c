@@ -9,6 +9,7 @@
 #include <demi/catflap.h>
 #include <demi/libos.h>
 #include <demi/sga.h>
+#include <demi/storage.h>
 #include <demi/wait.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -45,6 +46,14 @@ SIZED(struct demi_args, 20);
     X(getsockname, (int qd, struct sockaddr *address, socklen_t *size), (qd, address, size))                           \
     X(getsockopt, (int qd, int level, int name, void *value, socklen_t *size), (qd, level, name, value, size))         \
     X(setsockopt, (int qd, int level, int name, const void *value, socklen_t size), (qd, level, name, value, size))    \
+    X(open, (int *qd_out, const char *name, int flags), (qd_out, name, flags))                                         \
+    X(unlink, (const char *name), (name))                                                                              \
+    X(rename, (const char *from, const char *to), (from, to))                                                          \
+    X(lseek, (int qd, int64_t offset, int whence, int64_t *offset_out), (qd, offset, whence, offset_out))              \
+    X(bounds, (int qd, int64_t *first_out, int64_t *end_out), (qd, first_out, end_out))                                \
+    X(truncate, (int qd, int64_t offset), (qd, offset))                                                                \
+    X(ftruncate, (int qd, int64_t length), (qd, length))                                                               \
+    X(pread, (demi_qtoken_t *qt_out, int qd, size_t size, int64_t offset), (qt_out, qd, size, offset))                 \
     X(sgafree, (demi_sgarray_t *sga), (sga))                                                                           \
     X(wait_any,                                                                                                        \
       (demi_qresult_t *qr_out, int *offset, const demi_qtoken_t qts[], int n, const struct timespec *timeout),         \

@@ -40,7 +40,7 @@ def socket_of(qd, stream):
     at = process.FACE.table.queue_of(qd)
     if at == 0:
         return -calls.EBADF
-    if raw.load(at + layout.KIND) == layout.MEMORY:
+    if raw.load(at + layout.KIND) != layout.SOCKET:
         return -calls.EINVAL
     if stream and raw.load(at + layout.SOCKET_TYPE) != calls.SOCK_STREAM:
         return -calls.EINVAL

@@ -4,7 +4,7 @@ Functions that say so are called under the table's lock; the others take it.
 """
 
 from libos import calls, endpoint, raw
-from libos.core import channel, layout, loops, sockets
+from libos.core import channel, layout, logs, loops, sockets
 
 COMPILED = __file__.endswith(".so")
 
@@ -65,6 +65,9 @@ def line_of(queue, operation):
 def start(table, queue, operation):
     """Try a new operation unless others wait before it. Under the lock, which may be given back meanwhile."""
     line = line_of(queue, operation)
+    if raw.load(queue + layout.KIND) == layout.LOG:
+        logs.start(table, queue, operation)
+        return
     if in_kernel(queue):
         wait_in_line(table, line, operation)
         drive_in_kernel(table, queue, line)
@@ -165,6 +168,7 @@ def give_up(table, queue, line):
 
 def close(table, qd):
     """Close a queue; what is pending on it is cancelled. -EBADF for no queue."""
+    logged = logs.claim_of(table, qd)
     table.lock()
     queue = sockets.at_rest(table, qd)
     fd = -1
@@ -174,9 +178,12 @@ def close(table, qd):
         give_up(table, queue, queue + layout.FIRST_OUT)
         if raw.load(queue + layout.KIND) == layout.MEMORY:
             channel.close(table, queue)
+        elif raw.load(queue + layout.KIND) == layout.LOG:
+            logs.part(table, queue)
         else:
             fd = raw.load(queue + layout.FD)
             sockets.forget(table, fd)
+            raw.store(table.head + layout.SOCKETS, raw.load(table.head + layout.SOCKETS) - 1)
             looped = raw.load(queue + layout.END) != 0
             if looped:
                 loops.part(table, queue)
@@ -184,6 +191,8 @@ def close(table, qd):
     table.unlock()
     if looped:
         loops.release(table, qd)
+    if logged:
+        logs.closed(table, qd if queue else 0)
     if fd >= 0:
         raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)
     return 0 if queue else -calls.EBADF

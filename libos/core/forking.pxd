@@ -1,6 +1,6 @@
 cimport cython
 from libos cimport calls, raw
-from libos.core cimport driving, layout
+from libos.core cimport driving, layout, logs
 from libos.core.table cimport Table
 
 cpdef void before(Table table) noexcept nogil

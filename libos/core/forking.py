@@ -5,7 +5,7 @@ those who have its descriptor, so that the child makes one of its own.
 """
 
 from libos import calls, raw
-from libos.core import driving, layout
+from libos.core import driving, layout, logs
 
 COMPILED = __file__.endswith(".so")
 
@@ -31,6 +31,7 @@ def in_child(table):
     table.close()
     table.open()
     forget_sleepers(table)
+    logs.forked(table)
     raw.store(table.head + layout.LOOKING, 0)
     raw.store(table.head + layout.FORKING, 0)
     number = 0

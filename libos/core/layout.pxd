@@ -22,6 +22,7 @@ cdef enum:
     KIND = 0
     MEMORY = 1
     SOCKET = 2
+    LOG = 3
     QUEUE_QD = 8
     FD = 16
     FIRST_IN = 24
@@ -57,6 +58,9 @@ cdef enum:
     NAME_4 = 16
     NAME_6 = 28
     FAR = 200
+    LOG_LINE = 208
+    UNJOINED = 216
+    LOG_NEXT = 224
     LOCK = 0
     AWAY = 8
     LOOKING = 16
@@ -85,6 +89,12 @@ cdef enum:
     NEARS = 4
     FARS = 32
     FIRST_PAIR = 40
+    FIRST_LOG = 272
+    LOGS = 280
+    LOG_WANTED = 288
+    LOG_CLAIMED = 296
+    LOG_WRITING = 304
+    SOCKETS = 312
     QUEUE_OF_END = 48
     ENDS_AT = 56
     COUNTERS = 192
@@ -122,6 +132,7 @@ cdef enum:
     DONE = 2
     TAKEN = 3
     FIRST_QD = 500
+    LOG_BELL = 499
     SLOTS = 21
     QUEUES = 16
     SEGMENTS_MAX = 20

@@ -28,7 +28,7 @@ ARRAY = 40  # bytes of COUNT and SEGMENTS
 # a queue
 QUEUE_RECORD = 256
 KIND = 0  # of these
-MEMORY, SOCKET = 1, 2
+MEMORY, SOCKET, LOG = 1, 2, 3
 QUEUE_QD = 8  # 0: free, or closed
 FD = 16
 FIRST_IN = 24  # a line: its ends, and who tries its operations
@@ -57,6 +57,9 @@ LOOP_PREVIOUS = 184
 NAME_SIZE = 192  # bytes of its family's struct sockaddr, of these
 NAME_4, NAME_6 = 16, 28
 FAR = 200  # its peer says when there is something: not every look looks at it
+LOG_LINE = 208  # a log's line (libos/log/straight.py)
+UNJOINED = 216  # the first of its pushes that is in no group yet
+LOG_NEXT = 224  # among the logs: addresses
 
 # the head of the table
 LOCK = 0
@@ -87,6 +90,12 @@ NEAR = 480  # four words: connections that every look looks at
 NEARS = 4
 FARS = 32  # how many others there are
 FIRST_PAIR = 40  # block of the first pair (libos/pair.py) in which peers say so
+FIRST_LOG = 272
+LOGS = 280  # whether there is a volume for them
+LOG_WANTED = 288  # something is its machine's to do (libos/core/stores.py)
+LOG_CLAIMED = 296  # which is doing it
+LOG_WRITING = 304  # a group is on its way
+SOCKETS = 312  # how many queues are sockets
 QUEUE_OF_END = 48  # address of a word for each end: its queue
 ENDS_AT = 56  # where the ends lie
 COUNTERS = 192  # words
@@ -114,6 +123,7 @@ PUSH, POP, ACCEPT, CONNECT, CLOSE, FAILED = 1, 2, 3, 4, 5, 6
 WAITING, DONE, TAKEN = 1, 2, 3
 
 FIRST_QD = 500
+LOG_BELL = 499  # no qd: in the epoll set, the device of the logs
 SLOTS = 21  # bits of a qtoken that number its record
 QUEUES = 16  # bits of qd - FIRST_QD that number its record
 SEGMENTS_MAX = 20

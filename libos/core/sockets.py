@@ -39,6 +39,7 @@ def add(table, fd, kind, state, size):
         raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)
         table.remove_queue(queue)
         return r
+    raw.store(table.head + layout.SOCKETS, raw.load(table.head + layout.SOCKETS) + 1)
     return queue
 
 

@@ -7,7 +7,7 @@ from libos.runtime.memory cimport Heap
 @cython.final
 cdef class Table:
     cdef public Heap heap
-    cdef public object loops
+    cdef public object loops, stores
     cdef public size_t head, operations, queues, waiters
     @cython.locals(epoll="long long", bell="long long")
     cpdef long long open(self) noexcept nogil
@@ -23,7 +23,7 @@ cdef class Table:
     cdef void note(self, int counter, unsigned long long n) noexcept nogil
     @cython.locals(at=size_t)
     cpdef long long register(self, long long fd, unsigned int events, unsigned long long qd) noexcept nogil
-    cdef size_t at(self, unsigned long long number) noexcept nogil
+    cpdef size_t at(self, unsigned long long number) noexcept nogil
     cdef unsigned long long number(self, size_t operation) noexcept nogil
     @cython.locals(at=size_t)
     cpdef size_t find(self, unsigned long long qtoken) noexcept nogil
@@ -34,7 +34,7 @@ cdef class Table:
     @cython.locals(number="unsigned long long", last="unsigned long long")
     cdef void link(self, size_t first, size_t operation) noexcept nogil
     @cython.locals(after="unsigned long long", before="unsigned long long")
-    cdef void unlink(self, size_t first, size_t operation) noexcept nogil
+    cpdef void unlink(self, size_t first, size_t operation) noexcept nogil
     cpdef void complete(self, size_t operation, long long result) noexcept nogil
     @cython.locals(number="unsigned long long", at=size_t)
     cdef unsigned long long fall_asleep(self, size_t qtokens, unsigned long long count) noexcept nogil
@@ -55,7 +55,7 @@ cdef class Table:
     cpdef void take(self, size_t operation) noexcept nogil
     cpdef void dismiss(self, size_t operation) noexcept nogil
     cdef void let_go(self, size_t operation) noexcept nogil
-    cdef size_t segments(self, size_t array) noexcept nogil
+    cpdef size_t segments(self, size_t array) noexcept nogil
     @cython.locals(at=size_t, beside=size_t)
     cdef size_t room(self, size_t operation, unsigned long long count) noexcept nogil
     @cython.locals(noted="unsigned int", at=size_t, last=size_t)

@@ -16,7 +16,7 @@ class Table:
 
     def __init__(self, heap):
         self.heap = heap
-        self.loops = None  # what Catloop does with the GIL
+        self.loops = self.stores = None  # what Catloop and Cattree do with the GIL
         self.head = wakers.reserve(layout.HEAD_SIZE)
         self.operations = wakers.reserve(raw.bit(layout.SLOTS) * layout.OPERATION)
         self.queues = wakers.reserve(raw.bit(layout.QUEUES) * layout.QUEUE_RECORD)

@@ -1,9 +1,9 @@
 cimport cython
 from libos cimport calls, raw
-from libos.core cimport driving, layout, loops, ringing
+from libos.core cimport driving, layout, logs, loops, ringing
 from libos.core.table cimport Table
 
-cdef int EVENTS, SELDOM, RARELY
+cdef int EVENTS, SELDOM, RARELY, PATIENT
 
 @cython.locals(rotation=size_t, i="unsigned long long", left="unsigned long long", operation=size_t)
 cdef long long claim(Table table, size_t qtokens, unsigned long long count) noexcept nogil
@@ -14,8 +14,9 @@ cdef long long claimed(Table table, size_t qtokens, unsigned long long count) no
 cpdef long long wait(Table table, size_t qtokens, unsigned long long count, long long timeout) noexcept nogil
 cdef void finish(Table table, size_t operation) noexcept nogil
 cdef void leave(Table table) noexcept nogil
-@cython.locals(at=size_t, n="long long", r="long long", i="long long")
-cdef long long look(Table table) noexcept nogil
+cdef void attend(Table table) noexcept nogil
+@cython.locals(at=size_t, n="long long", r="long long", i="long long", pushed="long long")
+cdef long long look(Table table, bint patient) noexcept nogil
 @cython.locals(qd="unsigned long long")
 cdef void tell(Table table, size_t event) noexcept nogil
 @cython.locals(number="unsigned long long", watching=bint, limit="long long", at=size_t, until=size_t, n="long long")

@@ -4,12 +4,13 @@ A wait claims an operation (`Table.take`); its caller reads the result and dismi
 """
 
 from libos import calls, raw
-from libos.core import driving, layout, loops, ringing
+from libos.core import driving, layout, logs, loops, ringing
 
 COMPILED = __file__.endswith(".so")
 EVENTS = 32
 SELDOM = 7  # of the turns of a spin only each eighth looks at the clock
 RARELY = 63  # of the looks at rings only each 64th asks the kernel too
+PATIENT = 100000000  # ns; who waits for as long as this may as well wait for a device's write
 
 
 def claim(table, qtokens, count):
@@ -73,7 +74,7 @@ def wait(table, qtokens, count, timeout):
     while True:
         table.lock()
         r = claimed(table, qtokens, count)
-        if r == -calls.EAGAIN and look(table):
+        if r == -calls.EAGAIN and look(table, timeout < 0 or timeout >= PATIENT):
             r = claimed(table, qtokens, count)
         if turns & SELDOM == 0 and r == -calls.EAGAIN:
             now = raw.now()
@@ -88,8 +89,7 @@ def wait(table, qtokens, count, timeout):
             leave(table)
             return r
         table.unlock()
-        if raw.load(table.head + layout.ATTENTION):
-            loops.attend(table)
+        attend(table)
         turns += 1
         if now - began < spin:
             if turns & SELDOM == 0:
@@ -107,15 +107,28 @@ def finish(table, operation):
 def leave(table):
     """The calling thread stops waiting, and gives the lock back."""
     table.leave()
+    if raw.load(table.head + layout.LOGS):
+        logs.passed_on(table)
     table.unlock()
+    attend(table)
+
+
+def attend(table):
+    """What needs Python, between two calls of the program."""
     if raw.load(table.head + layout.ATTENTION):
         loops.attend(table)
+    if raw.load(table.head + layout.LOG_WANTED):
+        logs.attend(table)
 
 
-def look(table):
-    """Ask the kernel what has changed, and go on with it. How many sockets have. Under the lock, which is given back
-    for the system call; one thread at a time asks.
+def look(table, patient):
+    """Ask the kernel what has changed, and go on with it. How many sockets have, and pushes to logs. Under the lock,
+    which is given back for the system call; one thread at a time asks.
     """
+    if raw.load(table.head + layout.LOGS):
+        pushed = logs.look(table, patient)
+        if pushed:
+            return pushed
     n = ringing.look(table)
     table.note(layout.LOOKS, 1)
     if n > 0 or (n == 0 and table.count(layout.LOOKS) & RARELY):  # rings are near, the kernel is far
@@ -140,6 +153,9 @@ def tell(table, event):
     qd = raw.load(event + 4)
     if qd == layout.LOOP_BELL:
         ringing.heard(table, raw.load(table.head + layout.LOOP_BELL_FD))
+    elif qd == layout.LOG_BELL:
+        if raw.load(table.head + layout.LOG_CLAIMED) == 0:
+            logs.heard(table)
     elif qd:
         driving.heard(table, qd, raw.load32(event))
 

@@ -7,6 +7,7 @@ cdef class Extent:
 cdef class Log:
     cdef public unsigned long long number, head, end, given, users
     cdef public list extents
+    cdef public object text
 
 cdef class Catalog:
     cdef public dict logs, ends
@@ -17,4 +18,4 @@ cdef class Catalog:
     @cython.locals(log=Log)
     cpdef apply(self, unsigned int kind, unsigned long long number, unsigned long long offset, unsigned long long length, unsigned long long crc, unsigned long long place, unsigned long long segment, name)
     @cython.locals(last=Extent, extents=list)
-    cdef append(self, Log log, unsigned long long offset, unsigned long long length, unsigned long long segment, unsigned long long where)
+    cpdef append(self, Log log, unsigned long long offset, unsigned long long length, unsigned long long segment, unsigned long long where)

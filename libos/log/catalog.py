@@ -7,7 +7,7 @@ read again after a restart.
 from array import array
 from bisect import bisect_right
 
-from libos.log import layout
+from libos.log import layout, scan
 from libos.log.names import Names
 
 COMPILED = __file__.endswith(".so")
@@ -47,7 +47,9 @@ class Extent:
 
 
 class Log:
-    """A log: bytes `head` to `end` are there. `users`: how many have it open, for one without a name."""
+    """A log: bytes `head` to `end` are there. `users`: how many have it open, for one without a name. `text`: what the
+    directory has of it, None when that has changed.
+    """
 
     def __init__(self, number, head=0, end=0):
         self.number = number
@@ -56,6 +58,7 @@ class Log:
         self.given = end  # offsets up to here belong to a group on its way
         self.users = 0
         self.extents = []
+        self.text = None
 
     def extent_of(self, offset):
         """Index of the extent that holds a byte; -1 when none does."""
@@ -131,11 +134,13 @@ class Catalog:
             if at != end:
                 raise ValueError(f"the directory is damaged: log {name!r} ends at {end}, not {at}")
 
-    def listed(self):
-        """What scan.packed takes."""
+    def texts(self):
+        """What the directory has of each log: made again for those that have changed."""
         for log in self.logs.values():
-            extents = [(extent.segment, extent.first, extent.end) for extent in log.extents]
-            yield log.number, self.names.of(log), log.head, log.end, extents
+            if log.text is None:
+                extents = [(extent.segment, extent.first, extent.end) for extent in log.extents]
+                log.text = scan.packed_log(log.number, self.names.of(log), log.head, log.end, extents)
+            yield log.text
 
     def ends_listed(self):
         """(segment, where it ends) of those with living bytes, what scan.packed takes."""
@@ -146,13 +151,17 @@ class Catalog:
         ValueError when it contradicts what came before.
         """
         if kind == layout.NAME:
+            if name in self.names:
+                self.names[name].text = None
             self.names.bind(self.log(number), name)
+            self.logs[number].text = None
             return
         log = self.logs.get(number)
         if log is None:
             if kind == layout.CHECKPOINT:
                 return
             raise ValueError(f"a record of log {number}, which is not there")
+        log.text = None
         if kind == layout.TRUNCATE:
             self.truncate(log, offset)
         elif kind == layout.RESET:
@@ -170,6 +179,7 @@ class Catalog:
             raise ValueError(f"log {number} ends at {log.end}, and a record of it begins at {offset}")
 
     def append(self, log, offset, length, segment, where):
+        log.text = None
         extents = log.extents
         if extents:
             last = extents[len(extents) - 1]
@@ -185,6 +195,7 @@ class Catalog:
 
     def grown(self, log, length, segment):
         """So many bytes more of a log are in a segment: where its records are is read when somebody asks."""
+        log.text = None
         extents = log.extents
         last = extents[len(extents) - 1] if extents else None
         if last is not None and last.segment == segment:
@@ -236,6 +247,7 @@ class Catalog:
 
     def truncate(self, log, head):
         """Forget what is before `head`. The log may have been cut meanwhile: at most all of it."""
+        log.text = None
         head = min(head, log.end)
         if head <= log.head:
             return

@@ -35,6 +35,7 @@ DATA, NAME, TRUNCATE, RESET, MOVED, CHECKPOINT, UNLINK, END = 1, 2, 3, 4, 5, 6, 
 LARGE = 4096  # payloads from this size on are written from where they lie
 LARGEST = 524288  # bytes of an element
 SHARE = 262144  # bytes of a group, unless one element alone needs more
+SPARING = 8  # times its own size is written before there is another checkpoint
 MANY = 200  # large payloads in a group: each takes two of the 1024 places of a vector (IOV_MAX)
 
 # a line of straight.py: the log's number; offset of what comes next; bytes that the machine does not know of yet;

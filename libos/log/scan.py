@@ -111,16 +111,19 @@ def superblock_at(address):
 
 
 def packed(next_number, bad, logs, ends):
-    """The directory as a payload. `logs`: (number, name, head, end, extents), an extent is (segment, first, end);
-    `ends`: (segment, where its groups end).
-    """
+    """The directory as a payload. `logs`: each as `packed_log` has it; `ends`: (segment, where its groups end)."""
+    logs = list(logs)
     parts = [DIRECTORY.pack(next_number, len(bad), len(logs)), *(struct.pack("<I", segment) for segment in sorted(bad))]
-    for number, name, head, end, extents in logs:
-        parts += [LOG.pack(number, len(name), len(extents), head, end), name]
-        parts += [EXTENT.pack(*extent) for extent in extents]
+    parts += logs
     parts.append(struct.pack("<I", len(ends)))
     parts += [END.pack(*one) for one in ends]
     return b"".join(parts)
+
+
+def packed_log(number, name, head, end, extents):
+    """What the directory has of a log; an extent is (segment, first, end)."""
+    fixed = LOG.pack(number, len(name), len(extents), head, end)
+    return b"".join([fixed, name, *(EXTENT.pack(*extent) for extent in extents)])
 
 
 def directory(text):

@@ -10,22 +10,27 @@ from libos.log import checksum, group, layout
 
 COMPILED = __file__.endswith(".so")
 RESERVE = 2  # as space.py
+BOOKED = 24  # bytes
 
 
 class Straight:
     """For `many` logs, each known by the number of its *line*. `number`: of the group that is being filled, from 1 on;
-    `done`: of the last that is over; `count`: records of the one that is filled.
+    `done`: of the last that is over; `count`: records of the one that is filled. `booked`: where each record is will be
+    known to the machine, as to who reads what he has just written; else it is looked for when somebody asks.
     """
 
-    def __init__(self, volume, many):
+    def __init__(self, volume, many, booked=False):
         heap = volume.heap
         self.volume = volume
-        self.many = many
+        self.bound = 0  # lines that were ever bound to a log
         self.lines = heap.alloc(many * layout.LINE)
         self.rooms = heap.alloc(2 * layout.STRAIGHT_ROOM)
         self.marks = heap.alloc(2 * layout.STRAIGHT_MOST * 8)  # which line each record is of
         self.vector = heap.alloc(64)
-        if not (self.lines and self.rooms and self.marks and self.vector):
+        # of each record its line, length, and place in the segment << 32 | checksum: a segment has room for fewer
+        self.book = heap.alloc(layout.SEGMENT) if booked else 0
+        self.written = self.noted = 0  # records in the book, and how many of them are durable
+        if not (self.lines and self.rooms and self.marks and self.vector and (self.book or not booked)):
             raise MemoryError("no heap for groups")
         for at in range(self.lines, self.lines + many * layout.LINE, 8):
             raw.store(at, 0)
@@ -44,8 +49,8 @@ class Straight:
         """Take over. Not if the machine still has something to do, or would take no data."""
         volume = self.volume
         self.next = volume.offset
-        self.open = volume.idle and not volume.fresh and len(volume.space.free) >= RESERVE
-        for i in range(self.many):
+        self.open = volume.resting and not volume.fresh and len(volume.space.free) >= RESERVE
+        for i in range(self.bound):
             log = volume.catalog.logs.get(raw.load(self.line(i) + layout.L_LOG))
             if log is not None:
                 raw.store(self.line(i) + layout.L_GIVEN, log.end)
@@ -54,25 +59,42 @@ class Straight:
         """Nothing is on its way, or filled: what has been written is the machine's from now on."""
         volume = self.volume
         self.open = False
-        for i in range(self.many):
+        if self.groups:
+            volume.catalog.ends[volume.segment] = volume.offset
+        for i in range(self.bound):
             since = raw.load(self.line(i) + layout.L_SINCE)
             if since:
                 log = volume.catalog.logs[raw.load(self.line(i) + layout.L_LOG)]
-                volume.catalog.grown(log, since, volume.segment)
+                if not self.book:
+                    volume.catalog.grown(log, since, volume.segment)
                 volume.counters["bytes"] += since
                 raw.store(self.line(i) + layout.L_SINCE, 0)
         volume.counters["groups"] += self.groups
         volume.counters["entries"] += self.entries
         self.groups = self.entries = 0
+        self.read_book()
+
+    def read_book(self):
+        """What is durable of it, to the machine; of the rest nothing is known."""
+        at, logs = self.book, self.volume.catalog.logs
+        for _ in range(self.written):
+            log = logs[raw.load(self.line(raw.load(at)) + layout.L_LOG)]
+            length, where = raw.load(at + 8), raw.load(at + 16)
+            self.volume.catalog.append(log, log.end, length, self.volume.segment, where)
+            log.given = log.end
+            at += BOOKED
+        self.written = self.noted = 0
 
     def bind(self, i, log):
         """A line is that of a log from now on."""
+        self.bound = max(self.bound, i + 1)
         raw.store(self.line(i) + layout.L_LOG, log.number)
         raw.store(self.line(i) + layout.L_GROUP, 0)
 
     def close(self):
-        for address in (self.lines, self.rooms, self.marks, self.vector):
-            self.volume.heap.free(address)
+        for address in (self.lines, self.rooms, self.marks, self.vector, self.book):
+            if address:
+                self.volume.heap.free(address)
 
     # --- without the GIL ---
 
@@ -113,8 +135,17 @@ class Straight:
         raw.store(line + layout.L_GIVEN, offset + length)
         raw.store(line + layout.L_SINCE, raw.load(line + layout.L_SINCE) + length)
         raw.store(line + layout.L_GROUP, self.number)
+        if self.book:
+            self.note(i, length, (self.next + place) << 32 | crc)
         self.used = place + (length + 7 & ~7)
         self.count += 1
+
+    def note(self, i, length, where):
+        at = self.book + self.noted * BOOKED
+        raw.store(at, i)
+        raw.store(at + 8, length)
+        raw.store(at + 16, where)
+        self.noted += 1
 
     def sealed(self):
         """The group that was being filled goes out: to which byte of the device; `vector` says what."""
@@ -143,6 +174,8 @@ class Straight:
             self.volume.offset += self.flying_size
             self.groups += 1
             self.entries += self.flying_count
+            if self.book:
+                self.written += self.flying_count
         else:
             self.open = False
             self.fail(self.filling ^ 1, self.flying_count)

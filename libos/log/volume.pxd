@@ -10,7 +10,7 @@ cdef class Volume:
     cdef public object heap, superblock, catalog, names, nameless, flying_at, readings, space, urgent, pending, events
     cdef public list flying, suspects
     cdef public dict counters
-    cdef public unsigned long long block, size, largest, segment, offset, following, sequence, previous, tries, broken
+    cdef public unsigned long long block, size, largest, segment, offset, following, sequence, previous, tries, broken, directory, unlisted
     cdef public size_t page, page_vector
     cdef public bint super_flying, checkpoint_due, fresh
     cpdef work(self)

@@ -48,6 +48,7 @@ class Volume:
         self.suspects = []  # segments that could not be written, while the device may be what is at fault
         self.super_flying = False
         self.checkpoint_due = True
+        self.directory = self.unlisted = 0  # bytes of the last one; bytes of segments begun since
         # nothing on the device leads to what is written next: first there is to be a superblock
         self.fresh = superblock.sequence == 0 or superblock.version != layout.VERSION
         self.broken = 0  # the sequence at which that began
@@ -132,7 +133,12 @@ class Volume:
     @property
     def idle(self):
         """Nothing waits and nothing is on its way."""
-        waits = self.flying or self.urgent or self.pending or self.super_flying or self.checkpoint_due
+        return self.resting and not self.super_flying
+
+    @property
+    def resting(self):
+        """The same, but for a superblock."""
+        waits = self.flying or self.urgent or self.pending or self.checkpoint_due
         return not (waits or self.nameless or self.space.loaded)
 
     # --- groups ---
@@ -191,7 +197,8 @@ class Volume:
         if self.super_flying and self.space.scarce():
             return  # what the checkpoint sets free comes first
         if self.space.advance(bool(self.urgent)):
-            self.checkpoint_due = True
+            self.unlisted += self.size
+            self.checkpoint_due = self.unlisted >= layout.SPARING * self.directory
             self.next_group()
         elif self.urgent:
             self.fail_all(self.urgent, "NO_SPACE")
@@ -204,13 +211,14 @@ class Volume:
     def checkpoint(self):
         """Queue a group of the directory alone. False when there is no room left for that."""
         catalog = self.catalog
-        text = scan.packed(catalog.next_number, catalog.bad, list(catalog.listed()), catalog.ends_listed())
+        text = scan.packed(catalog.next_number, catalog.bad, catalog.texts(), catalog.ends_listed())
         entry = Entry(layout.CHECKPOINT, 0, 0, raw.view_at(memoryview(text)), len(text), text)
         if not self.group.choose([entry], self.size - self.offset):
             self.checkpoint_due = False
             if not (self.space.advance(True) and self.group.choose([entry], self.size)):
                 return False
         self.checkpoint_due = False
+        self.directory, self.unlisted = len(text), 0
         self.space.mark()
         self.counters["checkpoints"] += 1
         self.launch([entry])

@@ -1,12 +1,16 @@
 """What a program did with a volume, event by event of the device; and what must be there after a power cut."""
 
+import ctypes
 import random
 
 from volumes import device, elements, mount, push, settle
 
 from libos.blocks.memory import MemoryDevice
+from libos.log import layout
+from libos.log.straight import Straight
 
 NAMES = (b"one", b"two", b"a/three", b"a/four")
+STRAIGHT = 3  # the tag of a group that goes straight
 
 
 class Step:
@@ -17,6 +21,12 @@ class Step:
         self.done = None
         self.after = after
         self.entry = entry
+
+
+class Straightly:
+    """What became of a record that went straight."""
+
+    done, failure = False, None
 
 
 class Line:
@@ -59,6 +69,7 @@ class History:
         self.device.shuffle = self.random.shuffle
         self.volume = mount(self.device, settled=False)
         self.names = Line({})
+        self.straight = Straight(self.volume, len(NAMES), booked=bool(seed & 1))
         self.lines, self.cuts, self.held = {}, {}, []
         self.counts = {}
         for _ in range(steps):
@@ -67,6 +78,7 @@ class History:
         self.note()
         for log in self.held:
             assert b"".join(elements(self.volume, log)) == self.lines[log].last[log.head :]
+        self.straight.close()
         self.volume.close()
 
     def step(self):
@@ -84,6 +96,8 @@ class History:
         elif choice < 0.66:
             kinds = (self.rename, self.rename, self.unlink, self.cut, self.cut, self.grow, self.reset, self.hold)
             self.random.choice(kinds)(log)
+        elif choice < 0.69 and self.device.fua:
+            self.go_straight()
         else:
             self.turn()
 
@@ -172,6 +186,42 @@ class History:
         if tag:
             self.volume.completed(tag, self.device.result)
             self.note()
+
+    def go_straight(self):
+        """Some groups of appends without the machine; the next is filled while one is on its way."""
+        while not self.volume.idle or self.volume.readings.out:
+            self.turn()
+        logs = [log for log in self.volume.names.values() if log.end - log.head < 9000]
+        for i, log in enumerate(logs):
+            self.straight.bind(i, log)
+        self.straight.begin()
+        entries = self.fill(logs)
+        while self.straight.count:
+            self.device.write(STRAIGHT, self.straight.sealed(), self.straight.vector, 1, True)
+            more = self.fill(logs) if self.random.random() < 0.5 else []
+            assert self.device.completion() == STRAIGHT
+            self.straight.over(self.device.result)
+            for entry in entries:
+                entry.done = True
+            self.note()
+            self.did("straight")
+            entries = more
+        self.straight.end()
+
+    def fill(self, logs):
+        """Put some records into the group that is filled."""
+        entries = []
+        for _ in range(self.random.randrange(4) if logs else 0):
+            i = self.random.randrange(len(logs))
+            data = self.random.randbytes(self.random.choice((1, 40, 512, 900)))
+            place = self.straight.place(len(data), 2)
+            if place <= 0:
+                break
+            ctypes.memmove(self.straight.rooms + self.straight.filling * layout.STRAIGHT_ROOM + place, data, len(data))
+            self.straight.put(i, place, len(data))
+            entries.append(Straightly())
+            self.lines[logs[i]].add(self.device.events, self.lines[logs[i]].last + data, entries[-1])
+        return entries
 
     def note(self):
         for line in (self.names, *self.lines.values()):

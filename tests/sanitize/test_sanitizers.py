@@ -14,7 +14,7 @@ from test_scenarios import ALWAYS_FORTIFIED, HOSTLESS, SAMPLE, families  # noqa:
 from test_sequences import one_of_each  # noqa: E402
 
 from interpose import traps  # noqa: E402
-from setup import CFLAGS, OTHER_NAMES, PRELOAD_SOURCES  # noqa: E402
+from setup import CFLAGS, PRELOAD_SOURCES  # noqa: E402
 
 SANITIZE = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-ftls-model=initial-exec", "-O1"]
 # frames with red zones don't fit into 16 KiB; a sanitized abort and overflow end in another way than libc's; the
@@ -35,7 +35,7 @@ def sanitized(folder, csrc, *flags):
     target.unlink()
     sources = [os.path.join(csrc, name) for name in PRELOAD_SOURCES]
     traps.emit(folder / "traps.def")
-    script = [f"-I{folder}"] + [f"-Wl,--defsym={name}={trap}" for name, trap in OTHER_NAMES.items()]
+    script = [f"-I{folder}"] + [f"-Wl,--defsym={name}={trap}" for name, trap in traps.OTHER_NAMES.items()]
     subprocess.run(
         ["gcc", *CFLAGS, *SANITIZE, *flags, "-shared", "-o", target, *sources, *script, "-ldl", "-lpthread"], check=True
     )

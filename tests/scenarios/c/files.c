@@ -189,6 +189,35 @@ SCENARIO(holes)
     contents("a");
 }
 
+/* Ranges that are asked to be written, zeroed, shared, or copied from elsewhere into the midst of a file. */
+SCENARIO(ranges)
+{
+    int from = appender("from"), fd = (int)SAY(open("a", O_WRONLY | O_CREAT | O_TRUNC, 0644));
+    off_t start = 0, midst = 2;
+    put(from, "copied");
+    for (int i = 0; i < 4; i++) {
+        put(fd, "0123456789");
+        SAY(sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER));
+        SAY(fdatasync(fd));
+    }
+    SAY(posix_fallocate(fd, 30, 20));
+    SAY(fsync(fd));
+    SAY(fallocate(fd, FALLOC_FL_ZERO_RANGE, 5, 10));
+    SAY(fsync(fd));
+    contents("a");
+    fd = (int)SAY(open("b", O_WRONLY | O_CREAT | O_TRUNC, 0644));
+    for (int i = 0; i < 4; i++) {
+        put(fd, "0123456789");
+        SAY(fsync(fd));
+    }
+    from = (int)MUST(open("from", O_RDONLY));
+    SAY(copy_file_range(from, &start, fd, &midst, 6, 0));
+    SAY(fsync(fd));
+    put(fd, "end");
+    SAY(fsync(fd));
+    contents("b");
+}
+
 SCENARIO(names)
 {
     int fd = kept("a");
