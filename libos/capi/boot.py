@@ -1,7 +1,6 @@
 """What demi_init does in Python: choose the libOS, make it, and say where its calls are."""
 
 import os
-import sys
 from functools import partial
 
 from libos import calls, config, raw
@@ -52,7 +51,7 @@ def start(arguments, asked):
         try:
             stores = Stores(table, volume)
         except Fail as error:
-            print(f"demi_init: {volume}: {error}", file=sys.stderr)
+            os.write(2, os.fsencode(f"demi_init: {volume}: {error}\n"))
             return error.number() or -error_of(error.kind.name)
         os.register_at_fork(after_in_child=stores.forked)
     return face.native() or interpreted()

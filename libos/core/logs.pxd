@@ -13,7 +13,7 @@ cdef class Logs:
     cdef public Straight straight
     cdef public UringDevice device
     cdef public long fd, flags
-    cdef public size_t members
+    cdef public size_t members, turn
     cdef public unsigned long long recent, tag
     cdef public long long result
 
@@ -22,13 +22,14 @@ cdef Logs HERE
 cdef void start(Table table, size_t queue, size_t operation) noexcept nogil
 @cython.locals(number="unsigned long long", operation=size_t, place="long long")
 cdef void join(Table table, size_t queue) noexcept nogil
-@cython.locals(queue=size_t)
+@cython.locals(first=size_t, queue=size_t, after=size_t)
 cdef void join_all(Table table) noexcept nogil
 @cython.locals(array=size_t, size="unsigned long long", line="unsigned long long", place="long long", to=size_t, at=size_t, last=size_t, member=size_t)
 cdef long long joined(Table table, size_t queue, size_t operation) noexcept nogil
 cdef size_t member_of(unsigned long long room, unsigned long long i) noexcept nogil
 @cython.locals(found="long long")
 cdef long long look(Table table, bint patient) noexcept nogil
+cdef bint filled(Table table) noexcept nogil
 @cython.locals(found="long long", tag="unsigned long long")
 cdef long long heard(Table table) noexcept nogil
 @cython.locals(place="unsigned long long", vector=size_t, r="long long")

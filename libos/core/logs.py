@@ -20,7 +20,8 @@ NO_LINE = 0xFFFFFFFF  # of a log that came when there were none left
 class Logs:
     """The volume of a process, as far as it takes no GIL. `straight` and `device`: what writes; `flags` of pwritev2(2)
     to `fd`. `members`: for the group that is filled and the one on its way, of each push where its record is, and its
-    qtoken. `recent`: pushes of the last group. `tag`, `result`: what the device has said to the machine.
+    qtoken. `recent`: pushes of the last group. `turn`: the queue that may join first. `tag`, `result`: what the device
+    has said to the machine.
     """
 
     def __init__(self):
@@ -29,6 +30,7 @@ class Logs:
         self.fd = self.flags = 0
         self.members = self.recent = 0
         self.tag = self.result = 0
+        self.turn = 0
 
 
 HERE = Logs()
@@ -74,11 +76,17 @@ def join(table, queue):
 
 
 def join_all(table):
-    queue = raw.load(table.head + layout.FIRST_LOG)
+    """What waits of all queues, until the group is full; the next one begins with the queue after that."""
+    first = HERE.turn or raw.load(table.head + layout.FIRST_LOG)
+    queue = first
     while queue:
+        after = raw.load(queue + layout.LOG_NEXT) or raw.load(table.head + layout.FIRST_LOG)
         if raw.load(queue + layout.UNJOINED):
             join(table, queue)
-        queue = raw.load(queue + layout.LOG_NEXT)
+            if raw.load(queue + layout.UNJOINED):
+                HERE.turn = after
+                return
+        queue = after if after != first else 0
 
 
 def joined(table, queue, operation):
@@ -88,8 +96,8 @@ def joined(table, queue, operation):
     line = raw.load(queue + layout.LOG_LINE)
     if size > LARGEST or line == NO_LINE:
         return -1
-    # most of the time there will be as many as last time
-    place = HERE.straight.place(size, HERE.recent + 2)
+    # most of the time there will be as many as last time, and no more than twice as many
+    place = HERE.straight.place(size, HERE.recent * 2 + 2)
     if place <= 0:
         return place
     to = HERE.straight.room() + place
@@ -124,6 +132,13 @@ def look(table, patient):
     if raw.load(table.head + layout.LOG_WRITING) == NOBODY and HERE.straight.count:
         found += send(table, patient and raw.load(table.head + layout.SOCKETS) == 0)
     return found
+
+
+def filled(table):
+    """Whether there is a group that nobody sends."""
+    if raw.load(table.head + layout.LOGS) == 0 or raw.load(table.head + layout.LOG_CLAIMED):
+        return False
+    return raw.load(table.head + layout.LOG_WRITING) == NOBODY and HERE.straight.count != 0
 
 
 def heard(table):
@@ -313,6 +328,7 @@ def part(table, queue):
     while raw.load(at) != queue:
         at = raw.load(at) + layout.LOG_NEXT
     raw.store(at, raw.load(queue + layout.LOG_NEXT))
+    HERE.turn = 0
 
 
 def use(table, straight, device, fd, flags, members):

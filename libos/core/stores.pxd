@@ -19,5 +19,5 @@ cdef class Stores:
     @cython.locals(queue=size_t, first="unsigned long long", operation=size_t)
     cdef size_t first_pop(self, opened) except? 0
     cdef popped(self, opened, size_t operation, long long result, size_t address=*, size_t memory=*)
-    cpdef settle(self)
+    cpdef settle(self, whole=*)
     cdef happened(self, event)

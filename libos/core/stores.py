@@ -50,7 +50,7 @@ class Stores:
         try:
             self.device = UringDevice(self.file, heap.alloc(128))
             self.volume = recovered(self.device, heap)
-            self.settle()
+            self.settle(True)
             if self.volume.fresh:
                 raise Fail(Kind.DEVICE, "the device can't be written")
         except BaseException:
@@ -162,8 +162,8 @@ class Stores:
         table.complete(operation, result)
         table.unlock()
 
-    def settle(self):
-        """Until the machine has nothing to do, but for a superblock on its way."""
+    def settle(self, whole=False):
+        """Until the machine has nothing to do, but, if not `whole`, for a superblock on its way."""
         volume, device = self.volume, self.device
         while True:
             volume.work()
@@ -176,7 +176,7 @@ class Stores:
                 device.submit()
             while volume.events:
                 self.happened(volume.events.popleft())
-            if volume.resting and not volume.readings.out and not volume.events:
+            if (volume.idle if whole else volume.resting) and not volume.readings.out and not volume.events:
                 return
             if device.out:
                 select.select([device.ring_fd], [], [])

@@ -167,7 +167,7 @@ def sleep(table, qtokens, count, timeout, began):
     table.lock()
     limit = ringing.doze(table)
     number = 0
-    if limit != 0 and not claimable(table, qtokens, count):
+    if limit != 0 and not logs.filled(table) and not claimable(table, qtokens, count):
         number = table.fall_asleep(qtokens, count)
     if number == 0:
         if raw.load(table.head + layout.WATCHER) == 0:  # who watches is to be rung for all the same

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 RUN = Path(__file__).resolve().parents[2] / "examples" / "c" / "run"
-SAYS = {"echo": r"20000 echoes, \d+ ns each", "ping_pong": "1024 rounds", "push_pop": "sent 64 MiB"}
+SAYS = {
+    "echo": r"20000 echoes, \d+ ns each",
+    "ping_pong": "1024 rounds",
+    "push_pop": "sent 64 MiB",
+    "logged_echo": r"1000 durable echoes, [\d.]+ us each",
+}
 
 
 def free_port():
@@ -22,3 +27,4 @@ def test_one_line(name, libos):
     done = subprocess.run([RUN, name, libos, str(free_port())], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert re.search(SAYS[name], done.stdout)
+    assert (name == "logged_echo") == ("logged 64000 bytes" in done.stderr)

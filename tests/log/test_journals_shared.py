@@ -38,22 +38,21 @@ def test_each_keeps_what_is_the_others(path):
     journals.begin(0, head)
     journals.settle()
     straight(journals, more)
-    with pytest.raises(Fail) as caught:  # whose owner does not share it
-        with shared(path):
-            pass
+    with pytest.raises(Fail) as caught, shared(path):  # whose owner does not share it
+        pass
     assert caught.value.kind is Kind.IN_USE
     journals.close()  # as when the program is killed
+    owner = Sharer(path)
     with shared(path) as store:
-        assert store.logs() == {"journal 0": (0, len(head) + 5301)}
-        qd = store.creat("log")
-        assert pushed(store, qd, b"of a program") == 12
-        with pytest.raises(Fail) as caught:
-            storage.journals(path)
-        assert caught.value.kind is Kind.IN_USE
-        owned = Sharer(path)  # it connects, and owns the volume when this one has gone
-    with pytest.raises(Fail):
-        storage.journals(path)
-    owned.kill()
+        assert store.logs() == {"journal 0": (0, len(head) + 5301), "log": (0, 0)}
+        assert pushed(store, store.open("log"), b"of a program") == 12
+        for _ in range(2):  # as a guest, then as the owner itself
+            with pytest.raises(Fail) as caught:
+                storage.journals(path)
+            assert caught.value.kind is Kind.IN_USE
+            owner.kill()
+            assert store.logs("log") == {"log": (0, 12)}
+        assert store.link.owner
     journals = storage.journals(path)
     assert list(journals.records(0)) == [head, *more] and journals.filled() == [0]
     straight(journals, [b"again"])
