@@ -6,7 +6,7 @@ from libos.fabric.fabric cimport Fabric
 from libos.fabric.machine cimport Machine
 from libos.heap_buffers cimport HeapBuffers
 
-cdef long long BURST
+cdef long long BURST, SELDOM
 
 @cython.final
 cdef class Catmint:
@@ -14,8 +14,9 @@ cdef class Catmint:
     cdef public HeapBuffers buffers
     cdef public Engine engine
     cdef public Machine machine
-    cdef public size_t completions
-    @cython.locals(n="long long", now="long long")
+    cdef public size_t completions, result
+    cdef public long long turns, now
+    @cython.locals(n="long long")
     cpdef bint turn(self) noexcept nogil
     cpdef void flush(self) noexcept nogil
     @cython.locals(due="long long", other="long long")

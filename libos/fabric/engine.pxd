@@ -16,8 +16,9 @@ cdef class Engine:
     cdef public Regions regions
     cdef public Receives receives
     cdef public Slots connections, items, sends
-    cdef public long long eager, window, largest, patience
-    cdef public size_t mailboxes, peers, listening, work, calls, events, opening, scratch, pieces, address, stuck
+    cdef public long long eager, window, largest, patience, at_once
+    cdef public bint quiet
+    cdef public size_t mailboxes, peers, listening, work, calls, events, opening, scratch, pieces, address, ready, stuck
     cdef public long long address_length, region, calls_out, peers_seen, now, beats_at, retry_at
     cdef public unsigned long long key0, key1, drawn
     cdef public long long received, sent, read, reported, strays, refused, broken
@@ -32,6 +33,7 @@ cdef class Engine:
     cdef void unheld(self, long long number) noexcept nogil
     cdef size_t outgoing(self) noexcept nogil
     cdef void sent_away(self, Item *i) noexcept nogil
+    cdef void headed(self, Connection *c, size_t at, unsigned int kind, unsigned int flags, unsigned int answers, unsigned int length) noexcept nogil
     @cython.locals(count="long long")
     cdef bint launch(self, Connection *c, Item *i, unsigned int kind, unsigned int flags, unsigned int answers, unsigned int length) noexcept nogil
     cdef size_t request(self, Connection *c, unsigned int kind) noexcept nogil

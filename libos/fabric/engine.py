@@ -72,6 +72,9 @@ class Engine:
         self.key1 = int.from_bytes(seed[8:16], "big")
         self.drawn = 0
         self.now = 0
+        self.ready = area.take(structs.HEADER + structs.COPIED)  # of a message that is copied at once
+        self.at_once = min(eager, structs.COPIED, fabric.injects - structs.HEADER)  # bytes of such a message
+        self.quiet = False  # nothing was completed in this turn
         self.stuck = 0  # whose turn it is, as soon as the fabric takes requests again
         self.calls_out = 0
         self.peers_seen = 0  # their numbers are below it
@@ -171,20 +174,25 @@ class Engine:
         self.sends.give(i.buffer)
         self.items.give(structs.self_of_item(i))
 
-    def launch(self, c, i, kind, flags, answers, length):
-        """Send `length` bytes behind a header; false, and the item is gone, where the fabric is full. Where the item
-        has a push, they are those of the push, sent from where they lie.
-        """
-        h = structs.header(i.buffer)
+    def headed(self, c, at, kind, flags, answers, length):
+        """Write the header of a message of `length` bytes to `at`."""
+        h = structs.header(at)
         h.mark = structs.MARK
         h.kind = kind
         h.flags = flags
         h.answers = answers
+        h.zero = 0
         h.connection = c.their_number
         h.token = c.their_token
         h.length = length
         h.granted = c.given
         h.done = c.large_read
+
+    def launch(self, c, i, kind, flags, answers, length):
+        """Send `length` bytes behind a header; false, and the item is gone, where the fabric is full. Where the item
+        has a push, they are those of the push, sent from where they lie.
+        """
+        self.headed(c, i.buffer, kind, flags, answers, length)
         p = structs.piece(self.pieces)
         p.address = i.buffer
         p.length = structs.HEADER + length

@@ -1,7 +1,7 @@
 cdef class Fabric:
     cdef public bytes address
     cdef public unsigned int capabilities
-    cdef public long long receives, requests, segments, peers
+    cdef public long long receives, requests, segments, peers, injects
     cdef public unsigned long long refused, failed
     cdef long long peer(self, size_t address, long long length) noexcept nogil
     cdef void forget(self, long long peer) noexcept nogil
@@ -13,6 +13,7 @@ cdef class Fabric:
     cdef void withdraw(self, long long window) noexcept nogil
     cdef bint post_receive(self, size_t address, unsigned long long length, long long region, unsigned long long context) noexcept nogil
     cdef bint send(self, long long peer, size_t pieces, long long count, unsigned long long context) noexcept nogil
+    cdef bint inject(self, long long peer, size_t address, long long length) noexcept nogil
     cdef bint write(self, long long peer, size_t pieces, long long count, unsigned long long remote, unsigned long long key, unsigned long long context) noexcept nogil
     cdef bint read(self, long long peer, size_t pieces, long long count, unsigned long long remote, unsigned long long key, unsigned long long context) noexcept nogil
     cdef long long poll(self, size_t completions, long long limit) noexcept nogil
@@ -31,6 +32,7 @@ cdef class PythonFabric(Fabric):
     cdef void withdraw(self, long long window) noexcept with gil
     cdef bint post_receive(self, size_t address, unsigned long long length, long long region, unsigned long long context) noexcept with gil
     cdef bint send(self, long long peer, size_t pieces, long long count, unsigned long long context) noexcept with gil
+    cdef bint inject(self, long long peer, size_t address, long long length) noexcept with gil
     cdef bint write(self, long long peer, size_t pieces, long long count, unsigned long long remote, unsigned long long key, unsigned long long context) noexcept with gil
     cdef bint read(self, long long peer, size_t pieces, long long count, unsigned long long remote, unsigned long long key, unsigned long long context) noexcept with gil
     cdef long long poll(self, size_t completions, long long limit) noexcept with gil

@@ -25,7 +25,7 @@ COMPILED = __file__.endswith(".so")
 class Fabric:
     """Base of all endpoints. `address`: the bytes by which peers find it, at most 256; `capabilities`: of structs.pxd;
     `receives`, `requests`: how many may be out at a time; `segments`: pieces of memory in one request; `peers`: numbers
-    of peers are below it.
+    of peers are below it; `injects`: bytes of the longest message that `inject` takes, 0: it takes none.
     """
 
     def __init__(self, address, capabilities, receives, requests, segments, peers):
@@ -35,6 +35,7 @@ class Fabric:
         self.requests = requests
         self.segments = segments
         self.peers = peers
+        self.injects = 0
         self.refused = 0  # requests for which there was no room
         self.failed = 0  # completions that were not OK
 
@@ -79,6 +80,12 @@ class Fabric:
     def send(self, peer, pieces, count, context):
         """A message: the `count` pieces (address, length, region: three 64-bit words each) at `pieces`, one after
         another. It completes when the memory is the caller's again; the peer may have it later, or have died.
+        """
+        return False
+
+    def inject(self, peer, address, length):
+        """A message of a few bytes, registered or not, which are the caller's again at once: nothing is completed, and
+        that the peer is gone is found out by another request. False: there is no room for it now, or `send` tells why.
         """
         return False
 
@@ -145,6 +152,9 @@ class PythonFabric(Fabric):
 
     def send(self, peer, pieces, count, context):
         return getattr(self, "send")(peer, pieces, count, context)  # noqa: B009
+
+    def inject(self, peer, address, length):
+        return getattr(self, "inject")(peer, address, length)  # noqa: B009
 
     def write(self, peer, pieces, count, remote, key, context):
         return getattr(self, "write")(peer, pieces, count, remote, key, context)  # noqa: B009

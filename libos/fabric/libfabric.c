@@ -8,13 +8,16 @@
 #include <rdma/fi_errno.h>
 #include <rdma/fi_rma.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum { PIECES = 4, BATCH = 16, NOBODY = -1 };
+enum { PIECES = 4, BATCH = 16, NOBODY = -1, ADDRESS = 256, PEERS = 65536 };
+enum { IDLE = 64 }; /* peers that `shm` may know and nobody needs; it has room for 256 */
 enum { RECEIVED = 1, SENT, WRITTEN, READ }; /* structs.pxd, as what follows */
 enum { OK, GONE, CANCELED, DENIED, TOO_LONG };
 enum { MAY_READ = 1, MAY_WRITE = 2 };
@@ -50,6 +53,12 @@ struct window {
     size_t next; /* free one, while it is free itself */
 };
 
+struct peer {
+    char name[ADDRESS + 1];
+    unsigned length; /* 0: nobody has this number */
+    int idle; /* forgotten, and still known to the provider */
+};
+
 struct endpoint {
     struct fi_info *info;
     struct fid_fabric *fabric;
@@ -62,6 +71,10 @@ struct endpoint {
     struct window *windows;
     size_t room, unused;
     int descriptor, tells; /* tells: who sent a message */
+    struct peer *peers; /* by their numbers, of which `numbers` have ever been given */
+    size_t numbers, idle;
+    const char *files; /* where peers of `shm` have theirs */
+    struct peer own;
 };
 
 /* What poll(2) can wait on is not in every provider: without it nothing ever rings. */
@@ -95,6 +108,7 @@ EXPORT int catflap_fabric_close(struct endpoint *e, uintptr_t unused)
         fi_freeinfo(e->info);
     free(e->operations);
     free(e->windows);
+    free(e->peers);
     free(e);
     return 0;
 }
@@ -108,7 +122,8 @@ EXPORT int catflap_fabric_open(struct endpoint **made, const char *provider, con
     if (!e || !hints)
         goto out;
     e->descriptor = -1;
-    e->tells = strcmp(provider, "shm") != 0; /* which says that it was peer 0, when it is one that we have not named */
+    e->files = strcmp(provider, "shm") == 0 ? "/dev/shm/" : NULL;
+    e->tells = !e->files; /* which says that it was peer 0, when it is one that we have not named */
     hints->caps = FI_MSG | FI_RMA | FI_SEND | FI_RECV | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE;
     hints->mode = FI_CONTEXT | FI_CONTEXT2;
     hints->ep_attr->type = FI_EP_RDM;
@@ -154,7 +169,7 @@ out:
     return r;
 }
 
-/* What it can do: capabilities, receives, requests, pieces, the descriptor of the bell. */
+/* What it can do: capabilities, receives, requests, pieces, the descriptor of the bell, the longest message to inject. */
 EXPORT int catflap_fabric_limits(struct endpoint *e, int64_t *limits)
 {
     size_t pieces = e->info->tx_attr->iov_limit < PIECES ? e->info->tx_attr->iov_limit : PIECES;
@@ -163,37 +178,107 @@ EXPORT int catflap_fabric_limits(struct endpoint *e, int64_t *limits)
     limits[2] = (int64_t)e->info->tx_attr->size;
     limits[3] = (int64_t)pieces;
     limits[4] = e->descriptor;
+    limits[5] = (int64_t)e->info->tx_attr->inject_size;
     return 0;
 }
 
 /* Our address: its length. */
 EXPORT int catflap_fabric_address(struct endpoint *e, char *address, uintptr_t room)
 {
-    size_t length = room;
-    int r = fi_getname(&e->ep->fid, address, &length);
-    return r == 0 ? (int)length : r;
+    size_t length = sizeof e->own.name - 1;
+    int r = fi_getname(&e->ep->fid, e->own.name, &length);
+    if (r != 0 || length > room)
+        return r < 0 ? r : -FI_ETOOSMALL;
+    e->own.length = (unsigned)length;
+    memcpy(address, e->own.name, length);
+    return (int)length;
 }
 
-/* The number of a peer. */
-EXPORT int catflap_fabric_peer(struct endpoint *e, const char *address)
+/* Whether bytes from elsewhere can be an address of the kind that we have ourselves. */
+static int possible(const struct endpoint *e, const char *address, size_t length)
 {
-    fi_addr_t number;
-    return fi_av_insert(e->av, address, 1, &number, 0, NULL) == 1 ? (int)number : -FI_EINVAL;
+    if (length == 0 || length > ADDRESS)
+        return 0;
+    if (strncmp(e->own.name, "fi_", 3) != 0)
+        return length == e->own.length && memcmp(address, e->own.name, 2) == 0;
+    for (size_t i = 0; i < length; i++) /* a name, ended by a zero */
+        if ((address[i] == 0) != (i == length - 1) || address[i] < 0)
+            return 0;
+    return strncmp(address, "fi_", 3) == 0;
 }
 
-/* What is out to a peer is not wanted any more. */
-EXPORT int catflap_fabric_cancel(struct endpoint *e, uintptr_t peer)
+/* Have the provider forget who is idle. `shm` numbers peers anew when one comes back, and the peer, as long as it lives, goes
+ * on with its old number: so only those go whose files are gone. */
+static void sweep(struct endpoint *e)
+{
+    char path[ADDRESS + 16];
+    for (size_t i = 0; e->idle && i < e->numbers; i++) {
+        struct peer *p = &e->peers[i];
+        fi_addr_t number = i;
+        if (!p->length || !p->idle)
+            continue;
+        if (e->files && strchr(p->name, '/')) {
+            snprintf(path, sizeof path, "%s%s", e->files, strrchr(p->name, '/') + 1);
+            if (access(path, F_OK) == 0)
+                continue;
+        }
+        fi_av_remove(e->av, &number, 1, 0);
+        p->length = 0;
+        p->idle = 0;
+        e->idle--;
+    }
+}
+
+static int remember(struct endpoint *e, size_t number, const char *address, size_t length)
+{
+    if (number >= e->numbers) {
+        struct peer *more = realloc(e->peers, (number + 1) * sizeof *more);
+        if (!more)
+            return 0;
+        memset(more + e->numbers, 0, (number + 1 - e->numbers) * sizeof *more);
+        e->peers = more;
+        e->numbers = number + 1;
+    }
+    memcpy(e->peers[number].name, address, length);
+    e->peers[number].name[length] = 0;
+    e->peers[number].length = (unsigned)length;
+    return 1;
+}
+
+/* The number of a peer, the same each time. */
+EXPORT int catflap_fabric_peer(struct endpoint *e, const char *address, uintptr_t length)
+{
+    char name[ADDRESS + 1] = {0};
+    fi_addr_t number;
+    if (!possible(e, address, length))
+        return -1;
+    for (size_t i = 0; i < e->numbers; i++)
+        if (e->peers[i].length == length && memcmp(e->peers[i].name, address, length) == 0) {
+            e->idle -= (size_t)e->peers[i].idle;
+            e->peers[i].idle = 0;
+            return (int)i;
+        }
+    if (e->idle >= IDLE)
+        sweep(e);
+    memcpy(name, address, length);
+    if (fi_av_insert(e->av, name, 1, &number, 0, NULL) != 1 || number >= PEERS)
+        return -1;
+    return remember(e, number, address, length) ? (int)number : -1;
+}
+
+/* Nothing more is sent to it, and what is out is not wanted any more. */
+EXPORT int catflap_fabric_forget(struct endpoint *e, uintptr_t peer)
 {
     for (size_t i = 0; i < e->count; i++)
         if (e->operations[i].out && e->operations[i].operation != RECEIVED && e->operations[i].peer == peer)
             fi_cancel(&e->ep->fid, &e->operations[i].theirs);
+    if (peer < e->numbers && e->peers[peer].length && !e->peers[peer].idle) {
+        e->peers[peer].idle = 1;
+        e->idle++;
+    }
+    if (!e->files)
+        sweep(e);
     return 0;
-}
-
-EXPORT int catflap_fabric_forget(struct endpoint *e, uintptr_t peer)
-{
-    fi_addr_t number = peer;
-    return fi_av_remove(e->av, &number, 1, 0);
 }
 
 static int grow(struct endpoint *e)
@@ -281,11 +366,9 @@ EXPORT int catflap_fabric_ask(struct endpoint *e, const struct request *q)
     o->context = q->context;
     o->operation = (uint32_t)q->operation;
     o->peer = q->peer;
-    if (q->operation == RECEIVED || q->operation == SENT) {
+    if (q->operation == SENT) {
         struct fi_msg msg = {memory, descriptions, q->count, q->peer, o, 0};
-        if (q->operation == RECEIVED)
-            msg.addr = FI_ADDR_UNSPEC;
-        r = q->operation == SENT ? fi_sendmsg(e->ep, &msg, FI_COMPLETION) : fi_recvmsg(e->ep, &msg, FI_COMPLETION);
+        r = fi_sendmsg(e->ep, &msg, FI_COMPLETION);
     } else {
         struct fi_rma_iov remote = {q->remote, length, q->key};
         struct fi_msg_rma msg = {memory, descriptions, q->count, q->peer, &remote, 1, o, 0};
@@ -293,7 +376,7 @@ EXPORT int catflap_fabric_ask(struct endpoint *e, const struct request *q)
         r = q->operation == READ ? fi_readmsg(e->ep, &msg, FI_COMPLETION)
                                  : fi_writemsg(e->ep, &msg, FI_COMPLETION | FI_DELIVERY_COMPLETE);
     }
-    if (r == -FI_EAGAIN || (r < 0 && q->operation == RECEIVED))
+    if (r == -FI_EAGAIN)
         return 0;
     e->free = o->next;
     o->out = r == 0;
@@ -302,6 +385,27 @@ EXPORT int catflap_fabric_ask(struct endpoint *e, const struct request *q)
         e->failed = o;
     }
     return 1;
+}
+
+/* A receive: 1, or 0 where the queue is full. */
+EXPORT int catflap_fabric_receive(struct endpoint *e, const struct piece *p, uint64_t context)
+{
+    struct operation *o = e->free;
+    if (!o)
+        return 0;
+    o->context = context;
+    o->operation = RECEIVED;
+    if (fi_recv(e->ep, (void *)p->address, p->length, fi_mr_desc(e->windows[p->region].mr), FI_ADDR_UNSPEC, o) != 0)
+        return 0;
+    e->free = o->next;
+    o->out = 1;
+    return 1;
+}
+
+/* A short message, of which nothing more is heard: 1, or 0. */
+EXPORT int catflap_fabric_inject(struct endpoint *e, uintptr_t peer, const struct piece *p)
+{
+    return fi_inject(e->ep, (void *)p->address, p->length, peer) == 0;
 }
 
 static void finish(struct endpoint *e, struct operation *o, struct completion *d, uint32_t status, size_t length, fi_addr_t peer)
@@ -337,7 +441,7 @@ EXPORT int catflap_fabric_poll(struct endpoint *e, struct completion *completion
     }
     while (n < limit) {
         size_t want = limit - n < BATCH ? limit - n : BATCH;
-        ssize_t r = fi_cq_readfrom(e->cq, entries, want, peers);
+        ssize_t r = e->tells ? fi_cq_readfrom(e->cq, entries, want, peers) : fi_cq_read(e->cq, entries, want);
         if (r == -FI_EAVAIL) {
             struct fi_cq_err_entry error = {0};
             if (fi_cq_readerr(e->cq, &error, 0) != 1)
@@ -349,7 +453,7 @@ EXPORT int catflap_fabric_poll(struct endpoint *e, struct completion *completion
         if (r <= 0)
             break;
         for (ssize_t i = 0; i < r; i++)
-            finish(e, entries[i].op_context, &completions[n++], OK, entries[i].len, peers[i]);
+            finish(e, entries[i].op_context, &completions[n++], OK, entries[i].len, e->tells ? peers[i] : FI_ADDR_NOTAVAIL);
         if ((size_t)r < want)
             break;
     }

@@ -6,15 +6,11 @@ from libos.fabric.structs cimport Completion
 
 @cython.final
 cdef class LibFabric(Fabric):
-    cdef public size_t ask_at, poll_at, arm_at, close_at, register_at, deregister_at, named_at, peer_at, cancel_at, forget_at
+    cdef public size_t ask_at, poll_at, arm_at, close_at, register_at, deregister_at, named_at, peer_at, forget_at, receive_at, inject_at
     cdef public size_t scratch, endpoint
     cdef public long long descriptor, receives_out, requests_out
-    cdef public dict numbers
-    cdef public set idle
-    cdef public str files
-    @cython.locals(number="long long")
-    cpdef long long peer(self, size_t address, long long length) noexcept with gil
-    cpdef void forget(self, long long peer) noexcept with gil
+    cpdef long long peer(self, size_t address, long long length) noexcept nogil
+    cpdef void forget(self, long long peer) noexcept nogil
     @cython.locals(at=size_t)
     cdef long long memory(self, size_t address, unsigned long long length, unsigned int access) noexcept nogil
     @cython.locals(number="long long")
@@ -31,6 +27,8 @@ cdef class LibFabric(Fabric):
     cpdef bint post_receive(self, size_t address, unsigned long long length, long long region, unsigned long long context) noexcept nogil
     cdef bint request(self, unsigned int operation, long long peer, size_t pieces, long long count, unsigned long long remote, unsigned long long key, unsigned long long context) noexcept nogil
     cpdef bint send(self, long long peer, size_t pieces, long long count, unsigned long long context) noexcept nogil
+    @cython.locals(at=size_t)
+    cpdef bint inject(self, long long peer, size_t address, long long length) noexcept nogil
     cpdef bint write(self, long long peer, size_t pieces, long long count, unsigned long long remote, unsigned long long key, unsigned long long context) noexcept nogil
     cpdef bint read(self, long long peer, size_t pieces, long long count, unsigned long long remote, unsigned long long key, unsigned long long context) noexcept nogil
     @cython.locals(n="long long", k="long long", d="Completion *")

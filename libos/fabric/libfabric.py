@@ -5,7 +5,6 @@ say what its providers do differently: `shm` does not look at keys, none of them
 """
 
 import ctypes
-import os
 
 from libos import raw
 from libos.errors import Fail, Kind
@@ -14,9 +13,7 @@ from libos.fabric.fabric import Fabric
 from libos.fabric.libfabric_library import Handlers, functions
 
 COMPILED = __file__.endswith(".so")
-PEERS = 65536
-FILES = "/dev/shm/"
-IDLE = 64  # peers that `shm` may know and nobody needs; it has room for 256
+PEERS = 65536  # as in libfabric.c
 LOOK = 1000000  # ns between two looks where the provider has nothing to wait on
 SCRATCH = 512  # bytes
 
@@ -35,7 +32,8 @@ class LibFabric(Fabric):
             found["close"],
         )
         self.register_at, self.deregister_at, self.named_at = found["register"], found["deregister"], found["named"]
-        self.peer_at, self.cancel_at, self.forget_at = found["peer"], found["cancel"], found["forget"]
+        self.peer_at, self.forget_at = found["peer"], found["forget"]
+        self.receive_at, self.inject_at = found["receive"], found["inject"]
         self.scratch = scratch
         self.endpoint = 0
         provided, place = provider.encode() + b"\0", node.encode() + b"\0"
@@ -48,52 +46,22 @@ class LibFabric(Fabric):
         self.endpoint = raw.load(scratch)
         raw.call2(found["limits"], self.endpoint, scratch)
         limits = [raw.load(scratch + 8 * k) for k in range(4)]
+        descriptor, injects = raw.load(scratch + 32), raw.load(scratch + 40)
         length = raw.call3(found["address"], self.endpoint, scratch + 64, structs.ADDRESS)
         if length <= 0 or length > structs.ADDRESS:
             raw.call2(self.close_at, self.endpoint, 0)
             raise Fail(Kind.DEVICE, f"addresses of {provider!r} are too long (error {-length})")
         capabilities = limits[0] | (0 if provider == "shm" else structs.ENFORCES)
         Fabric.__init__(self, ctypes.string_at(scratch + 64, length), capabilities, *limits[1:], PEERS)
-        descriptor = raw.load(scratch + 32)
+        self.injects = injects
         self.descriptor = -1 if descriptor >> 63 else descriptor
-        self.numbers = {}
-        self.files = FILES if provider == "shm" else ""
-        self.idle = set()  # names that are forgotten, and still known to the provider
         self.receives_out = self.requests_out = 0
 
     def peer(self, address, length):
-        name = ctypes.string_at(address, length) if 0 < length <= structs.ADDRESS else b""
-        if name in self.numbers:
-            self.idle.discard(name)
-            return self.numbers[name]
-        if not possible(name, self.address):
-            return -1
-        if len(self.idle) >= IDLE:
-            self.sweep()
-        room = ctypes.create_string_buffer(name, structs.ADDRESS)
-        number = raw.call2(self.peer_at, self.endpoint, ctypes.addressof(room))
-        if not 0 <= number < self.peers:
-            return -1
-        self.numbers[name] = number
-        return number
+        return raw.call3(self.peer_at, self.endpoint, address, length)
 
     def forget(self, peer):
-        raw.call2(self.cancel_at, self.endpoint, peer)
-        for name, number in self.numbers.items():
-            if number == peer:
-                self.idle.add(name)
-                break
-        if not self.files:
-            self.sweep()
-
-    def sweep(self):
-        """Have the provider forget who is idle. `shm` numbers peers anew when one comes back, and the peer, as long as
-        it lives, goes on with its old number: so only those go whose files are gone.
-        """
-        for name in list(self.idle):
-            if not self.files or not os.path.exists(self.files + name[len(b"fi_shm://") : -1].decode()):
-                self.idle.remove(name)
-                raw.call2(self.forget_at, self.endpoint, self.numbers.pop(name))
+        raw.call2(self.forget_at, self.endpoint, peer)
 
     def memory(self, address, length, access):
         at = self.scratch
@@ -144,10 +112,8 @@ class LibFabric(Fabric):
         raw.store(at, address)
         raw.store(at + 8, length)
         raw.store(at + 16, region)
-        if self.receives_out == self.receives:
+        if self.receives_out == self.receives or raw.call3(self.receive_at, self.endpoint, at, context) != 1:
             self.refused += 1
-            return False
-        if not self.ask(structs.RECEIVED, 0, at, 1, 0, 0, context):
             return False
         self.receives_out += 1
         return True
@@ -163,6 +129,15 @@ class LibFabric(Fabric):
 
     def send(self, peer, pieces, count, context):
         return self.request(structs.SENT, peer, pieces, count, 0, 0, context)
+
+    def inject(self, peer, address, length):
+        at = self.scratch + 64
+        raw.store(at, address)
+        raw.store(at + 8, length)
+        if raw.call3(self.inject_at, self.endpoint, peer, at) == 1:
+            return True
+        self.refused += 1
+        return False
 
     def write(self, peer, pieces, count, remote, key, context):
         return self.request(structs.WRITTEN, peer, pieces, count, remote, key, context)
@@ -202,10 +177,3 @@ class LibFabric(Fabric):
         if self.endpoint:
             raw.call2(self.close_at, self.endpoint, 0)
             self.endpoint = 0
-
-
-def possible(name, ours):
-    """Whether bytes from elsewhere can be an address of the kind that we have ourselves."""
-    if ours.startswith(b"fi_"):  # a name, ended by a zero
-        return name.startswith(b"fi_") and name.find(b"\0") == len(name) - 1 and name.isascii()
-    return len(name) == len(ours) and name[:2] == ours[:2]

@@ -13,6 +13,9 @@ cdef class Machine:
     cpdef size_t accept(self, size_t at) noexcept nogil
     cpdef long long connect(self, size_t address, long long length, unsigned int service, long long now) noexcept nogil
     cpdef int push(self, size_t at, size_t address, long long length, unsigned long long token) noexcept nogil
+    cpdef int push_at_once(self, size_t at, size_t address, long long length) noexcept nogil
+    cdef bint pressed(self) noexcept nogil
+    cdef bint at_rest(self) noexcept nogil
     cpdef bint finished(self, size_t at, size_t result) noexcept nogil
     cpdef int pop(self, size_t at, size_t result) noexcept nogil
     cpdef void shutdown(self, size_t at) noexcept nogil

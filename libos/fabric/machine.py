@@ -44,6 +44,17 @@ class Machine:
     def push(self, at, address, length, token):
         return sending.push(self.engine, at, address, length, token)
 
+    def push_at_once(self, at, address, length):
+        return sending.push_at_once(self.engine, at, address, length)
+
+    def pressed(self):
+        """Whether `poll` has something to do that somebody waits for."""
+        return self.engine.stuck != 0 or linked.first(self.engine.work) != 0
+
+    def at_rest(self):
+        """Whether it has nothing to do but what time brings."""
+        return self.engine.receives.spare == 0 and not self.pressed()
+
     def finished(self, at, result):
         return sending.finished(self.engine, at, result)
 

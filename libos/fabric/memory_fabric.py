@@ -14,19 +14,21 @@ from libos.fabric import structs
 from libos.fabric.fabric import PythonFabric
 
 DEPTH = 1024
+INJECTS = 256
 
 
 class Request:
-    """A send, write or read on its way. `lane`: what it may not overtake."""
+    """A send, write or read on its way. `lane`: what it may not overtake; `data`: of a send that nobody hears of."""
 
-    def __init__(self, lane, operation, pieces, context, remote=0, key=0):
+    def __init__(self, lane, operation, pieces, context, remote=0, key=0, data=None):
         self.lane = lane
         self.operation = operation
         self.pieces = pieces
         self.context = context
         self.remote = remote
         self.key = key
-        self.length = sum(length for _, length in pieces)
+        self.data = data
+        self.length = sum(length for _, length in pieces) if data is None else len(data)
 
 
 class Lane:
@@ -133,6 +135,7 @@ class MemoryFabric(PythonFabric):
         capabilities = structs.ENFORCES | structs.SCOPED
         capabilities |= structs.PATIENT * network.patient | structs.SOURCE * network.source
         super().__init__(name, capabilities, receives, requests, segments, peers)
+        self.injects = INJECTS
         self.network = network
         self.fault = None
         self.dead = self.silent = False
@@ -255,6 +258,10 @@ class MemoryFabric(PythonFabric):
     def send(self, peer, pieces, count, context):
         return self.ask(peer, Request(self.lanes[peer][0], structs.SENT, self.named(pieces, count), context))
 
+    def inject(self, peer, address, length):
+        assert 0 <= length <= self.injects
+        return self.ask(peer, Request(self.lanes[peer][0], structs.SENT, (), 0, data=string_at(address, length)))
+
     def write(self, peer, pieces, count, remote, key, context):
         lane = self.lanes[peer][1]
         return self.ask(peer, Request(lane, structs.WRITTEN, self.named(pieces, count), context, remote, key))
@@ -270,7 +277,9 @@ class MemoryFabric(PythonFabric):
         while lane.arrived and self.posted:
             request = lane.arrived.popleft()
             address, room, context = self.posted.popleft()
-            data = b"".join(string_at(*piece) for piece in request.pieces)
+            data = request.data
+            if data is None:
+                data = b"".join(string_at(*piece) for piece in request.pieces)
             status = structs.OK if len(data) <= room else structs.TOO_LONG
             memmove(address, data, min(room, len(data)))
             peer = self.numbers.get(lane.source.address, structs.NOBODY) if self.network.source else structs.NOBODY
@@ -283,6 +292,8 @@ class MemoryFabric(PythonFabric):
 
     def completed(self, request, status):
         self.out -= 1
+        if request.data is not None:
+            return
         self.done.append((request.context, 0, request.operation, status, structs.NOBODY))
 
     def poll(self, completions, limit):

@@ -190,6 +190,7 @@ MAPPING = {
     "withdraw": (IND2QueuePair.Invalidate,),
     "post_receive": (IND2SharedReceiveQueue.Receive,),
     "send": (IND2QueuePair.Send,),
+    "inject": (IND2QueuePair.Send,),  # with ND_OP_FLAG_INLINE and ND_OP_FLAG_SILENT_SUCCESS
     "write": (IND2QueuePair.Write,),
     "read": (IND2QueuePair.Read,),
     "poll": (IND2CompletionQueue.GetResults,),

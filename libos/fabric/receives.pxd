@@ -12,9 +12,13 @@ cdef class Receives:
     cdef public Buffers buffers
     cdef public Regions regions
     cdef public Slots items
-    cdef public long long size, posted, promised, short
+    cdef public long long size, posted, promised, spares, short
+    cdef public size_t spare
     cdef void ensure(self, long long more) noexcept nogil
     cdef void fill(self) noexcept nogil
+    cdef void put_by(self, Item *i) noexcept nogil
+    cdef void spend(self) noexcept nogil
+    cdef Item *spared(self) noexcept nogil
     cdef bint post(self) noexcept nogil
     cdef bint again(self, Item *i) noexcept nogil
     cdef void recycle(self, Item *i) noexcept nogil

@@ -19,6 +19,8 @@ class Receives:
         self.items = items
         self.size = size
         self.posted = self.promised = 0
+        self.spare = 0  # a chain of items whose buffers can be posted again
+        self.spares = 0
         self.short = 0  # times that there was no memory for one
 
     def ensure(self, more):
@@ -36,8 +38,33 @@ class Receives:
         if self.posted < self.promised + structs.RESERVE:
             self.ensure(structs.RESERVE)
 
+    def put_by(self, i):
+        """The message in it has been dealt with, and whoever has it is waited for: its buffer is posted later."""
+        i.connection = self.spare
+        self.spare = structs.self_of_item(i)
+        self.spares += 1
+
+    def spend(self):
+        """Nothing else is to be done: post what was put by."""
+        while self.spare:
+            self.recycle(self.spared())
+
+    def spared(self):
+        """An item that was put by, of which there is one."""
+        i = structs.item(self.spare)
+        self.spare = i.connection
+        self.spares -= 1
+        i.connection = 0
+        return i
+
     def post(self):
         """One more receive; false where there is no memory, or the fabric takes none."""
+        if self.spare:
+            i = self.spared()
+            if self.again(i):
+                return True
+            self.drop(i)
+            return False
         at = self.items.take()
         if at == 0:
             return False

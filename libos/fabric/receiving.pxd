@@ -6,10 +6,13 @@ from libos.fabric.structs cimport Connection, Header, Item
 from libos.net cimport linked
 
 cdef bint message(Engine t, Connection *c, Item *i, Header *h) noexcept nogil
+cdef bint news(Connection *c) noexcept nogil
 cdef bint ready(Connection *c) noexcept nogil
 @cython.locals(total="unsigned long long")
 cdef unsigned long long pending(Connection *c) noexcept nogil
 cdef int pop(Engine t, size_t at, size_t result) noexcept nogil
+@cython.locals(small=size_t)
+cdef void hand_over(Engine t, Item *i, size_t result) noexcept nogil
 @cython.locals(result=int)
 cdef int read_unread(Engine t, Connection *c) noexcept nogil
 @cython.locals(region="long long")

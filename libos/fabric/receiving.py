@@ -56,8 +56,16 @@ def message(t, c, i, h):
     i.connection = structs.self_of(c)
     linked.append(structs.messages_of(c), structs.link_of(i), structs.self_of_item(i))
     t.tell(c)
-    t.pend(c)
+    if c.unread or news(c):
+        t.pend(c)
     return True
+
+
+def news(c):
+    """Whether the peer is to be told of what it may send: it knows of less than half of what it may have on its way.
+    Before that an answer of the user's may say it.
+    """
+    return c.given != c.told and (c.told - c.received) * 2 < c.quota
 
 
 def ready(c):
@@ -85,18 +93,34 @@ def pop(t, at, result):
         return -structs.NOT_CONNECTED
     if ready(c):
         item = linked.take(structs.messages_of(c))
-        i = structs.item(item)
-        raw.store(result, i.buffer)
-        raw.store(result + 8, i.address)
-        raw.store(result + 16, i.length)
-        t.items.give(item)
-        t.pend(c)
+        hand_over(t, structs.item(item), result)
+        if give(t, c) == structs.SHORT or c.owed or news(c):
+            t.pend(c)
         return 1
     if c.state == structs.BROKEN:
         return -c.error
     if c.flags & structs.PEER_ENDED and c.messages.count == 0:
         return 0
     return -structs.WOULD_BLOCK
+
+
+def hand_over(t, i, result):
+    """A message becomes the user's: a small one in a buffer of its size, so that its receive can be posted again."""
+    small = 0
+    if i.length <= structs.COPIED and i.token == 0:
+        small = t.buffers.alloc(i.length if i.length else 1)
+    if small:
+        raw.copy(small, i.address, i.length)
+        raw.store(result, small)
+        raw.store(result + 8, small)
+        raw.store(result + 16, i.length)
+        i.kind = structs.A_RECEIVE
+        t.receives.put_by(i)
+        return
+    raw.store(result, i.buffer)
+    raw.store(result + 8, i.address)
+    raw.store(result + 16, i.length)
+    t.items.give(structs.self_of_item(i))
 
 
 def read_unread(t, c):
@@ -165,6 +189,9 @@ def give(t, c):
     if c.state != structs.OPEN or c.flags & structs.PEER_ENDED:
         return structs.DONE
     out = c.given - c.received
+    more = c.quota - c.messages.count - out
+    if more <= 0 or (more * 2 < c.quota and out):
+        return structs.DONE  # nor with a smaller share
     quota = fair(t, c)
     more = quota - c.messages.count - out
     if more <= 0 or (more * 2 < quota and out):
@@ -195,7 +222,9 @@ def answer(t, c):
 
 def report(t, c):
     """Write credits into the peer's mailbox, where there is enough to say and no report on its way."""
-    if (c.given - c.told) * 2 < fair(t, c) or c.given == c.told or c.flags & (structs.TELLING | structs.PEER_ENDED):
+    if not news(c) or c.flags & (structs.TELLING | structs.PEER_ENDED):
+        return structs.DONE
+    if (c.given - c.told) * 2 < fair(t, c):
         return structs.DONE
     at = t.request(c, structs.A_WRITE)
     if at == 0:
@@ -208,7 +237,7 @@ def report(t, c):
     p.region = t.region
     if not t.fabric.write(c.peer, t.pieces, 1, c.their_mailbox, c.their_key, at):
         t.items.give(at)
-        return structs.STUCK
+        return structs.MORE  # nobody else has to wait for that
     c.flags |= structs.TELLING
     c.flying += 1
     c.told = c.given

@@ -6,6 +6,7 @@ from libos.fabric.structs cimport Connection, Item
 from libos.net cimport linked
 
 cdef int push(Engine t, size_t at, size_t address, long long length, unsigned long long token) noexcept nogil
+cdef int push_at_once(Engine t, size_t at, size_t address, long long length) noexcept nogil
 cdef bint finished(Engine t, size_t at, size_t result) noexcept nogil
 cdef bint heard(Engine t, Connection *c, unsigned long long granted, unsigned long long done) noexcept nogil
 cdef bint look(Engine t, Connection *c) noexcept nogil

@@ -13,6 +13,7 @@ SHORTAGE = 1000000  # ns until memory is asked for again
 def receive(t, completions, count, now):
     """Deal with the `count` completions at `completions`."""
     t.now = now
+    t.quiet = count == 0
     k = 0
     while k < count:
         completed(t, structs.completion(completions + k * structs.completion_size()))
@@ -112,6 +113,8 @@ def poll(t, now):
     """Everything that can be done now, for each connection in its turn."""
     t.now = now
     t.receives.fill()
+    if t.quiet:
+        t.receives.spend()
     look_after_time(t)
     t.retry_at = 0
     turns = lists.queue(t.work).count + (1 if t.stuck else 0)

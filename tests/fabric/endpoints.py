@@ -88,6 +88,13 @@ class Node:
             self.let_go(self.tokens)
         return result
 
+    def push_at_once(self, at, data):
+        """Push bytes that have nothing to wait for; false where they would have."""
+        room = ctypes.create_string_buffer(data, max(len(data), 1))
+        done = self.machine.push_at_once(at, ctypes.addressof(room), len(data))
+        ctypes.memset(room, 0xDD, len(room))
+        return done == 1
+
     def let_go(self, token):
         """The memory of a push is ours again: it changes at once."""
         room, memory = self.kept.pop(token)

@@ -206,6 +206,26 @@ def test_a_message_of_several_pieces(ends):
     assert far.wait(receive)[3] == 404 and far.get(0, 404) == b"head" + b"body" * 100
 
 
+@pytest.mark.parametrize("size", [0, 1, 64, 200])
+def test_a_short_message_is_away_at_once_and_nothing_is_completed(ends, size):
+    near, far = ends
+    if near.fabric.injects < size:
+        pytest.skip("this fabric says that it takes none, or shorter ones")
+    peer = near.peer(far)
+    receives = [far.post(256 * k, 256) for k in range(4)]
+    memory = ctypes.create_string_buffer(size + 1)  # it need not be registered
+    data = [os.urandom(size) for _ in receives]
+    for each in data:
+        ctypes.memmove(memory, each, size)
+        near.taken_up(lambda _: near.fabric.inject(peer, ctypes.addressof(memory), size))
+        ctypes.memset(memory, 0xEE, size)
+    for k, context in enumerate(receives):
+        done = far.wait(context)
+        assert done[1:4] == (structs.RECEIVED, structs.OK, size) and far.get(256 * k, size) == data[k]
+    near.turn()
+    assert not near.taken and not far.taken
+
+
 def test_who_sent_it(ends):
     near, far = ends
     number = far.peer(near)

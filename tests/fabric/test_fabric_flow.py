@@ -39,7 +39,9 @@ class Stream:
 
     def push(self, limit):
         while limit > 0 and self.pushed < len(self.sizes):
-            if self.node.push(self.at, self.message(self.pushed)) != 0:
+            data = self.message(self.pushed)
+            at_once = self.pushed % 2 and self.node.push_at_once(self.at, data)
+            if not at_once and self.node.push(self.at, data) != 0:
                 return
             self.pushed += 1
             limit -= 1

@@ -11,8 +11,9 @@ import time
 import pytest
 from endpoints import Node
 
+import libos.mode
 from libos.errors import Fail
-from libos.fabric import structs
+from libos.fabric import libfabric, structs
 from libos.fabric.libfabric import SCRATCH, LibFabric
 from libos.runtime.clock import Clock
 
@@ -23,17 +24,17 @@ PATIENCE = 20  # seconds
 class Pair:
     """Two nodes, driven in turn."""
 
-    def __init__(self, kind):
+    def __init__(self, kind, **limits):
         self.nodes = []
         for _ in range(2):
             room = ctypes.create_string_buffer(SCRATCH)
             provider, node = PROVIDERS[kind]
             fabric = LibFabric(provider, ctypes.addressof(room), node)
-            self.nodes.append(Node(fabric, Clock()))
+            self.nodes.append(Node(fabric, Clock(), **limits))
             self.nodes[-1].room = room
 
-    def until(self, there):
-        end = time.monotonic() + PATIENCE
+    def until(self, there, seconds=PATIENCE):
+        end = time.monotonic() + seconds
         while not there():
             assert time.monotonic() < end, "it does not come"
             for node in self.nodes:
@@ -112,6 +113,43 @@ def test_many_connections(pair):
     pair.until(lambda: ends.extend(iter(lambda: server.machine.accept(listener), 0)) or len(ends) == 50)
     pair.until(lambda: all(server.machine.ready(at) & structs.READABLE for at in ends))
     assert sorted(server.pop(at) for at in ends) == sorted(b"%d" % k for k in range(50))
+
+
+def test_ten_thousand_connections_over_one_endpoint():
+    """More than there are receives: each has one credit, each says its name and hears it again."""
+    count = 10_000 if libos.mode.compiled(libfabric) else 200
+    try:
+        pair = Pair("shm", connections=count + 1, items=4096)
+    except Fail as error:
+        pytest.skip(str(error))
+    client, server = pair.nodes
+    listener = server.machine.listen(1, count)
+    calls = {client.connect(server): b"%d" % k for k in range(count)}
+    ends, heard, rest = [], {}, set(calls)
+
+    def done():
+        while at := server.machine.accept(listener):
+            ends.append(at)
+        for at in [at for at in rest if client.state(at) == structs.OPEN]:
+            rest.remove(at)
+            assert client.push(at, calls[at]) == 0
+        while at := server.machine.next_event():
+            for data in server.everything(at) if at != listener else ():
+                assert server.push(at, data) == 0
+            server.finished(at)
+        while at := client.machine.next_event():
+            for data in client.everything(at):
+                heard[at] = data
+            client.finished(at)
+        return len(heard) == count
+
+    pair.until(done, 200)
+    assert heard == calls and len(ends) == client.connections() == count
+    assert server.fabric.receives < count
+    for node in pair.nodes:
+        node.fabric.close()
+        for address in list(node.buffers.live):
+            node.buffers.free(address)
 
 
 def test_who_sleeps_is_woken(pair):

@@ -44,6 +44,59 @@ def test_a_message_arrives_whole(quiet, size):
     ended(quiet, (client, here), (server, there))
 
 
+@pytest.mark.parametrize("size", [0, 1, 64, 200])
+def test_a_message_goes_at_once_while_there_are_credits(quiet, size):
+    client, server, here, there = quiet.pair()
+    sent = []
+    while client.push_at_once(here, data := os.urandom(size)):
+        sent.append(data)
+    c = structs.connection(here)
+    assert len(sent) == c.sent == c.granted - 1  # the last credit is for who asks for more
+    assert client.push(here, b"the last") == 0
+    quiet.settle()
+    assert server.everything(there) == [*sent, b"the last"]
+    assert client.finished(here) == [(1, 0)] and server.fabric.failed == client.fabric.failed == 0
+    ended(quiet, (client, here), (server, there))
+
+
+def test_what_does_not_go_at_once(quiet):
+    client, server, here, there = quiet.pair()
+    assert not client.push_at_once(here, bytes(client.engine.at_once + 1))
+    for k in range(100):
+        assert client.push(here, b"%d" % k) == 0
+    assert not client.push_at_once(here, b"before the others")
+    quiet.settle()
+    got = []
+    while len(got) < 100:
+        got += server.everything(there)
+        server.machine.poll(quiet.clock.now())
+        quiet.settle()
+    assert got == [b"%d" % k for k in range(100)]
+    client.finished(here)
+    client.machine.shutdown(here)
+    assert not client.push_at_once(here, b"after the end")
+    server.fabric.kill()
+    client.push(here, b"x")
+    quiet.settle()
+    client.machine.close(here)
+    assert not client.push_at_once(here, b"to nobody")
+
+
+def test_an_answer_says_what_may_be_sent(quiet):
+    """Ping-pong needs neither reports nor replies: each message says how many the other may send."""
+    client, server, here, there = quiet.pair()
+    before = server.engine.sent + client.engine.sent
+    for k in range(200):
+        assert client.push_at_once(here, b"ping %d" % k)
+        quiet.settle()
+        assert server.pop(there) == b"ping %d" % k and server.push_at_once(there, b"pong")
+        quiet.settle()
+        assert client.pop(here) == b"pong"
+    assert server.engine.reported == client.engine.reported == 0
+    assert server.engine.sent + client.engine.sent - before == 400
+    ended(quiet, (client, here), (server, there))
+
+
 def test_what_can_not_be_sent(quiet):
     client, server, here, there = quiet.pair(largest=5000)
     assert client.push(here, bytes(5001)) == -structs.MESSAGE_TOO_LONG
