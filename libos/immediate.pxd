@@ -6,6 +6,9 @@ cdef class Immediate:
     cdef public tuple waiting
     cdef public long long qd, origin
     cdef SGArray at_once(self)
+    cdef long long put_at_once(self, SGArray sga) except *
+    cdef bint expects(self)
+    cdef SGArray awaited(self)
 
 cdef class Passage(Immediate):
     cdef public Immediate source

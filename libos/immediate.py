@@ -26,6 +26,18 @@ class Immediate:
         """The next element, its popper's from now on; None when it can't be had so, whether there is one or not."""
         return None
 
+    def put_at_once(self, sga):
+        """Take an array whole: its bytes, or -1 when that can't be done so."""
+        return -1
+
+    def expects(self):
+        """Whether a pop that waits here, first in line, needs no coroutine: what comes is followed by a wake."""
+        return False
+
+    def awaited(self):
+        """Look for what the first in line waits for, for a moment: the element, or None."""
+        return None
+
 
 class Passage(Immediate):
     """Between a queue and who pops what a function passes on of its elements: the base of filters and maps.

@@ -38,6 +38,15 @@ class MemoryQueue(Immediate):
             return None
         return self.take().handed_over()
 
+    def put_at_once(self, sga):
+        if self.waiting[INBOUND] or self.waiting[OUTBOUND] or self.count >= self.capacity or not sga.alive:
+            return -1
+        if sga.length() == 0:
+            return -1
+        sga.retain()
+        self.put(sga)
+        return sga.length()
+
     def pushing(self, sga, address=None):
         def attempt():
             if self.count >= self.capacity:

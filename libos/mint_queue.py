@@ -9,23 +9,20 @@ import socket as kernel
 
 from libos.errors import Fail, Kind
 from libos.fabric import structs
+from libos.message_queue import MessageQueue
 from libos.mint_opening import Call, Listening
 from libos.mint_push import Push
 from libos.sgarray import SGArray
 
 
-class MintQueue:
-    """`at`: the connection's record in the core; `rest`: what is left of a message that was looked at; `peer_address`:
-    Python's socket address of the other end.
-    """
+class MintQueue(MessageQueue):
+    """`peer_address`: Python's socket address of the other end."""
 
     def __init__(self, libos, sock, at=0, peer_address=None):
+        super().__init__(libos.catmint, libos.heap)
         self.libos = libos
         self.socket = sock
-        self.at = 0
-        self.listening = self.calling = self.rest = None
-        self.reading = True
-        self.alone = False  # the other end has said that it is done, and is gone
+        self.listening = self.calling = None
         if at:
             self.join(at, peer_address)
 
@@ -117,21 +114,25 @@ class MintQueue:
         def attempt():
             if self.calling is None:
                 self.call(address)
-            if not self.reached():
-                return None
-            try:
-                if not self.calling.step():
-                    return None
-            except Fail:
-                self.hang_up()
-                raise
-            self.libos.device.forget(self.socket)
-            self.calling.end()
-            self.join(self.calling.at, self.socket.getpeername())
-            self.calling = None
-            return 0, None, None
+            return (0, None, None) if self.advance() else None
 
         return attempt
+
+    def advance(self):
+        """What a call can do now: whether it is a connection. Raises OSError, Fail when nothing will come of it."""
+        if not self.reached():
+            return False
+        try:
+            if not self.calling.step():
+                return False
+        except Fail:
+            self.hang_up()
+            raise
+        self.libos.device.forget(self.socket)
+        self.calling.end()
+        self.join(self.calling.at, self.socket.getpeername())
+        self.calling = None
+        return True
 
     def call(self, address):
         """Have the kernel connect."""

@@ -59,6 +59,7 @@ LIBRARIES = {
         "libos.immediate",
         "libos.memory_queue",
         "libos.inline",
+        "libos.core.transport",
         "libos.core.table",
         "libos.core.channel",
         "libos.core.sockets",
@@ -193,6 +194,8 @@ LIBRARIES = {
         "libos.fabric.libfabric",
         "libos.heap_buffers",
         "libos.catmint",
+        "libos.message_queue",
+        "libos.core.messages",
     ),
 }
 HOT_MODULES = tuple(name for modules in LIBRARIES.values() for name in modules)

@@ -47,8 +47,12 @@ class LibOS(Inline):
     @property
     def counters(self) -> dict[str, int]:
         """Operations by what became of them: inline, blocked; completed, failed."""
-        at_once = {"inline": self.tally["inline"] + self.inlined, "completed": self.tally["completed"] + self.inlined}
-        return self.tally | at_once
+        return {
+            "inline": self.tally["inline"] + self.inlined,
+            "blocked": self.tally["blocked"] + self.blocked,
+            "completed": self.tally["completed"] + self.inlined + self.awaited_ones,
+            "failed": self.tally["failed"],
+        }
 
     @property
     def sleepers(self) -> int:
@@ -206,7 +210,11 @@ class LibOS(Inline):
             yield from woken
         line.remove(operation)
         operation.slot = None
-        if line:
+        self.wake_first(line)
+
+    def wake_first(self, line):
+        """The first in a line may go on; without a coroutine it is told when there is something (`wake`)."""
+        if line and line[0].slot is not None:
             self.scheduler.wake(scheduler.APPLICATION, line[0].slot)
 
     def attempted(self, operation):
@@ -259,21 +267,23 @@ class LibOS(Inline):
                 return False
             line = next(line for line in operation.queue.waiting if operation in line)
             self.give_up(line, operation)
-            if line:
-                self.scheduler.wake(scheduler.APPLICATION, line[0].slot)
+            self.wake_first(line)
             return True
 
     def give_up(self, line, operation):
         """A blocked operation completes as CANCELED."""
         line.remove(operation)
-        self.scheduler.cancel(scheduler.APPLICATION, operation.slot)
+        if operation.slot is not None:
+            self.scheduler.cancel(scheduler.APPLICATION, operation.slot)
         self.finish(operation, error=Fail(Kind.CANCELED))
 
     def wake(self, queue, direction):
         """The device says that a queue may have become ready."""
         line = queue.waiting[direction]
+        if line and line[0].slot is None and self.attempted(line[0]):  # one without a coroutine is alone in that
+            del line[0]
         for operation in line:
-            if operation is line[0] or operation.opcode == WATCH:
+            if operation.slot is not None and (operation is line[0] or operation.opcode == WATCH):
                 self.scheduler.wake(scheduler.APPLICATION, operation.slot)
 
     # --- waiting ---

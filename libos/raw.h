@@ -89,6 +89,9 @@ static inline int raw_call3(uintptr_t f, uintptr_t a, uintptr_t b, uintptr_t c)
 #define raw_view_at(view) \
     (PyBuffer_IsContiguous(PyMemoryView_GET_BUFFER(view), 'C') ? (uintptr_t)PyMemoryView_GET_BUFFER(view)->buf : 0)
 
+/* The bytes at an address, as a memoryview. */
+#define raw_memory(a, n) PyMemoryView_FromMemory((char *)(a), (Py_ssize_t)(n), PyBUF_WRITE)
+
 /* A system call that no preload can see: result or -errno, as the kernel gives it. Never a cancellation point. */
 static inline long raw_syscall(long n, long a, long b, long c, long d, long e, long f)
 {

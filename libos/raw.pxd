@@ -32,6 +32,7 @@ cdef extern from "libos/raw.h" nogil:
 
 cdef extern from "libos/raw.h":
     size_t view_at "raw_view_at" (object view) noexcept
+    object memory "raw_memory" (size_t a, unsigned long long n)
 
 cdef extern from *:
     # The address of a compiled function, to be put into a table of native entries.

@@ -129,6 +129,10 @@ def call3(function, a, b, c):
     return _of_three(function)(a, b, c)
 
 
+def memory(a, n):
+    return memoryview((ctypes.c_char * n).from_address(a)).cast("B")
+
+
 def view_at(view):
     if not view.c_contiguous:
         return 0

@@ -177,6 +177,47 @@ def test_elements_and_bytes_of_them(libos):
     libos.close(there), libos.close(here)
 
 
+def test_pops_that_wait_in_line(libos):
+    """The first needs no coroutine in compiled code; what is behind it has its turn all the same."""
+    there, here = pair(libos)
+    first, watched, second = libos.pop(here), libos.watch(here, 1), libos.pop(here)
+    pushed(libos, there, b"one"), pushed(libos, there, b"two")
+    results = libos.wait_all([second, first], PATIENCE)
+    assert [bytes(result.sga) for result in results] == [b"two", b"one"]
+    assert libos.wait(watched, PATIENCE).value == 1
+    for result in results:
+        libos.sgafree(result.sga)
+    token = libos.pop(here)
+    watched = libos.watch(here, 1)
+    assert libos.cancel(token) and libos.wait(token, PATIENCE).error.kind is Kind.CANCELED
+    assert libos.within(libos.pop(here), 0.01) is None
+    pushed(libos, there, b"three")
+    assert libos.wait(watched, PATIENCE).value == 1 and popped(libos, here) == b"three"
+    counted = libos.counters
+    tokens = [libos.pop(here) for _ in range(3)]
+    assert libos.counters["blocked"] == counted["blocked"] + 3
+    libos.close(here)
+    assert [libos.wait(token, PATIENCE).error.kind for token in tokens] == [Kind.CANCELED] * 3
+    token = libos.pop(there)
+    assert libos.wait(token, PATIENCE).error is None  # the end
+    libos.close(there)
+    settled(libos)
+
+
+def test_many_short_messages_there_and_back(libos):
+    there, here = pair(libos)
+    for k in range(300):
+        pushed(libos, there, b"%d" % k)
+        pushed(libos, there, b"again")
+        assert popped(libos, here) == b"%d" % k and popped(libos, here) == b"again"
+        pushed(libos, here, b"heard")
+        assert popped(libos, there) == b"heard"
+    counted = libos.counters
+    assert counted["failed"] == 0 and counted["completed"] >= 1800
+    libos.close(there), libos.close(here)
+    settled(libos)
+
+
 def test_half_a_connection_is_closed(libos):
     there, here = pair(libos)
     pushed(libos, there, b"last words")
