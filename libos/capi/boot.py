@@ -1,5 +1,6 @@
 """What demi_init does in Python: choose the libOS, make it, and say where its calls are."""
 
+import atexit
 import os
 from functools import partial
 
@@ -8,8 +9,9 @@ from libos.capi import arrays, face, names, process, results, storing, submittin
 from libos.core import forking, layout
 from libos.errors import Fail
 
-NAMES = ("catnap", "catloop")
+NAMES = ("catnap", "catloop", "catmint")
 VOLUME = "--cattree="
+AT_THE_END = []  # what is to be said then
 
 
 def chosen(arguments, asked):
@@ -54,7 +56,20 @@ def start(arguments, asked):
             os.write(2, os.fsencode(f"demi_init: {volume}: {error}\n"))
             return error.number() or -error_of(error.kind.name)
         os.register_at_fork(after_in_child=stores.forked)
+    if name == "catmint":
+        from libos.mint_face import MintFace
+
+        mint = MintFace(table, os.environ.get("CATFLAP_PROVIDER", "shm"), os.environ.get("CATFLAP_NODE", ""))
+        mint.survive_forks()
+        AT_THE_END.append(mint.shut)
+        atexit.register(leave)  # where the interpreter is the program's
     return face.native() or interpreted()
+
+
+def leave():
+    """The process ends."""
+    while AT_THE_END:
+        AT_THE_END.pop()()
 
 
 KEPT = {}

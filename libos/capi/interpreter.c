@@ -64,6 +64,20 @@ static int boot(int argc, char *const argv[], const char *root, void (*take)(con
     return r;
 }
 
+/* libos.capi.boot.leave(), while there is an interpreter. */
+static void leave(void)
+{
+    if (!Py_IsInitialized())
+        return;
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *module = PyImport_ImportModule("libos.capi.boot");
+    PyObject *done = module ? PyObject_CallMethod(module, "leave", NULL) : NULL;
+    if (!done)
+        PyErr_Print();
+    Py_XDECREF(done), Py_XDECREF(module);
+    PyGILState_Release(state);
+}
+
 static PyGILState_STATE forking;
 static int ours; /* the GIL, during a fork */
 
@@ -87,4 +101,4 @@ static void fork_after(int child)
     PyGILState_Release(forking);
 }
 
-__attribute__((visibility("default"))) const struct interpreter demi_interpreter = {start, boot, fork_before, fork_after};
+__attribute__((visibility("default"))) const struct interpreter demi_interpreter = {start, boot, fork_before, fork_after, leave};

@@ -8,4 +8,6 @@ struct interpreter {
     int (*boot)(int argc, char *const argv[], const char *root, void (*take)(const char *call, void *address));
     void (*fork_before)(void);
     void (*fork_after)(int child);
+    /* The process ends. */
+    void (*leave)(void);
 };

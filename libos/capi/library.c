@@ -200,6 +200,8 @@ EXPORT int demi_init(const struct demi_args *args)
         r = wrong ? ENOSYS : python.boot(args->argc, args->argv, root, take);
         if (state == BEGUN)
             state = r ? COLD : UP;
+        if (state == UP)
+            atexit(python.leave);
     }
     pthread_mutex_unlock(&once);
     return r;

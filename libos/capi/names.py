@@ -28,7 +28,10 @@ def socket(qd_out, domain, kind, protocol):
     if sockets.name_size(domain) == 0 or (kind != calls.SOCK_STREAM and kind != calls.SOCK_DGRAM):
         return calls.UNSUPPORTED
     process.FACE.table.lock()
-    r = sockets.make(process.FACE.table, domain, kind)
+    if raw.load(process.FACE.table.head + layout.MESSAGING):
+        r = process.FACE.table.transport.make(domain, kind)
+    else:
+        r = sockets.make(process.FACE.table, domain, kind)
     if r > 0:
         raw.store32(qd_out, raw.load(r + layout.QUEUE_QD))
     process.FACE.table.unlock()
@@ -90,6 +93,8 @@ def listen(qd, backlog):
             raw.store(at + layout.SOCKET_STATE, layout.LISTENING)
         at = r
     process.FACE.table.unlock()
+    if at == 0 and raw.load(process.FACE.table.head + layout.MESSAGING):
+        process.FACE.table.transport.listen(qd, backlog)
     return -at
 
 

@@ -24,5 +24,5 @@ def table():
 def count(counter):
     """demi_count: one of enum demi_counter (demi/catflap.h)."""
     if counter < 0:
-        return FACE.table.heap.live()
+        return FACE.table.heap.live() - FACE.table.transport.kept()
     return FACE.table.count(counter)

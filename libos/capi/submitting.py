@@ -53,6 +53,8 @@ def connect(qt_out, qd, address, size):
             r = connecting(qt_out, at, address)
         at = -r
     process.FACE.table.unlock()
+    if at == 0 and raw.load(process.FACE.table.head + layout.MESSAGING):
+        process.FACE.table.transport.call(qd)
     return -at
 
 

@@ -26,5 +26,5 @@ cdef void drive(Table table, size_t queue, size_t line) noexcept nogil
 cdef void heard(Table table, unsigned long long qd, unsigned int events) noexcept nogil
 @cython.locals(operation=size_t)
 cdef void give_up(Table table, size_t queue, size_t line) noexcept nogil
-@cython.locals(queue=size_t, fd="long long", looped=bint, logged=bint)
+@cython.locals(queue=size_t, fd="long long", looped=bint, logged=bint, messages=bint)
 cpdef long long close(Table table, long long qd) noexcept nogil

@@ -14,6 +14,8 @@ def attempt(table, queue, operation):
     opcode = raw.load32(operation + layout.OPCODE)
     if raw.load(queue + layout.KIND) == layout.MEMORY:
         return channel.push(table, queue, operation) if opcode == layout.PUSH else channel.pop(table, queue, operation)
+    if raw.load(queue + layout.KIND) == layout.MESSAGES:
+        return table.transport.attempt(queue, operation)
     loops.use(table, queue)
     return loops.push(table, queue, operation) if opcode == layout.PUSH else loops.pop(table, queue, operation)
 
@@ -77,6 +79,9 @@ def start(table, queue, operation):
     if r == -calls.EAGAIN:
         table.note(layout.BLOCKED, 1)
         wait_in_line(table, line, operation)
+    elif r == -calls.EINPROGRESS:
+        table.note(layout.BLOCKED, 1)
+        table.link(queue + layout.FIRST_LENT, operation)
     else:
         table.note(layout.INLINE, 1)
         end(table, queue, operation, r)
@@ -121,7 +126,10 @@ def drive(table, queue, line):
         if r == -calls.EAGAIN:
             return
         table.unlink(line, operation)
-        end(table, queue, operation, r)
+        if r == -calls.EINPROGRESS:  # nobody has to wait behind it any more
+            table.link(queue + layout.FIRST_LENT, operation)
+        else:
+            end(table, queue, operation, r)
 
 
 def drive_in_kernel(table, queue, line):
@@ -172,7 +180,7 @@ def close(table, qd):
     table.lock()
     queue = sockets.at_rest(table, qd)
     fd = -1
-    looped = False
+    looped = messages = False
     if queue:
         give_up(table, queue, queue + layout.FIRST_IN)
         give_up(table, queue, queue + layout.FIRST_OUT)
@@ -180,6 +188,11 @@ def close(table, qd):
             channel.close(table, queue)
         elif raw.load(queue + layout.KIND) == layout.LOG:
             logs.part(table, queue)
+        elif raw.load(queue + layout.KIND) == layout.MESSAGES:
+            messages = True
+            fd = raw.load(queue + layout.FD)
+            give_up(table, queue, queue + layout.FIRST_LENT)
+            table.transport.shut(queue)
         else:
             fd = raw.load(queue + layout.FD)
             sockets.forget(table, fd)
@@ -193,6 +206,8 @@ def close(table, qd):
         loops.release(table, qd)
     if logged:
         logs.closed(table, qd if queue else 0)
-    if fd >= 0:
+    if messages:
+        table.transport.release(qd, fd)
+    elif fd >= 0:
         raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)
     return 0 if queue else -calls.EBADF

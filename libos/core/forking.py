@@ -30,6 +30,7 @@ def in_child(table):
     """Nobody sleeps here, and nothing is under way."""
     table.close()
     table.open()
+    table.transport.forked()
     forget_sleepers(table)
     logs.forked(table)
     raw.store(table.head + layout.LOOKING, 0)
@@ -60,6 +61,10 @@ def renew(table, queue):
     raw.store(queue + layout.DRIVEN_OUT, layout.ALONE)
     driving.give_up(table, queue, queue + layout.FIRST_IN)
     driving.give_up(table, queue, queue + layout.FIRST_OUT)
+    if raw.load(queue + layout.KIND) == layout.MESSAGES:
+        driving.give_up(table, queue, queue + layout.FIRST_LENT)
+        raw.store(queue + layout.CONNECTION, 0)
+        raw.store(queue + layout.SOCKET_STATE, layout.FRESH)
     if raw.load(queue + layout.KIND) == layout.SOCKET:
         if raw.load(queue + layout.SOCKET_STATE) == layout.CONNECTING:
             raw.store(queue + layout.SOCKET_STATE, layout.FRESH)

@@ -14,11 +14,14 @@ OPCODE = 32  # 32 bits each
 QD = 36
 STATE = 40
 NOTED = 44  # of these
-STARTED, ADDRESSED, HELD = 1, 2, 4  # a connect; a push with an address; one whose buffers have a reference of its own
+# a connect; a push with an address; one whose buffers have a reference of its own; one that is on its way whole
+STARTED, ADDRESSED, HELD, LENT = 1, 2, 4, 8
 VALUE = 48  # bytes moved, the new qd of an accept
 COUNT = 56  # of segments
 SEGMENTS = 64  # two, or, when there are more, the address of all of them
 ADDRESS = 96  # struct sockaddr_in or sockaddr_in6 of the peer: where to, where from
+PIECES = 96  # of a push of messages: how many are out, and why one of them failed
+PIECE_ERROR = 104
 ERROR = 124  # errno, 0: none; 32 bits
 
 # an element of a queue in memory: what an operation has from COUNT on
@@ -28,7 +31,7 @@ ARRAY = 40  # bytes of COUNT and SEGMENTS
 # a queue
 QUEUE_RECORD = 256
 KIND = 0  # of these
-MEMORY, SOCKET, LOG = 1, 2, 3
+MEMORY, SOCKET, LOG, MESSAGES = 1, 2, 3, 4
 QUEUE_QD = 8  # 0: free, or closed
 FD = 16
 FIRST_IN = 24  # a line: its ends, and who tries its operations
@@ -60,6 +63,15 @@ FAR = 200  # its peer says when there is something: not every look looks at it
 LOG_LINE = 208  # a log's line (libos/log/straight.py)
 UNJOINED = 216  # the first of its pushes that is in no group yet
 LOG_NEXT = 224  # among the logs: addresses
+
+# a queue of messages has these instead of a ring
+FIRST_LENT = 72  # its pushes that are on their way whole: a line
+LAST_LENT = 80
+FIRST_READY = 88  # connections that can be accepted, by their LOOP_NEXT: addresses
+LAST_READY = 96
+CONNECTION = 104  # its record in Catmint's core, 0: it has none
+FAILED_WITH = 208  # errno of a call, or of pushes to who has gone
+PEER_NAME = 216  # NAME_6 bytes
 
 # the head of the table
 LOCK = 0
@@ -102,7 +114,11 @@ COUNTERS = 192  # words
 SCRATCH = 512  # for one system call under the lock
 EVENT_SCRATCH = 2048
 ROTATIONS = 3072  # 64 words: where the next wait on an array of qtokens begins, by the array's address
+MESSAGING = 3584  # whether the queues are of messages: the table has a transport
+MESSAGE_SCRATCH = 3648  # what the core says of a message
 HEAD_SIZE = 4096
+STEWARD, MESSAGE_BELL = 1, 2  # what the epoll set and ATTENTION say of the two; no queue has these numbers
+OPENING_LOOK = 1000000  # ns between two looks at connections that begin
 
 # a waiter
 WAITERS = 1024

@@ -1,6 +1,7 @@
 cimport cython
 from libos cimport calls, raw, rings
 from libos.core cimport layout
+from libos.core.transport cimport Transport
 from libos.runtime cimport wakers
 from libos.runtime.memory cimport Heap
 
@@ -8,6 +9,7 @@ from libos.runtime.memory cimport Heap
 cdef class Table:
     cdef public Heap heap
     cdef public object loops, stores
+    cdef public Transport transport
     cdef public size_t head, operations, queues, waiters
     @cython.locals(epoll="long long", bell="long long")
     cpdef long long open(self) noexcept nogil

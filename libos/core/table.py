@@ -6,6 +6,7 @@ Everything here is under one lock, whose holders never sleep and never take the 
 
 from libos import calls, raw, rings
 from libos.core import layout
+from libos.core.transport import Transport
 from libos.runtime import wakers
 
 COMPILED = __file__.endswith(".so")
@@ -17,6 +18,7 @@ class Table:
     def __init__(self, heap):
         self.heap = heap
         self.loops = self.stores = None  # what Catloop and Cattree do with the GIL
+        self.transport = Transport()
         self.head = wakers.reserve(layout.HEAD_SIZE)
         self.operations = wakers.reserve(raw.bit(layout.SLOTS) * layout.OPERATION)
         self.queues = wakers.reserve(raw.bit(layout.QUEUES) * layout.QUEUE_RECORD)
@@ -97,9 +99,7 @@ class Table:
     def find(self, qtoken):
         """The record of a live qtoken; 0 for any other number."""
         at = self.record(qtoken)
-        if qtoken == 0 or raw.load(at + layout.TOKEN) != qtoken:
-            return 0
-        return at
+        return at if qtoken and raw.load(at + layout.TOKEN) == qtoken else 0
 
     def record(self, qtoken):
         """Where the record of a qtoken lies, live or not any more."""

@@ -11,6 +11,7 @@ EVENTS = 32
 SELDOM = 7  # of the turns of a spin only each eighth looks at the clock
 RARELY = 63  # of the looks at rings only each 64th asks the kernel too
 PATIENT = 100000000  # ns; who waits for as long as this may as well wait for a device's write
+VERY_RARELY = 1023  # the same where the kernel has nothing to say but of connections that begin and end
 
 
 def claim(table, qtokens, count):
@@ -125,13 +126,14 @@ def look(table, patient):
     """Ask the kernel what has changed, and go on with it. How many sockets have, and pushes to logs. Under the lock,
     which is given back for the system call; one thread at a time asks.
     """
+    messaging = raw.load(table.head + layout.MESSAGING)
     if raw.load(table.head + layout.LOGS):
-        pushed = logs.look(table, patient)
+        pushed = logs.look(table, patient and not messaging)
         if pushed:
             return pushed
-    n = ringing.look(table)
+    n = table.transport.look() if messaging else ringing.look(table)
     table.note(layout.LOOKS, 1)
-    if n > 0 or (n == 0 and table.count(layout.LOOKS) & RARELY):  # rings are near, the kernel is far
+    if n > 0 or (n == 0 and table.count(layout.LOOKS) & (VERY_RARELY if messaging else RARELY)):  # the kernel is far
         return n
     if raw.load(table.head + layout.LOOKING):
         return 0
@@ -156,6 +158,8 @@ def tell(table, event):
     elif qd == layout.LOG_BELL:
         if raw.load(table.head + layout.LOG_CLAIMED) == 0:
             logs.heard(table)
+    elif qd == layout.STEWARD:
+        raw.store(table.head + layout.ATTENTION, qd)
     elif qd:
         driving.heard(table, qd, raw.load32(event))
 
@@ -165,13 +169,13 @@ def sleep(table, qtokens, count, timeout, began):
     whoever completes their operation, wakes them (futex(2)).
     """
     table.lock()
-    limit = ringing.doze(table)
+    limit = table.transport.doze() if raw.load(table.head + layout.MESSAGING) else ringing.doze(table)
     number = 0
     if limit != 0 and not logs.filled(table) and not claimable(table, qtokens, count):
         number = table.fall_asleep(qtokens, count)
     if number == 0:
         if raw.load(table.head + layout.WATCHER) == 0:  # who watches is to be rung for all the same
-            ringing.rouse(table)
+            rouse(table)
         table.unlock()
         raw.pause()
         return
@@ -179,6 +183,8 @@ def sleep(table, qtokens, count, timeout, began):
     watching = raw.load(table.head + layout.WATCHER) == 0
     if watching:
         raw.store(table.head + layout.WATCHER, number)
+    elif raw.load(table.head + layout.MESSAGING):
+        limit = -1  # who watches looks for all
     table.unlock()
     at = table.waiter(number)
     until = remaining(at + layout.LIMIT, timeout, began, limit)
@@ -189,12 +195,20 @@ def sleep(table, qtokens, count, timeout, began):
     table.lock()
     table.awake(number)
     if watching:
-        ringing.rouse(table)
+        rouse(table)
         if n == 1 and raw.load(at + layout.EVENT + 4) == 0:  # the bell of `Table.wake`
             raw.syscall(calls.SYS_read, table.bell(), at + layout.LIMIT, 8, 0, 0, 0)
         elif n == 1:
             tell(table, at + layout.EVENT)
     table.unlock()
+
+
+def rouse(table):
+    """The thread that slept on the epoll set is awake."""
+    if raw.load(table.head + layout.MESSAGING):
+        table.transport.rouse()
+    else:
+        ringing.rouse(table)
 
 
 def claimable(table, qtokens, count):

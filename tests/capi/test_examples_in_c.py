@@ -5,6 +5,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import catmints
 import pytest
 
 RUN = Path(__file__).resolve().parents[2] / "examples" / "c" / "run"
@@ -21,9 +22,11 @@ def free_port():
         return sock.getsockname()[1]
 
 
-@pytest.mark.parametrize("libos", ["catnap", "catloop"])
+@pytest.mark.parametrize("libos", ["catnap", "catloop", "catmint"])
 @pytest.mark.parametrize("name", sorted(SAYS))
 def test_one_line(name, libos):
+    if libos == "catmint":
+        catmints.needed()
     done = subprocess.run([RUN, name, libos, str(free_port())], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert re.search(SAYS[name], done.stdout)

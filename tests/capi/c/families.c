@@ -89,19 +89,21 @@ static void another_family(void)
     demi_sgarray_t sga = array("x");
     OK(demi_socket(&four, AF_INET, SOCK_STREAM, 0));
     OK(demi_socket(&six, AF_INET6, SOCK_STREAM, 0));
-    OK(demi_socket(&datagram, AF_INET, SOCK_DGRAM, 0));
+    IS(demi_socket(&datagram, AF_INET, SOCK_DGRAM, 0), messages ? ENOTSUP : 0);
     IS(demi_bind(six, (struct sockaddr *)&v4, sizeof v4), EINVAL);
     IS(demi_bind(six, (struct sockaddr *)&v6, sizeof v4), EINVAL);
     IS(demi_bind(four, (struct sockaddr *)&v6, sizeof v6), EINVAL);
     IS(demi_connect(&qt, four, (struct sockaddr *)&v6, sizeof v6), EINVAL);
     IS(demi_connect(&qt, six, (struct sockaddr *)&v4, sizeof v4), EINVAL);
-    IS(demi_pushto(&qt, datagram, &sga, (struct sockaddr *)&v6, sizeof v6), EINVAL);
+    if (!messages)
+        IS(demi_pushto(&qt, datagram, &sga, (struct sockaddr *)&v6, sizeof v6), EINVAL);
     OK(demi_connect(&qt, six, (struct sockaddr *)&v6, sizeof v6)); /* nobody listens there */
     IS(failure_of(qt), ECONNREFUSED);
     OK(demi_sgafree(&sga));
     OK(demi_close(four));
     OK(demi_close(six));
-    OK(demi_close(datagram));
+    if (!messages)
+        OK(demi_close(datagram));
 }
 
 /* Who connects by IPv4 to a listener of both has a mapped address (ipv6(7)). */
@@ -135,7 +137,8 @@ int main(int argc, char **argv)
 {
     begin(argc, argv);
     streams(strcmp(argv[1], "--catloop") == 0);
-    datagrams();
+    if (!messages)
+        datagrams();
     another_family();
     both();
     return end();

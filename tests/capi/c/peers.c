@@ -165,6 +165,11 @@ int main(int argc, char **argv)
     IS(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, 1);
     OK(demi_close(qd));
 
+    if (messages) {
+        OK(demi_close(server));
+        return end();
+    }
+
     /* a peer without any libOS */
     int plain = socket(AF_INET, SOCK_STREAM, 0);
     char buffer[16];

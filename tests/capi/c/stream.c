@@ -59,7 +59,8 @@ static void more_than_the_buffers_hold(void)
         OK(demi_push(&qts[i], ends.client, &sga));
         OK(demi_sgafree(&sga)); /* in flight: intact until it is complete */
     }
-    IS(demi_wait(&qr, qts[PIECES - 1], &SHORT), ETIMEDOUT);
+    if (!messages) /* which are read as soon as they are pushed */
+        IS(demi_wait(&qr, qts[PIECES - 1], &SHORT), ETIMEDOUT);
     uint64_t word = 0;
     size_t at = 0;
     while (left) {
@@ -141,6 +142,7 @@ int main(int argc, char **argv)
     more_than_the_buffers_hold();
     the_end_is_an_array_of_no_bytes();
     names();
-    datagrams();
+    if (!messages)
+        datagrams();
     return end();
 }

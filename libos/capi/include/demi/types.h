@@ -70,7 +70,7 @@ typedef void (*demi_log_callback_t)(const char *name, uint32_t length, uint64_t 
 
 struct demi_args {
     int argc;
-    char *const *argv; /* --catnap or --catloop chooses the libOS, --cattree=FILE a volume of logs */
+    char *const *argv; /* --catnap, --catloop or --catmint chooses the libOS, --cattree=FILE a volume of logs */
     demi_log_callback_t callback;
 };
 
