@@ -7,15 +7,21 @@ import statistics
 import subprocess
 import sys
 
+from benchmarks import plots
 from benchmarks.command import command
+from benchmarks.conversation import conversation
+from benchmarks.latency import point
 from benchmarks.pairs import PAIRS, gathered, interleaved, percentiles, quotient
-from benchmarks.programs import CLIENT_CORE, SERVER_CORE, compiled, pinned
+from benchmarks.pdpix import built
+from benchmarks.programs import CLIENT_CORE, SERVER_CORE, compiled, free_port, need, pinned
 from benchmarks.report import ROOT, row
 
-PARTS = ("echo",)
-OURS, RAW = "Catmint", "libfabric alone"
+PARTS = ("echo", "sizes")
+OURS, CORE = "Catmint, PDPIX from C", "Catmint's core"
+RAW, PINGPONG, KERNEL = "libfabric alone", "fi_pingpong", "kernel"
 BAR = 250  # ns
-SIZES = (64, 1024)
+SIZES = tuple(64 * 4**n for n in range(9))  # 64 B to 4 MiB
+LARGE, SHARE = 256 << 10, 0.83
 
 
 def run(quick, progress, pairs=PAIRS, parts=PARTS):
@@ -45,11 +51,22 @@ def talk(pong, ping):
     return printed
 
 
-def ours(size, count):
-    """Nanoseconds of each round trip."""
+def numbers(printed):
+    return [float(word) for word in printed.split()]
+
+
+def core(size, count):
+    """Nanoseconds of each round trip, without PDPIX."""
     argv = [sys.executable, "-m", "benchmarks.fabric_end"]
     words = [str(size), str(count)]
     return json.loads(talk([*argv, "pong", *words], lambda port: [*argv, "ping", *words, port]))
+
+
+def ours(program, size, count):
+    """The same by the C face of PDPIX: push, wait, pop, wait, buffers allotted and freed."""
+    port = str(free_port())
+    client = [program, "client", port, str(count), str(size), "--catmint"]
+    return numbers(talk([program, "server", port, str(size), "--catmint"], lambda _: client))
 
 
 def alone(program, size, count):
@@ -58,32 +75,106 @@ def alone(program, size, count):
     there, here = (f"fi_shm://{name}:{os.getuid()}:0" for name in names)
     words = [str(count), str(size)]
     ping = [program, "ping", names[1], *words, there]
-    return [float(word) for word in talk([program, "pong", names[0], *words, here], lambda _: ping).split()]
+    return numbers(talk([program, "pong", names[0], *words, here], lambda _: ping))
+
+
+def pingpong(size, count):
+    """Nanoseconds of a round trip by libfabric's own benchmark, which says the mean of all."""
+    port = str(free_port())
+    argv = [need("fi_pingpong", "libfabric-bin"), "-p", "shm", "-e", "rdm", "-S", str(size), "-I", str(count)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(pinned(SERVER_CORE, [*argv, "-B", port]), **quiet)
+    try:
+        reached(server, port)
+        client = pinned(CLIENT_CORE, [*argv, "-P", port, "127.0.0.1"])
+        done = subprocess.run(client, capture_output=True, text=True, timeout=120)
+        server.wait(20)
+    finally:
+        if server.poll() is None:
+            server.kill()
+            server.wait()
+    if done.returncode:
+        raise SystemExit(f"catflap: fi_pingpong ended with {done.returncode}: {done.stderr.strip()}")
+    return float(done.stdout.split("\n")[1].split()[6]) * 2000  # µs of a transfer, which is half a round trip
+
+
+def reached(server, port):
+    """Wait until the server listens, without a call of ours that it would take for its client's."""
+    wanted = f":{int(port):04X} "
+    for _ in range(400):
+        with open("/proc/net/tcp") as file:
+            lines = file.read().splitlines() + open("/proc/net/tcp6").read().splitlines()
+        if any(wanted in line and line.split()[3] == "0A" for line in lines):
+            return
+        if server.poll() is not None:
+            break
+        subprocess.run(["sleep", "0.02"], check=True)
+    raise SystemExit("catflap: fi_pingpong does not listen")
 
 
 def echo(quick, progress, pairs):
     """A message there and back, both ends looking all the time. What a message costs is half of what is added to it."""
-    program = compiled("fabric", "fabric", "-Wl,--no-as-needed", "-lfabric")
+    raw, face = compiled("fabric", "fabric", "-Wl,--no-as-needed", "-lfabric"), built()
     count = 2_000 if quick else 200_000
     rows = []
-    for size in SIZES:
+    for size in (64, 1024):
         progress(f"echo of {size} B")
-        measures = {OURS: lambda s=size: ours(s, count), RAW: lambda s=size: alone(program, s, count)}
+        measures = {
+            OURS: lambda s=size: ours(face, s, count),
+            CORE: lambda s=size: core(s, count),
+            RAW: lambda s=size: alone(raw, s, count),
+        }
         found = interleaved({side: lambda m=measure: percentiles(m()) for side, measure in measures.items()}, pairs)
+        values = {(side, name): [p[name] for p in runs] for side, runs in found.items() for name in ("p50", "p99")}
         for name in ("p50", "p99"):
-            values = {side: [p[name] for p in runs] for side, runs in found.items()}
-            title = f"echo of {size} B over shm, {name}"
-            rows.append(row(title, "ns", values[OURS], ratio=quotient(values[OURS], values[RAW])))
-            rows.append(row(f"the same, {RAW}", "ns", values[RAW]))
-            if name == "p50":
-                added = [(a - b) / 2 for a, b in zip(values[OURS], values[RAW], strict=True)]
-                verdict = {"bar": f"≤ {BAR} ns", "met": statistics.median(added) <= BAR} if size == 64 else {}
-                rows.append(row(f"added to a message of {size} B, push and pop", "ns", added, **verdict))
+            base = values[RAW, name]
+            for side in (OURS, CORE):
+                mine = values[side, name]
+                rows.append(row(f"echo of {size} B over shm, {side}, {name}", "ns", mine, ratio=quotient(mine, base)))
+            rows.append(row(f"echo of {size} B over shm, {RAW}, {name}", "ns", base))
+        for side in (OURS, CORE):
+            added = [(a - b) / 2 for a, b in zip(values[side, "p50"], values[RAW, "p50"], strict=True)]
+            verdict = {}
+            if side == OURS and size == 64:
+                verdict = {"bar": f"≤ {BAR} ns", "met": statistics.median(added) <= BAR}
+            rows.append(row(f"added to a message of {size} B, push and pop: {side}", "ns", added, **verdict))
     return rows
 
 
-RUNS = {"echo": echo}
-main = command(run, "Catmint over libfabric", PARTS)
+def sizes(quick, progress, pairs):
+    """p50 of a round trip against its size; of fi_pingpong the mean, which is all that it says."""
+    raw, face = compiled("fabric", "fabric", "-Wl,--no-as-needed", "-lfabric"), built()
+    rows = []
+    for size in (SIZES[0], LARGE) if quick else SIZES:
+        progress(f"echo of {size:,} B")
+        count = 50 if quick else max(200, min(20_000, (256 << 20) // size))
+        sides = {
+            OURS: lambda s=size, n=count: percentiles(ours(face, s, n)),
+            RAW: lambda s=size, n=count: percentiles(alone(raw, s, n)),
+            PINGPONG: lambda s=size, n=count: dict.fromkeys(("p50", "p99"), pingpong(s, n)),
+            KERNEL: lambda s=size, n=count: percentiles(conversation("echo", "kernel", s, n // 4, "spin")),
+        }
+        found = interleaved(sides, pairs)
+        p50 = {side: [p["p50"] for p in runs] for side, runs in found.items()}
+        for side, values in p50.items():
+            title = f"echo of {size:,} B, {side}, " + ("mean" if side == PINGPONG else "p50")
+            rows.append(point("messages, p50", side, size, title, "ns", values))
+            bytes_a_second = [2 * size / value * 1e9 for value in values]
+            title = f"{size:,} B there and back, {side}"
+            rows.append(point("messages, bandwidth", side, size, title, "B/s", bytes_a_second))
+        p99 = {side: [p["p99"] for p in runs] for side, runs in found.items() if side != PINGPONG}
+        for side, values in p99.items():
+            ratio = quotient(values, p99[RAW])
+            rows.append(row(f"echo of {size:,} B, {side}, p99", "ns", values, ratio=ratio))
+        share = quotient(p50[PINGPONG], p50[OURS])
+        verdict = {"bar": f"≥ {SHARE} of {PINGPONG}'s", "met": share >= SHARE} if size == LARGE else {}
+        bandwidth = [2 * size / value * 1e9 for value in p50[OURS]]
+        rows.append(row(f"bandwidth by messages of {size:,} B, {OURS}", "B/s", bandwidth, ratio=share, **verdict))
+    return rows
+
+
+RUNS = {"echo": echo, "sizes": sizes}
+main = command(run, "Catmint over libfabric", PARTS, plots.draw)
 
 if __name__ == "__main__":
     main()

@@ -46,4 +46,5 @@ def main(role, size, count, port=0):
         sys.exit("messages were lost, or the other end has gone")
 
 
-main(sys.argv[1], *(int(word) for word in sys.argv[2:]))
+if __name__ == "__main__":
+    main(sys.argv[1], *(int(word) for word in sys.argv[2:]))

@@ -9,10 +9,16 @@ from rich.table import Table
 
 from benchmarks.report import number
 
-PICTURES = {"latency.png": ("echo, p50",), "throughput.png": ("stream, by size", "stream, by connections")}
+PICTURES = {
+    "latency.png": ("echo, p50",),
+    "throughput.png": ("stream, by size", "stream, by connections"),
+    "messages.png": ("messages, p50", "messages, bandwidth"),
+}
 AXES = {
     "echo, p50": ("bytes there and back", "ns, median round trip"),
     "stream, by size": ("bytes of a write", "B/s"),
+    "messages, p50": ("bytes of a message there and back", "ns, median round trip"),
+    "messages, bandwidth": ("bytes of a message there and back", "B/s"),
     "stream, by connections": ("connections, writes of 16 KiB", "B/s"),
 }
 

@@ -5,7 +5,7 @@
 
 #include "net.h"
 
-enum { LARGEST = 1 << 20 };
+enum { LARGEST = 4 << 20 };
 static char buf[LARGEST];
 
 static void set_up(int fd, char mode)

@@ -1,4 +1,4 @@
-/* Ping-pong of messages over libfabric as it is, fi_inject(3) and fi_recv(3), each end looking all the time.
+/* Ping-pong of messages over libfabric as it is, fi_inject(3), fi_send(3) and fi_recv(3), each end looking all the time.
  *
  *   fabric pong NAME COUNT SIZE          says "up", then answers COUNT messages
  *   fabric ping NAME COUNT SIZE OTHER    prints the nanoseconds of each round trip
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { RECEIVES = 16, LARGEST = 4096, IDLE = 1 << 28 };
+enum { RECEIVES = 16, LARGEST = 4 << 20, IDLE = 1 << 28 };
 
 static struct fi_info *info;
 static struct fid_fabric *fabric;
@@ -23,7 +23,8 @@ static struct fid_av *av;
 static struct fid_cq *cq;
 static struct fid_ep *ep;
 static char buffers[RECEIVES][LARGEST], message[LARGEST];
-static struct fi_context2 contexts[RECEIVES];
+static struct fi_context2 contexts[RECEIVES], sending;
+static int ahead; /* a receive that was completed while a send was waited for: its number and 1 */
 
 static void must(int r, const char *what)
 {
@@ -64,16 +65,8 @@ static fi_addr_t known(const char *other)
     return number;
 }
 
-static void send_one(fi_addr_t to, size_t size)
-{
-    ssize_t r;
-    struct fi_cq_msg_entry entry;
-    while ((r = fi_inject(ep, message, size, to)) == -FI_EAGAIN)
-        fi_cq_read(cq, &entry, 0);
-    must((int)r, "fi_inject");
-}
-
-static void receive_one(void)
+/* The context of what is completed next. */
+static struct fi_context2 *completed(void)
 {
     struct fi_cq_msg_entry entry;
     long idle = 0;
@@ -82,7 +75,29 @@ static void receive_one(void)
         if (++idle == IDLE)
             must(-FI_ETIMEDOUT, "nothing more has come");
     must((int)r, "fi_cq_read");
-    struct fi_context2 *context = entry.op_context;
+    return entry.op_context;
+}
+
+static void send_one(fi_addr_t to, size_t size)
+{
+    ssize_t r;
+    struct fi_cq_msg_entry entry;
+    int inject = size <= info->tx_attr->inject_size;
+    while ((r = inject ? fi_inject(ep, message, size, to) : fi_send(ep, message, size, NULL, to, &sending)) == -FI_EAGAIN)
+        fi_cq_read(cq, &entry, 0);
+    must((int)r, "sending");
+    while (!inject) {
+        struct fi_context2 *context = completed();
+        if (context == &sending)
+            return;
+        ahead = (int)(context - contexts) + 1;
+    }
+}
+
+static void receive_one(void)
+{
+    struct fi_context2 *context = ahead ? &contexts[ahead - 1] : completed();
+    ahead = 0;
     must(fi_recv(ep, buffers[context - contexts], LARGEST, NULL, FI_ADDR_UNSPEC, context), "fi_recv");
 }
 

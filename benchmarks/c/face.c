@@ -2,17 +2,18 @@
  *   face queue COUNT BLOCKS           ns to hand one array of 64 B through a queue in memory: push, wait, pop, wait, free
  *   face outstanding N COUNT BLOCKS   ns per completion: a push, wait_any of 64 qtokens, the next pop; N are outstanding
  *   face fair ROUNDS                  64 queues, each popped again at completion: the least share, times 64
- *   face server PORT                  echo, until its client ends
- *   face client PORT COUNT            ns of each of COUNT round trips of 64 B
+ *   face server PORT [SIZE]           echo of so many bytes, 64 without SIZE, until its client ends
+ *   face client PORT COUNT [SIZE]     ns of each of COUNT round trips of so many bytes
  *   face threads N COUNT              N threads, each with both ends of a connection of its own, hand 64 B from one to the
  *                                     other COUNT times: how many a second, of all threads
  *   face connections N COUNT          ns to hand 64 B to one of N connections within the process, while a pop waits at each
- * Behind these words stands --catnap or --catloop. */
+ * Behind these words stands --catnap, --catloop or --catmint. */
 #include <arpa/inet.h>
 #include <demi/catflap.h>
 #include <demi/libos.h>
 #include <demi/sga.h>
 #include <demi/wait.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@
         }                                                                                                              \
     } while (0)
 
-enum { SIZE = 64, GIVEN = 64 };
+enum { SIZE = 64, GIVEN = 64, LARGEST = 1 << 20 };
 
 static double now(void)
 {
@@ -152,7 +153,25 @@ static int tcp(void)
     return qd;
 }
 
-static void server(struct sockaddr_in *address)
+/* Pop until `size` bytes are there, as one array; false at the end. */
+static int whole(demi_qresult_t *qr, demi_sgarray_t *sga, int qd, size_t size)
+{
+    sga->sga_numsegs = 0;
+    while (size) {
+        const demi_sgaseg_t *segment = &pop(qr, qd)->sga_segs[0];
+        if (!segment->sgaseg_len) {
+            MUST(demi_sgafree(&qr->qr_value.sga));
+            return 0;
+        }
+        size -= segment->sgaseg_len;
+        sga->sga_segs[sga->sga_numsegs++] = *segment;
+        if (sga->sga_numsegs == DEMI_SGARRAY_MAXSIZE && size)
+            MUST(EMSGSIZE); /* a stream in pieces that are too small */
+    }
+    return 1;
+}
+
+static void server(struct sockaddr_in *address, size_t size)
 {
     int listener = tcp();
     demi_qtoken_t qt;
@@ -161,36 +180,49 @@ static void server(struct sockaddr_in *address)
     puts("listening");
     fflush(stdout);
     MUST(demi_accept(&qt, listener));
-    demi_qresult_t qr, sent;
+    demi_qresult_t qr;
+    demi_sgarray_t sga;
     finish(&qr, qt);
     int qd = qr.qr_value.ares.qd;
-    while (pop(&qr, qd)->sga_segs[0].sgaseg_len) {
-        push(&sent, qd, &qr.qr_value.sga);
-        MUST(demi_sgafree(&qr.qr_value.sga));
+    while (whole(&qr, &sga, qd, size)) {
+        push(&qr, qd, &sga);
+        MUST(demi_sgafree(&sga));
     }
 }
 
-static void client(struct sockaddr_in *address, long count)
+/* `size` bytes, in segments as large as they can be. */
+static void filled(demi_sgarray_t *sga, size_t size)
+{
+    sga->sga_numsegs = 0;
+    while (size) {
+        size_t part = size < LARGEST ? size : LARGEST;
+        demi_sgarray_t one = demi_sgaalloc(part);
+        memset(one.sga_segs[0].sgaseg_buf, 1, part < SIZE ? part : SIZE);
+        sga->sga_segs[sga->sga_numsegs++] = one.sga_segs[0];
+        size -= part;
+    }
+}
+
+static void client(struct sockaddr_in *address, long count, size_t size)
 {
     int qd = tcp();
     demi_qtoken_t qt;
     demi_qresult_t qr;
+    demi_sgarray_t sga, back;
     MUST(demi_connect(&qt, qd, (struct sockaddr *)address, sizeof *address));
     finish(&qr, qt);
     double *took = calloc((size_t)count, sizeof *took);
     for (long i = -count / 4; i < count; i++) {
         double began = now();
-        demi_sgarray_t sga = demi_sgaalloc(SIZE);
-        memset(sga.sga_segs[0].sgaseg_buf, 1, SIZE);
+        filled(&sga, size);
         push(&qr, qd, &sga);
         MUST(demi_sgafree(&sga));
-        for (uint32_t left = SIZE; left;) {
-            left -= pop(&qr, qd)->sga_segs[0].sgaseg_len;
-            MUST(demi_sgafree(&qr.qr_value.sga));
-        }
+        MUST(whole(&qr, &back, qd, size) ? 0 : ECONNRESET);
+        MUST(demi_sgafree(&back));
         if (i >= 0)
             took[i] = now() - began;
     }
+    MUST(demi_close(qd));
     for (long i = 0; i < count; i++)
         printf("%.0f\n", took[i]);
 }
@@ -296,6 +328,7 @@ int main(int argc, char **argv)
     struct demi_args args = {argc, argv, NULL};
     const char *what = argc > 1 ? argv[1] : "";
     long a = argc > 2 ? atol(argv[2]) : 0, b = argc > 3 ? atol(argv[3]) : 0, c = argc > 4 ? atol(argv[4]) : 0;
+    size_t size = (size_t)(!strcmp(what, "server") ? b : c);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)a)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     MUST(demi_init(&args));
@@ -306,9 +339,9 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "fair"))
         fair(a);
     else if (!strcmp(what, "server"))
-        server(&address);
+        server(&address, size ? size : SIZE);
     else if (!strcmp(what, "client"))
-        client(&address, b);
+        client(&address, b, size ? size : SIZE);
     else if (!strcmp(what, "threads"))
         threads(a, b);
     else if (!strcmp(what, "connections"))
