@@ -20,6 +20,6 @@ cdef void beat(Engine t, long long number, Peer *p) noexcept nogil
 cdef Connection *another(Engine t, long long number) noexcept nogil
 @cython.locals(due="long long")
 cdef long long next_deadline(Engine t) noexcept nogil
-@cython.locals(result=int, short=bint)
+@cython.locals(result=int, told=int, short=bint)
 cdef int attend(Engine t, Connection *c) noexcept nogil
 cdef bint say_abort(Engine t, Connection *c) noexcept nogil

@@ -228,16 +228,15 @@ def attend(t, c):
     if result == structs.STUCK:
         return result
     short = result == structs.SHORT or receiving.give(t, c) == structs.SHORT
-    result = receiving.answer(t, c) if c.owed else receiving.report(t, c)
-    if result == structs.DONE:
-        result = sending.send_pushes(t, c)
+    told = receiving.answer(t, c) if c.owed else receiving.report(t, c)
+    result = structs.STUCK if told == structs.STUCK else sending.send_pushes(t, c)
     if result == structs.DONE and c.state == structs.OPEN:
         if c.flags & (structs.ENDING | structs.ENDED) == structs.ENDING and c.pushes.count == 0:
             result = sending.send_end(t, c)
     if result != structs.DONE:
         return result
-    if short:
-        return structs.SHORT
+    if short or told != structs.DONE:
+        return structs.SHORT if short else told
     if c.flags & structs.ORPHAN:
         closing.settle(t, c)
     return structs.DONE
