@@ -84,7 +84,9 @@ static void who_closes_with_something_unread_resets(void)
 {
     struct both ends = connected();
     demi_qtoken_t popping, pushing;
+    push_all(ends.client, array("read"));
     push_all(ends.client, array("unread"));
+    expect(ends.peer, "read"); /* and the other one has come with it */
     OK(demi_close(ends.peer));
     OK(demi_pop(&popping, ends.client));
     IS(failure_of(popping), ECONNRESET);
