@@ -102,7 +102,8 @@ __attribute__((constructor(102))) static void read_environment(void)
     } else if (!__register_atfork) {
         atomic_store(&kernel_reason, CATFLAP_KERNEL_OTHER_LIBC);
     } else {
-        bool streams = !libos || !*libos || strcmp(libos, "auto") == 0 || strcmp(libos, "catloop") == 0;
+        bool streams = !libos || !*libos || strcmp(libos, "auto") == 0 || strcmp(libos, "catloop") == 0 ||
+                       strcmp(libos, "catmint") == 0;
         streams_only = streams && !is_set("CATFLAP_CONFIG");
         networked = is_set("CATFLAP_CONFIG") || (libos && strcmp(libos, "catnip") == 0);
         if (streams_only && !is_set("CATFLAP_PURE") && !is_set("CATFLAP_HOOK") && !is_set("CATFLAP_DEBUG"))

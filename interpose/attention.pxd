@@ -1,2 +1,2 @@
 from interpose cimport arming
-from libos cimport layout, raw
+from libos cimport layout, raw, rings

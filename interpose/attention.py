@@ -4,7 +4,7 @@ import struct
 from time import sleep
 
 from interpose import abi, arming, description
-from libos import layout, own_socket, raw
+from libos import layout, own_socket, raw, rings
 from libos.refusal import Refused
 
 TURNS = 1000  # looks whether others of our threads have left, which they soon do
@@ -37,6 +37,8 @@ def attend_alone(d):
         if not had and raw.load(end + layout.IN):
             arming.attached(end)
             learn(d)
+            if d.loop.meeting.relay:
+                d.met()
     except OSError:
         # not connected yet, or closed meanwhile: the kernel will say so where the program can hear it
         arming.hope(end, 0)
@@ -100,6 +102,8 @@ def limits(d, sock):
         raw.store(raw.load(end + layout.IN) + layout.H_WINDOW, sock.getsockopt(SOL_SOCKET, SO_RCVBUF))
     if locked & 1:
         raw.store(end + layout.LIMIT, sock.getsockopt(SOL_SOCKET, SO_SNDBUF))
+    if raw.load32(end + layout.MINT):
+        rings.tell_receiver(end)  # for who tells the other end
 
 
 def new_bell(fd):

@@ -12,7 +12,7 @@ cdef class Process:
     cdef public unsigned long long stage
     cdef public Qtokens qtokens
     cdef public Heap heap
-    cdef public object stream, libos, default, log, choose, graveyard, waiting, attention, handed, network, abroad, datagrams, interfaces, files
+    cdef public object stream, libos, default, log, choose, graveyard, waiting, attention, handed, network, abroad, datagrams, interfaces, mint, files
     cdef public object bind_number, grace_begin, grace_passed
 
 cdef Process PROCESS

@@ -32,6 +32,7 @@ class Process:
         self.attention = None  # the room of that name, where the libOS has such queues
         self.network = None  # of our own, where programs have one (libos/network.py)
         self.abroad = self.datagrams = self.interfaces = None  # then the rooms of these names
+        self.mint = None  # by which connections go over a fabric (libos/mint_network.py)
         self.files = None  # the room of that name, where files have a volume
         self.handed = None  # the room of that name, where the interpreter is the program's own
         self.graveyard = []
@@ -109,7 +110,7 @@ class Description:
         """Make this operation a blocked qtoken, written to the caller's word at `qt`."""
         raw.store(qt, PROCESS.qtokens.block(kind, self.queue.qd))
         if driver.HERE.on:
-            driver.HERE.driver.rest()
+            driver.HERE.driver.rest(0)
         return abi.CATFLAP_SLEEP
 
     # What a kind of description can't do, the kernel refuses better than we could: STALE sends the call there.

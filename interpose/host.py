@@ -125,7 +125,7 @@ def start(shared):
 
     process = description.process()
     # a connection that a rule gives to Catnap is one of Catloop's that never leaves the kernel
-    upgrades = bool(wanted & {"auto", "catloop", "catnip"})
+    upgrades = bool(wanted & {"auto", "catloop", "catnip", "catmint"})
     process.libos = factory.make("catloop", worth=choice.worth) if upgrades else factory.make("catnap")
     process.default = choice.libos
     process.watched = upgrades
@@ -155,11 +155,19 @@ def start(shared):
             process.network.tape = choice.record
             process.abroad, process.datagrams, process.interfaces = abroad, abroad_datagram, interfaces
             process.stream = NetStream
+        elif choice.libos == "catmint":
+            from interpose.driven_stream import DrivenStream
+
+            process.mint = factory.mint(process.libos, choice.values, lib.services_own_thread, log)
+            process.stream = DrivenStream
         lib.ops_table.sets = 1
         sets.begin(process.libos, address_of("unseen"))
         if process.network is not None:
             process.network.forks.begin()  # behind Catloop's
-        spinning.begin(choice.spin * 1000 * (WAKES if process.network is not None else 1))
+        driven = process.network or process.mint
+        if process.mint is not None:
+            process.mint.begin_forks()
+        spinning.begin(choice.spin * 1000 * (WAKES if driven is not None else 1))
         Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
     syncs = {}
     if choice.storage and choice.mount:
@@ -193,6 +201,8 @@ def start(shared):
         atexit.register(lib.services_die)
         if process.network is not None:
             atexit.register(process.network.farewell)
+        if process.mint is not None:
+            atexit.register(process.mint.farewell)
     hook = settings.hook
     if hook:
         run_hook(hook)

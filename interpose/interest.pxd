@@ -1,7 +1,7 @@
 cimport cython
 from interpose cimport abi, arming, blocks, linux, sets
 from interpose.description cimport Description
-from libos cimport endpoint, layout, leaving, raw, rings
+from libos cimport driver, endpoint, layout, leaving, raw, rings
 from libos.runtime cimport wakers
 
 

@@ -8,7 +8,7 @@ happened, not what is in the set.
 """
 
 from interpose import abi, arming, blocks, linux, sets
-from libos import endpoint, layout, leaving, raw, rings
+from libos import driver, endpoint, layout, leaving, raw, rings
 from libos.runtime import wakers
 
 COMPILED = __file__.endswith(".so")
@@ -22,6 +22,8 @@ def control(d, ep, op, fd, event):
     rings.lock(sets.HERE.lock_at)
     r = abi.CATFLAP_STALE if d.forgotten else control_locked(ep, op, fd, d.handle(), event)
     rings.unlock(sets.HERE.lock_at)
+    if driver.HERE.on:  # it may have gone back to the kernel
+        driver.HERE.driver.carry()
     return r
 
 
@@ -219,6 +221,8 @@ def nested(ep):
             keep_plain(raw.load(entry + blocks.END))
         i += 1
     rings.unlock(sets.HERE.lock_at)
+    if driver.HERE.on:
+        driver.HERE.driver.carry()
 
 
 def tell_kernel(ep, op, fd, events, data):

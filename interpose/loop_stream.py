@@ -54,7 +54,7 @@ class LoopStream(Stream):
     def connect(self, address, length, qt):
         if raw.load(self.end + layout.IN) and length >= 2 and address >= 65536:
             if not raw.load32(address) & 0xFFFF:  # AF_UNSPEC dissolves; any other family changes nothing
-                leaving.leave(self.end)
+                self.leave()
         return Stream.connect(self, address, length, qt)
 
     def due(self):
@@ -127,7 +127,7 @@ class LoopStream(Stream):
         """Whether a look waits for more than there is: the kernel alone can, so the connection goes back to it."""
         if done >= need or flags & linux.MSG_DONTWAIT or not self.blocks():
             return False
-        leaving.leave(self.end)
+        self.leave()
         return raw.load(self.end + layout.IN_STATE) == layout.PLAIN
 
     def over(self, qt):
@@ -320,7 +320,7 @@ class LoopStream(Stream):
 
     def sendmsg(self, message, flags, qt):
         if message >= 65536 and raw.load(message + 40):  # control data
-            leaving.leave(self.end)
+            self.leave()
         if not self.ringed() and not raw.load(qt + layout.W_DONE):
             if self.due():
                 return abi.CATFLAP_ATTEND
@@ -358,7 +358,7 @@ class LoopStream(Stream):
         r = self.staged(in_fd, offset, size, qt)
         if r < 0 and r >= -4095 and r != -linux.EAGAIN and r != -linux.EINTR:
             # not a file that can be read at a place: the kernel knows what it is
-            leaving.leave(self.end)
+            self.leave()
             if not leaving.sending(self.end):
                 return self.block(abi.CATFLAP_PUSH, qt)
         return r

@@ -69,7 +69,7 @@ def between(end, wanted):
     """Nobody will tell us when it goes on: the ring has bytes that come after some which the kernel still has, or bytes
     that a reader has given back wait for room in the kernel, or a full ring may grow.
     """
-    if raw.load(end + layout.OUT_STATE) == layout.REPLAYING:
+    if raw.load(end + layout.OUT_STATE) == layout.REPLAYING or raw.load(end + layout.OUT_STATE) == layout.PARTING:
         return True
     if wanted & linux.EPOLLOUT and raw.load(end + layout.OUT_STATE) == layout.RING:
         if not endpoint.writable(end) and rings.growable(end):
@@ -94,6 +94,8 @@ def have_now(block, entry):
     if raw.load(end + layout.IN):
         if raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.ENDED:
             raw.store(block + blocks.ENDING, 1)  # what follows the ring only the kernel can tell
+            if raw.load32(end + layout.MINT) and wanted & linux.EPOLLET:  # and it may have told that before
+                ask_kernel(block, entry, interest.asked_of(end, wanted))
         if not leaving.settle(end):
             raw.store(block + blocks.REPLAYS, 1)
     masks(block, entry, end, wanted)

@@ -16,7 +16,7 @@ def plain(what, w):
     """Leave this wait to the kernel's own call; it is counted, so that nothing moves to a ring behind its back."""
     raw.store(w, description.PROCESS.qtokens.block(abi.CATFLAP_READY, what))
     if driver.HERE.on:
-        driver.HERE.driver.rest()
+        driver.HERE.driver.rest(0)
     return abi.CATFLAP_SLEEP
 
 
@@ -49,7 +49,7 @@ def rest(w, left, deadline):
         raw.store(w, description.PROCESS.qtokens.block(abi.CATFLAP_READY, 0))
     raw.store(w + layout.W_TIMEOUT, left)
     if driver.HERE.on:
-        driver.HERE.driver.rest()
+        driver.HERE.driver.rest(raw.load(w + layout.W_BELL))
     return abi.CATFLAP_WAIT
 
 

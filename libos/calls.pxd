@@ -1,7 +1,7 @@
 cdef extern from "<sys/syscall.h>" nogil:
     long SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_mmap, SYS_sched_yield, SYS_poll, SYS_ioctl, SYS_setsockopt, SYS_getsockopt
     long SYS_read, SYS_write, SYS_close, SYS_munmap, SYS_socket, SYS_bind, SYS_shutdown, SYS_listen, SYS_getsockname, SYS_getpeername, SYS_epoll_wait, SYS_epoll_ctl, SYS_eventfd2, SYS_epoll_create1
-    long SYS_futex, SYS_prlimit64, SYS_pwritev2
+    long SYS_futex, SYS_prlimit64, SYS_pwritev2, SYS_unlink
     long SYS_epoll_pwait2 "441"
 
 cdef extern from "<sys/socket.h>" nogil:

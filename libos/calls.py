@@ -74,6 +74,7 @@ SYS_getsockname = 51
 SYS_getpeername = 52
 SYS_setsockopt = 54
 SYS_getsockopt = 55
+SYS_unlink = 87
 SYS_futex = 202
 SYS_prlimit64 = 302
 SYS_pwritev2 = 328

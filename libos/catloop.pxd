@@ -5,7 +5,7 @@ from libos.records cimport Records
 
 cdef class Catloop:
     cdef public unsigned long long worth
-    cdef public object qtokens, heap, family, steps
+    cdef public object qtokens, heap, family, steps, meet
     cdef public set queues, shares, shared
     cdef public list waited_for
     cdef public Records records

@@ -34,6 +34,7 @@ class Catloop:
         self.heap = Heap()
         self.family = Family()
         self.records = self.family.records
+        self.meet = meeting.Meeting  # how connections find their other end
         self.next_qd = FIRST_QD
         self.queues = set()
         self.shares = set()  # queues (by qd) whose records this process has a share in until they are freed
@@ -68,11 +69,13 @@ class Catloop:
             queue.next_step = queue.uses + SHARED_GAP
             return
         if queue.meeting is None:
-            queue.meeting = meeting.Meeting(self.family, queue.end, queue.accepting)
+            queue.meeting = self.meet(self.family, queue.end, queue.accepting)
         attached = raw.load(queue.end + layout.IN)
         if not attached:
             attached = queue.meeting.step()
         if attached and may_agree and meeting.agree(queue.end):
+            if raw.load32(queue.end + layout.MINT):
+                rings.soil(queue.end)  # for who tells the other end
             return
         if attached:
             queue.meeting.tries += 1
@@ -99,6 +102,8 @@ class Catloop:
                 sleep(0.001)  # the kernel is slow to take what the peer had not read
             if unread and queue.fd != NOBODY:
                 meeting.reset_at_close(queue.fd)
+        if queue.meeting is not None:
+            queue.meeting.parted()
 
     def freed(self, queue):
         """Nobody can be inside the queue any more. What was closed before a fork is the parent's to give back."""

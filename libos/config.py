@@ -4,7 +4,7 @@ A knob's value comes from its default, then the file named by CATFLAP_CONFIG, th
 launcher; the later wins. Read inside programs at their first socket, so heavy imports wait until something needs them.
 """
 
-LIBOSES = ("auto", "catnap", "catloop", "catnip", "kernel")
+LIBOSES = ("auto", "catnap", "catloop", "catnip", "catmint", "kernel")
 DEVICE_KINDS = "segment:NAME, tap:NAME, af_packet:NAME, af_xdp:NAME[:QUEUE] or dpdk:PORT"
 MAPPED = bytes(10) + b"\xff\xff"  # an IPv6 address that starts so holds an IPv4 address (RFC 4291, 2.5.5.2)
 
@@ -118,6 +118,22 @@ KNOBS = (
         "CATFLAP_NEIGHBOURS",
         "--neighbours",
         "hosts on Catnip's link that answer neither ARP nor Neighbor Discovery",
+    ),
+    Knob(
+        "provider",
+        "shm",
+        "shm, tcp;ofi_rxm, verbs;ofi_rxm or another of libfabric's",
+        "CATFLAP_PROVIDER",
+        "--provider",
+        "Catmint's fabric, by the name that libfabric has for it",
+    ),
+    Knob(
+        "node",
+        None,
+        "an address of this machine",
+        "CATFLAP_NODE",
+        "--node",
+        "the interface that Catmint's fabric uses, by its address; else libfabric chooses",
     ),
     Knob(
         "storage",
@@ -239,6 +255,8 @@ class Config:
     routes = value_of("routes")
     mtu = value_of("mtu")
     neighbours = value_of("neighbours")
+    provider = value_of("provider")
+    node = value_of("node")
     storage = value_of("storage")
     mount = value_of("mount")
     record = value_of("record")

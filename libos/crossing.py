@@ -68,6 +68,9 @@ class OnNetwork:
     def close(self):
         """Nothing is left over from the way here."""
 
+    def parted(self):
+        """As Meeting's: `released` has done it all."""
+
     def holds(self, fd):
         return True
 
@@ -124,7 +127,7 @@ class Crossing(OnNetwork):
             if self.carried():
                 flags = raw.load(self.relay + layout.R_FLAGS)
                 raw.store(self.relay + layout.R_FLAGS, flags & raw.invert(layout.R_OPENING))
-                gateway.pump(self.relay)
+                gateway.move(self.relay)
 
     def introduce(self):
         """Members of the tree may come to speak of it."""
@@ -135,13 +138,13 @@ class Crossing(OnNetwork):
         """The kernel has something to say of the far end."""
         endpoint.look_next(self.far)
         with self.network.locked() as gateway:
-            gateway.pump(self.relay)
+            gateway.move(self.relay)
 
     def attach(self, end):
         """Give both ends the rings of one slot. Raises Refused."""
         family = self.network.catloop.family
         family.start_bells()
-        near, beyond, slot = self.network.slot()
+        near, beyond, slot = self.network.pairs.slot()
         family.hear(end, family.key, family.page_fd)
         near.attach(end, slot)
         self.meet(end, beyond, slot, 0)
@@ -161,7 +164,7 @@ class Crossing(OnNetwork):
                 if raw.load(self.relay + layout.R_FLAGS) & layout.R_OPENING:
                     raw.store(end + layout.OUT_STATE, layout.OPENING)
                 raw.store(self.relay + layout.R_OWN, end)
-                gateway.pump(self.relay)  # the network may have been faster, and says nothing twice
+                gateway.move(self.relay)  # the network may have been faster, and says nothing twice
 
     def step(self):
         """As Meeting's: whether the rings are there."""
@@ -180,7 +183,7 @@ class Crossing(OnNetwork):
         for _ in range(PATIENCE):
             if not own or not leaving.leave(own):
                 break
-            self.network.gateway.carry()
+            self.network.gateway.carry_on()
             sleep(0.001)
 
     def depart(self):

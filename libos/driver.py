@@ -21,8 +21,10 @@ class Driver:
     def carry(self):
         """A call of the program has given bytes to a connection, or has taken some: take them on."""
 
-    def rest(self):
-        """The calling thread is about to sleep; what it waits for may be here already and has rung its bell then."""
+    def rest(self, bell):
+        """The calling thread is about to sleep; what it waits for may be here already and has rung its bell then.
+        `bell`: by which it can be woken, 0 where by none.
+        """
 
     def depart(self, relay, reset):
         """The process ends and with it the program's end of a connection; `reset`: with bytes unread. True while

@@ -13,6 +13,7 @@ cdef long long pop_ring(size_t end, size_t address, unsigned long long size, int
 cdef long long pop_returned(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(r="long long")
 cdef long long pop_spine(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
+cdef long long ahead(size_t end) noexcept nogil
 @cython.locals(header=size_t, r="long long", left="long long", mark="unsigned long long", bounded=bint)
 cdef long long pop_agreed(size_t end, size_t address, unsigned long long size, int flags) noexcept nogil
 @cython.locals(r="long long")

@@ -105,9 +105,18 @@ def pop_spine(end, address, size, flags):
     if not spine.has_news(end):  # which takes no error away, as a receive that peeks would
         return -calls.EAGAIN
     look_next(end)  # it will have this to say again, after what may still be in the ring
+    if raw.load32(end + layout.MINT) == 1:
+        return ahead(end)
     if rings.inbound(end):
         return pop_ring(end, address, size, flags)
     return spine.kernel_pop(end, address, size, flags & calls.KEPT)
+
+
+def ahead(end):
+    """The spine has something to say that the fabric has not: that comes first, or the peer is dead."""
+    raw.store(raw.load(end + layout.IN) + layout.H_NEWS, 1)
+    rings.soil(end)
+    return -calls.EAGAIN
 
 
 def pop_agreed(end, address, size, flags):
@@ -131,6 +140,10 @@ def pop_agreed(end, address, size, flags):
     r = spine.kernel_pop(end, address, left, flags & calls.KEPT)
     if r == 0 and not mark and raw.load(header + layout.H_MARK):
         return pop_agreed(end, address, size, flags)  # the sender has moved and ended meanwhile: its ring comes first
+    if r == 0 and size and not mark and raw.load32(end + layout.MINT) == 1:
+        if not raw.load(header + layout.H_TAIL) & layout.ENDED:
+            return ahead(end)
+        raw.store(end + layout.IN_STATE, layout.PLAIN)  # nothing has come by the ring
     if r > 0 and not flags & calls.PEEK:
         raw.store(end + layout.POSITION, raw.load(end + layout.POSITION) + r)
     if bounded and r == left and left < size and rings.inbound(end):

@@ -35,7 +35,12 @@ def place():
 def name():
     """A name for a new endpoint."""
     pid = os.getpid()
-    return f"{PREFIX}-{space()}-{pid}-{started(pid)}-{next(COUNT)}"
+    return f"{PREFIX}-{space()}-{pid}-{started(pid)}-{next(COUNT)}{os.urandom(2).hex()}"
+
+
+def of(name):
+    """Paths of the files of an endpoint of that name, which is there."""
+    return [os.path.join(FOLDER, file) for file in os.listdir(FOLDER) if file.partition(":")[0] == name]
 
 
 def clean():

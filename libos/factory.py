@@ -30,6 +30,13 @@ def network(catloop, values, run, own_thread, log):
     return Network(catloop, lambda: make(*(values[name] for name in KNOBS)), host, own_thread, log)
 
 
+def mint(catloop, values, own_thread, log):
+    """As `network`, of Catmint: by which a program's connections go to those of other programs that have it too."""
+    from libos.mint_network import MintNetwork
+
+    return MintNetwork(catloop, values["provider"], values["node"] or "", own_thread, log)
+
+
 def native(name: str, **options):
     """The PDPIX calls of a libOS, for programs written for them. Raises ValueError for a name that isn't one."""
     if name == "catnap":

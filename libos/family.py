@@ -26,6 +26,16 @@ def bell_name(key, bell):
     return b"\0catflap/bell/" + key + b"/%d" % bell
 
 
+def write_names(table, key):
+    """Fill a table of a family's bell addresses: per bell its sockaddr's length and the sockaddr."""
+    for bell in range(BELLS):
+        name = struct.pack("=H", _socket.AF_UNIX) + bell_name(key, bell)
+        entry = struct.pack("=Q", len(name)) + name
+        for at in range(0, len(entry), 8):
+            word = entry[at : at + 8].ljust(8, b"\0")
+            raw.store(table + bell * 64 + at, int.from_bytes(word, "little"))
+
+
 class Family:
     """Made at boot; forked children inherit it as it is."""
 
@@ -164,12 +174,7 @@ class Family:
         """Address of the table of a peer family's bell addresses: per bell its sockaddr's length and the sockaddr."""
         if key not in self.peers:
             table = private(4096)
-            for bell in range(BELLS):
-                name = struct.pack("=H", _socket.AF_UNIX) + bell_name(key, bell)
-                entry = struct.pack("=Q", len(name)) + name
-                for at in range(0, len(entry), 8):
-                    word = entry[at : at + 8].ljust(8, b"\0")
-                    raw.store(table + bell * 64 + at, int.from_bytes(word, "little"))
+            write_names(table, key)
             self.peers[key] = table
         return self.peers[key]
 

@@ -76,13 +76,13 @@ class Forks:
             return
         for crossing in tuple(network.crossings.values()):
             crossing.go_plain()
-        while not network.gateway.enter():
+        while not network.gateway.lock():
             sleep(0)
 
     def in_parent(self):
         network = self.network
         if network.gateway is not None:
-            network.gateway.leave()
+            network.gateway.unlock()
             if self.passing == get_ident():
                 network.gateway.catnip.device.given()
                 self.part()
@@ -94,7 +94,7 @@ class Forks:
         self.growing = allocate_lock()
         if self.passing == get_ident():
             steward.become(network)
-            network.gateway.leave()
+            network.gateway.unlock()
         else:
             self.part()
 

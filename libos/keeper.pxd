@@ -1,1 +1,1 @@
-from libos cimport endpoint, layout, raw
+from libos cimport raw

@@ -5,7 +5,7 @@ from _signal import SIG_SETMASK, pthread_sigmask, valid_signals
 from _thread import start_new_thread
 from time import sleep
 
-from libos import layout, raw
+from libos import raw
 
 PATIENCE = 1000  # ms
 SHORTEST, LONGEST = 5, 100  # ms between two looks whether the program's threads take turns
@@ -64,11 +64,11 @@ class Keeper:
 
     def doze(self):
         """Take a turn, and arm: how long may be slept, in seconds; None for ever."""
-        self.gateway.look()
+        self.gateway.glance()
         self.gateway.keeper_is_awake()  # what it was called for comes now
         self.serve()
         with self.network.locked() as gateway:
-            now = gateway.catnip.host.now
+            now = raw.now()
             until = gateway.wait_until(now)
         if until == (1 << 63) - 1:
             return None
@@ -87,8 +87,4 @@ class Keeper:
 
     def serve(self):
         """Connections that have come in, and those that are over."""
-        for listener in list(self.network.listeners.values()):
-            listener.take()
-        for at, crossing in list(self.network.crossings.items()) if self.gateway.any_over() else ():
-            if raw.load(at + layout.R_FLAGS) & layout.R_OVER:
-                self.network.end(crossing)
+        self.network.serve()

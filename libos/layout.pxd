@@ -86,6 +86,10 @@ cdef extern from * nogil:
         CATFLAP_L_KERNEL = 3,
         CATFLAP_L_REPLAYING = 4,
         CATFLAP_L_FAULT = 260,
+        CATFLAP_L_MINT = 256,
+        CATFLAP_L_PARTING = 7,
+        CATFLAP_L_H_NEWS = 232,
+        CATFLAP_L_H_HEARD = 240,
         CATFLAP_L_OPENING = 5,
         CATFLAP_L_MESSAGES = 6,
         CATFLAP_L_POST = 344,
@@ -196,6 +200,10 @@ cdef extern from * nogil:
     int KERNEL "CATFLAP_L_KERNEL"
     int REPLAYING "CATFLAP_L_REPLAYING"
     int FAULT "CATFLAP_L_FAULT"
+    int MINT "CATFLAP_L_MINT"
+    int PARTING "CATFLAP_L_PARTING"
+    int H_NEWS "CATFLAP_L_H_NEWS"
+    int H_HEARD "CATFLAP_L_H_HEARD"
     int OPENING "CATFLAP_L_OPENING"
     int MESSAGES "CATFLAP_L_MESSAGES"
     int POST "CATFLAP_L_POST"

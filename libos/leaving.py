@@ -14,7 +14,9 @@ def replay(end):
     lock.
     """
     header = raw.load(end + layout.OUT)
-    leaves = raw.load(end + layout.OUT_STATE) == layout.RING
+    leaves = raw.load(end + layout.OUT_STATE) == layout.RING or raw.load(end + layout.OUT_STATE) == layout.PARTING
+    if leaves and raw.load32(end + layout.MINT) and not raw.load(header + layout.H_TAIL) & layout.CLOSED:
+        return part(end, header)
     if leaves:
         if raw.load(header + layout.H_DEAF):
             finish(end)
@@ -31,6 +33,23 @@ def replay(end):
         return -calls.EAGAIN
     raw.store(end + layout.OUT_STATE, layout.KERNEL)
     raw.store(header + layout.H_RETURNED, 1)
+    if raw.load32(end + layout.MINT):
+        rings.tell_receiver(end)
+    return 0
+
+
+def part(end, header):
+    """Leave a ring whose reader is beyond a fabric: he finishes it, and what the kernel has next may only come when he
+    knows where that is. As replay.
+    """
+    if raw.load(end + layout.OUT_STATE) == layout.RING:
+        raw.store(end + layout.OUT_STATE, layout.PARTING)
+        raw.fetch_or(header + layout.H_TAIL, layout.ENDED)
+        rings.tell_receiver(end)
+        rings.tell_own(end)
+    if not raw.load(header + layout.H_HEARD):
+        return -calls.EAGAIN
+    raw.store(end + layout.OUT_STATE, layout.KERNEL)
     return 0
 
 
@@ -103,7 +122,8 @@ def settle(end):
     if not raw.load(end + layout.OUT) or not sending(end):
         return True
     closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
-    if not closed and raw.load(end + layout.OUT_STATE) != layout.REPLAYING:
+    state = raw.load(end + layout.OUT_STATE)
+    if not closed and state != layout.REPLAYING and state != layout.PARTING:
         return True
     spine.lock_out(end)
     r = replay(end) if sending(end) else 0
@@ -118,11 +138,14 @@ def stop_sending(end, last):
     spine.lock_out(end)
     closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
     large = raw.load(end + layout.OUT_STATE) == layout.RING and last and rings.outbound(end) > KEEPS and not closed
-    if large and rings.outbound(end) > keeps(end):
+    beyond = raw.load32(end + layout.MINT) != 0 and not closed
+    if (large and rings.outbound(end) > keeps(end)) or (beyond and last and sending(end)):
         finish(end)
     elif sending(end):
         replay(end)
     elif raw.load(end + layout.OUT_STATE) == layout.PLAIN:
+        if beyond:
+            finish(end)
         raw.store(end + layout.OUT_STATE, layout.KERNEL)
     rings.unlock(end + layout.OUT_LOCK)
     rings.tell_own(end)
@@ -158,9 +181,14 @@ def leave(end):
         raw.fetch_add(end + layout.STRANGERS_OUT, 1)
     if not raw.load(end + layout.IN):
         return False
-    closed = raw.load(raw.load(end + layout.IN) + layout.H_TAIL) & layout.CLOSED
-    if not closed or raw.load(end + layout.IN_STATE) != layout.PLAIN:
+    tail = raw.load(raw.load(end + layout.IN) + layout.H_TAIL)
+    if raw.load32(end + layout.MINT) and tail & (layout.ENDED | layout.CLOSED) == layout.ENDED:
+        stop_sending(end, False)
+        return not settle(end)  # what is unread will not be sent again, and all of it is here
+    if not tail & layout.CLOSED or raw.load(end + layout.IN_STATE) != layout.PLAIN:
         close_inward(end)
+        stop_sending(end, False)
+    elif raw.load32(end + layout.MINT) and raw.load(end + layout.OUT_STATE) <= layout.RING:  # not stopped yet
         stop_sending(end, False)
     if not settle(end):
         return True
@@ -170,4 +198,4 @@ def leave(end):
 def sending(end):
     """Whether what we send goes to the ring, will go there, or still has to follow what did."""
     state = raw.load(end + layout.OUT_STATE)
-    return state == layout.RING or state == layout.REPLAYING or state == layout.OPENING
+    return state == layout.RING or state == layout.REPLAYING or state == layout.OPENING or state == layout.PARTING

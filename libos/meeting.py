@@ -31,6 +31,9 @@ UID_MAP, UNMAPPED, EVERYBODY = "/proc/self/uid_map", 65534, ["0", "0", "42949672
 class Meeting:
     """The rendezvous of one connection. `step()` until it returns True (the end is attached) or raises Refused."""
 
+    relay = 0  # none of ours carries its bytes
+    place = b"\0catflap/meet/"  # what the names begin with
+
     def __init__(self, family, end, accepting):
         self.family = family
         self.end = end
@@ -56,7 +59,7 @@ class Meeting:
         if not same_user(self.peer.uid):
             raise Refused("PEER_UID")
         pair = (self.peer.cookie, mine) if accepting else (mine, self.peer.cookie)
-        self.name = b"\0catflap/meet/%x/%x" % pair
+        self.name = self.place + b"%x/%x" % pair
 
     def begin(self):
         """Nothing has been tried since the last news of the other end."""
@@ -79,6 +82,9 @@ class Meeting:
             if sock is not None:
                 sock.close()
         self.sock = self.listener = None
+
+    def parted(self):
+        """The program has closed its connection."""
 
     def step(self):
         try:
@@ -126,18 +132,24 @@ class Meeting:
             raise Refused("PEER_UNKNOWN")
         return slot, family, process
 
+    def connect(self):
+        """Whether the other end is there."""
+        sock = self.unix()
+        try:
+            sock.connect(self.name)
+        except (ConnectionRefusedError, BlockingIOError):
+            sock.close()
+            return False
+        self.sock = sock
+        self.begin()
+        return True
+
     def connect_step(self):
         if self.sock is None:
-            sock = self.unix()
-            try:
-                sock.connect(self.name)
-            except (ConnectionRefusedError, BlockingIOError):
-                sock.close()
+            if not self.connect():
                 return False
-            self.sock = sock
-            self.begin()
             self.family.start_bells()
-            send(sock, self.hello(), self.family.page_fd)
+            send(self.sock, self.hello(), self.family.page_fd)
             return False
         text, fds = receive(self.sock, 2)
         try:
@@ -156,16 +168,20 @@ class Meeting:
             close_all(fds)
         return True
 
+    def accept(self):
+        """The other end has come. Raises BlockingIOError."""
+        if self.listener is None:
+            self.listener = self.unix()
+            self.listener.bind(self.name)
+            self.listener.listen(1)
+        fd, _ = self.listener._accept()
+        os.set_blocking(fd, False)
+        self.sock = own_socket.standing_for(high(fd))
+        self.begin()
+
     def accept_step(self):
         if self.sock is None:
-            if self.listener is None:
-                self.listener = self.unix()
-                self.listener.bind(self.name)
-                self.listener.listen(1)
-            fd, _ = self.listener._accept()
-            os.set_blocking(fd, False)
-            self.sock = own_socket.standing_for(high(fd))
-            self.begin()
+            self.accept()
         text, fds = receive(self.sock, 1)
         try:
             _, family, process = self.check(text)

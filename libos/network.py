@@ -10,7 +10,7 @@ import select
 from _thread import allocate_lock
 from time import sleep
 
-from libos import driver, errand, gate, layout, own_socket, pair, relay
+from libos import driver, errand, gate, layout, own_socket, raw, relay
 from libos.arrivals import Arrivals, make_sure
 from libos.catnip import words
 from libos.crossing import LOOPBACK, Bound, Crossing, Listening
@@ -20,12 +20,11 @@ from libos.gateway import Gateway
 from libos.keeper import Keeper
 from libos.landings import Landings
 from libos.member import Member
-from libos.memory_file import high_copy
 from libos.net import octets, routes, structs
 from libos.net.tcp import user
 from libos.net_options import take_over
-from libos.pair import Pair
-from libos.refusal import Refusal, Refused
+from libos.own_pairs import OwnPairs
+from libos.refusal import Refusal
 from libos.runtime import instrument
 from libos.tape_file import TapeFile
 from libos.tree import Tree
@@ -43,7 +42,7 @@ class Locked:
         self.gateway = gateway
 
     def __enter__(self):
-        while not self.gateway.enter():
+        while not self.gateway.lock():
             sleep(0)  # whoever has it may want the GIL
         self.gateway.catnip.tick()
         return self.gateway
@@ -53,8 +52,8 @@ class Locked:
         catnip.stack.poll(catnip.host.now)
         catnip.flush(catnip.host.now)
         self.gateway.remind()
-        self.gateway.leave()
-        self.gateway.carry()  # for who did not get the lock
+        self.gateway.unlock()
+        self.gateway.carry_on()  # for who did not get the lock
 
 
 class Network:
@@ -75,7 +74,7 @@ class Network:
         self.tree = None  # what it shares with the processes that it forks, and was forked from
         self.member = None  # of that tree: another process has the stack
         self.tape = None  # the file that all the stack does is written to
-        self.pairs = []  # (the program's side, the far ends' side)
+        self.pairs = OwnPairs(catloop.family, b"network", self.drain)
         self.crossings = {}  # by relay
         self.introduced = 0  # how many of them to members of the tree
         self.by_fd = {}  # by the far end's descriptor
@@ -178,7 +177,7 @@ class Network:
         self.lines.clear()
         self.strangers.clear()
         self.bell = self.gate = None
-        self.pairs.clear()
+        self.pairs.forget()
 
     def locked(self):
         """For `with`: the gateway, with its lock, told the time; what was made goes out."""
@@ -330,24 +329,6 @@ class Network:
             self.hang_up(crossing)
             raise
 
-    def slot(self):
-        """(the program's side of a pair, the far ends' side, a slot of it)."""
-        for near, beyond in self.pairs:
-            slot = near.take_slot()
-            if slot >= 0:
-                return near, beyond, slot
-        near = pair.make()
-        beyond = Pair(high_copy(near.fd), 0)
-        family = self.catloop.family
-        family.keep(b"network/%d" % len(self.pairs), near)
-        near.live += 1  # kept while there is no connection
-        beyond.live += 1
-        family.by_block[beyond.block] = beyond
-        self.pairs.append((near, beyond))
-        if not self.drain(beyond):
-            raise Refused("NO_MEMORY")
-        return near, beyond, near.take_slot()
-
     def drain(self, beyond):
         """Look at what is soiled in one more pair, of which we are the other side; false where there are too many."""
         with self.locked() as gateway:
@@ -378,3 +359,11 @@ class Network:
         self.arrivals.unmet(crossing)
         if crossing.line is not None:
             crossing.line.over()
+
+    def serve(self):
+        """Connections that have come in, and those that are over."""
+        for listener in list(self.listeners.values()):
+            listener.take()
+        for at, crossing in list(self.crossings.items()) if self.gateway.any_over() else ():
+            if raw.load(at + layout.R_FLAGS) & layout.R_OVER:
+                self.end(crossing)

@@ -213,7 +213,8 @@ def judge(row, record, status):
     elif not record["IN"]:
         row.state = "meeting" if record["MEETING"] else "young"
     elif record["IN_STATE"] in MOVED or record["OUT_STATE"] in MOVED:
-        row.libos, row.state = "catloop", "upgraded"
+        beyond = record["MINT"] & 0xFFFFFFFF  # behind it is another word of 32 bits
+        row.libos, row.state = "catmint" if beyond else "catloop", "upgraded"
     elif status != psutil.CONN_ESTABLISHED:
         row.state = "closing"
     elif record["OUT_STATE"] == layout.KERNEL:

@@ -15,7 +15,7 @@ from libos.layout import ENDS, FIRST, NOTED, NOTES
 
 PAGE = 4096
 SHOWN = ("FD", "OWNER", "IN_STATE", "OUT_STATE", "HEAD", "TAIL", "IN_LEVEL", "OUT_LEVEL", "SPINS", "SLEEPS", "FULLS",
-         "MEETING", "LEFT", "IN", "RELAY")  # fmt: skip
+         "MEETING", "LEFT", "IN", "RELAY", "MINT")  # fmt: skip
 PAGE_BITS = 10  # csrc/trap.h, as the two below
 HOST_STATES = ("off", "cold", "booting", "up", "dead")
 WORDS = ("host_state", "kernel_reason", "descriptor_pages")

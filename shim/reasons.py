@@ -66,10 +66,16 @@ REASONS = {
         "the volume of --storage is another process's, full, broken or not to be opened",
         "the log says which",
     ),
+    20: (
+        "FABRIC",
+        "Catmint has no endpoint in this process, or none by which the other end can be reached: no libfabric, another"
+        " provider, another machine, a child of a process that has one",
+        "the log says why there is none; give both ends one --provider",
+    ),
 }
 # state: (meaning, what to do); `kernel` and `left` are told by their code
 STATES = {
-    "upgraded": ("its bytes go through rings in shared memory", ""),
+    "upgraded": ("its bytes go through rings in shared memory, or by Catmint's fabric", ""),
     "moving": ("both ends have met; each direction moves to its ring when nobody waits in the kernel for it", ""),
     "meeting": ("it has been used enough; the other end has not answered yet", "nothing: a few more uses will tell"),
     "young": ("it has not been used enough yet", "nothing, or a smaller --worth"),

@@ -24,6 +24,8 @@ OPTIONS = (
     ("--routes", "LIST", "networks that Catnip reaches by a gateway, as 10.0.0.0/8 via 10.9.0.1, after commas"),
     ("--mtu", "N", "bytes of Catnip's largest packet; else its device's MTU"),
     ("--neighbours", "LIST", "hosts on Catnip's link that answer no ARP, as 10.9.0.7=02:00:00:00:00:07, after commas"),
+    ("--provider", "NAME", "Catmint's fabric: shm, tcp;ofi_rxm, verbs;ofi_rxm or another of libfabric's"),
+    ("--node", "ADDRESS", "the address of the interface that Catmint's fabric uses"),
     ("--storage", "KIND:FILE", "a volume of Cattree, as cattree:FILE: fsync of files under --mount is its"),
     ("--mount", "FOLDER", "the folder of those files"),
     ("--record", "FILE", "keep all of Catnip's frames, calls and clock in FILE, for catflap replay"),
@@ -127,6 +129,7 @@ def settings(flags, environ):
         what, _, why = str(error).partition(": ")
         raise Refused(what, why)
     check_network(chosen)
+    check_fabric(chosen)
     for name in ("log", "mount", "record", "hook"):
         if chosen.values[name]:
             chosen.values[name] = os.path.abspath(chosen.values[name])
@@ -151,6 +154,17 @@ def check_network(chosen):
             net_texts.check(chosen.values)
         except errors.Fail as error:
             raise Refused("Catnip's network", str(error))
+
+
+def check_fabric(chosen):
+    """Refused unless what says where Catmint's fabric is can be an address."""
+    if chosen.node:
+        import ipaddress
+
+        try:
+            ipaddress.ip_address(chosen.node)
+        except ValueError:
+            raise Refused(f"node {chosen.node}", "is no address", "give one that an interface of this machine has")
 
 
 def check_storage(chosen):

@@ -80,7 +80,7 @@ def time_taken(nanoseconds):
 
 def cells(row, in_rate, out_rate):
     """{column: what it shows} of one connection."""
-    rings = f"{SIZES[row.level_in]}/{SIZES[row.level_out]}" if row.libos == "catloop" else ""
+    rings = f"{SIZES[row.level_in]}/{SIZES[row.level_out]}" if row.libos in ("catloop", "catmint") else ""
     path = (size(row.cwnd), time_taken(row.srtt), row.retransmissions) if row.libos == "catnip" else ("", "", "")
     named = (row.pid, row.program, row.fd, row.local, row.remote, row.libos, state(row))
     counted = (size(row.bytes_in), size(row.bytes_out), size(in_rate), size(out_rate), row.spins, row.sleeps, rings)

@@ -1,5 +1,7 @@
 """Catmint for tests, by the providers that need no device; a test is skipped where libfabric isn't there."""
 
+import functools
+
 import pytest
 
 from libos.errors import Fail, Kind
@@ -22,6 +24,12 @@ def made(kind, **options):
 def needed():
     """Skip the test where there is no libfabric."""
     made("catmint-shm").shut()
+
+
+@functools.cache
+def need(kind):
+    """A test of unmodified programs by one of KINDS is skipped where that can't be."""
+    made(kind).shut()
 
 
 def held(libos):

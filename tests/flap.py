@@ -21,6 +21,8 @@ CACHE = os.path.join(ROOT, "build", "scenarios")
 INSTALLED = os.environ.get("FLAP_ROOT") or ROOT
 PRELOAD = os.path.join(INSTALLED, "interpose", "libcatflap.so")
 LIBOSES = ("kernel", "catnap", "auto")
+# Catmint by the fabrics that need no device
+FABRICS = {"catmint-shm": {}, "catmint-tcp": {"CATFLAP_PROVIDER": "tcp;ofi_rxm", "CATFLAP_NODE": "127.0.0.1"}}
 FULL = os.environ.get("FLAP_MATRIX") == "full"
 CFLAGS = ["-O2", "-g", "-Wall", "-Wextra", "-pthread", "-D_GNU_SOURCE"]
 OURS = re.compile(r"^(CATFLAP_|FLAP_)|^(LD_PRELOAD|PYTHONPATH|PYTHONHOME|PYTHONSTARTUP)$")
@@ -98,7 +100,8 @@ def environment(libos, *, pure=False, log=None, preload=None, before=(), after=(
     libraries = list(before)
     if libos != "kernel":
         libraries.append(preload or PRELOAD)
-        env["CATFLAP_LIBOS"] = libos
+        env["CATFLAP_LIBOS"] = "catmint" if libos in FABRICS else libos
+        env.update(FABRICS.get(libos, {}))
         env["CATFLAP_WORTH"] = "1"
         env["CATFLAP_PURE"] = "1" if pure else ""
         if log:

@@ -3,7 +3,6 @@
 import ctypes
 import os
 
-from libos import raw
 from libos.errors import Fail, Kind
 
 NAMES = (
@@ -24,14 +23,14 @@ NAMES = (
 )
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libcatflap_fabric.so")
 KEPT = []
-SYS_rt_sigaction = 13
 SIGNALS = [number for number in range(1, 32) if number not in (9, 19)]  # all that can be caught
-ACTION = 32  # bytes of the kernel's struct, of which 8 are the mask
+ACTION = 256  # bytes that hold a struct sigaction
 
 
 class Handlers:
     """For `with`: libfabric's providers, and the libraries below them, take signals for purposes of their own when they
-    are loaded and when an endpoint is opened; whose they are is the program's business (sigaction(2)).
+    are loaded and when an endpoint is opened; whose they are is the program's business. By sigaction(2) as it is there:
+    in an unmodified program our trap, which knows the program's handlers.
     """
 
     def __init__(self):
@@ -39,12 +38,14 @@ class Handlers:
         self.at = ctypes.addressof(self.room)
 
     def __enter__(self):
+        self.call = ctypes.CDLL(None).sigaction
+        self.call.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p
         for number in SIGNALS:
-            raw.syscall(SYS_rt_sigaction, number, 0, self.at + number * ACTION, 8, 0, 0)
+            self.call(number, None, self.at + number * ACTION)
 
     def __exit__(self, *_):
         for number in SIGNALS:
-            raw.syscall(SYS_rt_sigaction, number, self.at + number * ACTION, 0, 8, 0, 0)
+            self.call(number, self.at + number * ACTION, None)
 
 
 def functions():

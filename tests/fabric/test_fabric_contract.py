@@ -3,15 +3,19 @@
 import contextlib
 import ctypes
 import os
+import socket
 import struct
 import time
 
 import pytest
 
+from libos.belled_fabric import BelledFabric
 from libos.errors import Fail
 from libos.fabric import structs
 from libos.fabric.libfabric import SCRATCH, LibFabric
 from libos.fabric.memory_fabric import MemoryFabric, Network
+from libos.family import Family, write_names
+from libos.memory_file import private
 from libos.runtime.clock import FakeClock
 
 ROOM = 1 << 18
@@ -138,10 +142,39 @@ def libfabric(provider, node=""):
         end.fabric.close()
 
 
+@contextlib.contextmanager
+def belled():
+    """The same by `shm`, a bell beside each."""
+    family = Family()
+    family.start_bells()
+    with libfabric("shm") as ends:
+        for end in ends:
+            bell, number = family.new_bell()
+            word = family.page + bell * 64
+            end.fabric = BelledFabric(end.fabric, word, bell, family.socket.fileno())
+            end.socket = socket.socket(fileno=number)
+        for one, other in (ends, ends[::-1]):
+            names = private(4096)
+            write_names(names, family.key)
+            one.fabric.acquaint(one.peer(other), other.fabric.word, names)
+        yield ends
+        for end in ends:
+            end.socket.close()
+
+
+def rung(end):
+    """Whether its bell has been rung since this was last asked."""
+    try:
+        return bool(end.socket.recv(1))
+    except BlockingIOError:
+        return False
+
+
 KINDS = {
     "memory": lambda: memory(),
     "memory-slow": lambda: memory(delay=30000, jitter=90000, source=False),
     "shm": lambda: libfabric("shm"),
+    "shm-belled": belled,
     "tcp": lambda: libfabric("tcp;ofi_rxm", "127.0.0.1"),
 }
 
@@ -401,6 +434,38 @@ def test_no_sleep_while_something_is_there(ends):
             near.fabric.network.clock.advance(1000)
     far.fabric.disarm()
     assert far.wait(receive)[2] == structs.OK
+
+
+def test_a_bell_is_rung_for_who_sleeps():
+    with belled() as (near, far):
+        peer = near.peer(far)
+        for k in range(3):
+            receive = far.post(64 * k, 64)
+            near.send(peer, (0, 8))
+            near.fabric.wake()
+            assert not rung(far)
+            assert far.wait(receive)[2] == structs.OK
+        assert far.fabric.arm() and not rung(far)
+        receive = far.post(0, 64)
+        near.send(peer, (0, 8))
+        assert not rung(far)
+        near.fabric.wake()
+        assert rung(far)
+        near.fabric.wake()
+        assert not rung(far)  # nothing was asked since
+        far.fabric.disarm()
+        assert far.wait(receive)[2] == structs.OK
+
+
+def test_a_bell_is_rung_for_the_thread_that_listens():
+    with belled() as (near, far):
+        other = far.fabric.bell_of
+        far.fabric.bell_of = near.fabric.bell_of  # any bell of the same family
+        assert far.fabric.arm()
+        far.post(0, 64)
+        near.send(near.peer(far), (0, 8))
+        near.fabric.wake()
+        assert rung(near) and not rung(far) and other
 
 
 def test_close_may_be_repeated(ends):

@@ -15,8 +15,8 @@ import sys
 from xml.etree import ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LIBOSES = ("catnap", "auto", "catnip", "catloop", "kernel")
-COLUMNS = [(libos, role) for libos in LIBOSES[:3] for role in ("both", "server", "client")]
+LIBOSES = ("catnap", "auto", "catnip", "catmint", "catloop", "kernel")
+COLUMNS = [(libos, role) for libos in LIBOSES[:4] for role in ("both", "server", "client")]
 OUTCOMES = ("passed", "failed", "skipped")
 
 

@@ -9,6 +9,7 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
+import catmints  # noqa: E402
 import flap  # noqa: E402
 import roles  # noqa: E402
 import wires  # noqa: E402
@@ -41,6 +42,14 @@ def wired(request, tmp_path_factory):
     pair = callspec.params.get("roles") if callspec else None
     with wires.wires(tmp_path_factory.mktemp("ports")) if pair and "catnip" in pair else contextlib.nullcontext():
         yield
+
+
+@pytest.fixture(autouse=True)
+def fabric(request):
+    """What runs on Catmint is skipped where there is no fabric."""
+    params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    if "catmint" in tuple(params.get("roles", ())):
+        catmints.need("catmint-shm")
 
 
 @pytest.fixture(scope="session")

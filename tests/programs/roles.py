@@ -18,6 +18,12 @@ EXTRA = {
     "auto-server": Roles("auto", "kernel", False),
     "auto-client": Roles("kernel", "auto", False),
 }
+# in a full matrix, as those above
+MINT = {"catmint": Roles("catmint", "catmint", False)}
+MINT_EXTRA = {
+    "catmint-server": Roles("catmint", "kernel", False),
+    "catmint-client": Roles("kernel", "catmint", False),
+}
 PURE = Roles("catnap", "catnap", True)
 CATNIP = {
     "catnip": Roles("catnip", "catnip", False),
@@ -28,7 +34,7 @@ SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts")
 
 
 def every(*, sample=False, mixed=True, full=False, catnip=flap.FULL):
-    """Parametrise a test by `roles`: compiled under catnap and auto, everything in a full matrix.
+    """Parametrise a test by `roles`: compiled under catnap and auto, everything, catmint too, in a full matrix.
 
     `sample`: also interpreted by default. `mixed` false: server and client are one program, or only one is run.
     `full`: in a full matrix only. `catnip`: also on Catnip, or in which of its roles; true for a sample by default,
@@ -39,8 +45,9 @@ def every(*, sample=False, mixed=True, full=False, catnip=flap.FULL):
     chosen = [pytest.param(pair, id=title) for title, pair in DEFAULT.items()]
     titles = catnip if isinstance(catnip, tuple) else CATNIP if catnip else ()
     chosen += [pytest.param(CATNIP[title], id=title) for title in titles if mixed or title == "catnip"]
-    if flap.FULL and mixed:
-        chosen += [pytest.param(pair, id=title) for title, pair in EXTRA.items()]
+    if flap.FULL:
+        more = MINT | (EXTRA | MINT_EXTRA if mixed else {})
+        chosen += [pytest.param(pair, id=title) for title, pair in more.items()]
     if flap.FULL or sample:
         chosen.append(pytest.param(PURE, id="catnap-pure", marks=[pytest.mark.pure_sample] if sample else []))
     return pytest.mark.parametrize("roles", chosen)

@@ -1,0 +1,1 @@
+from libos cimport raw

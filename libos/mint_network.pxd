@@ -1,0 +1,1 @@
+from libos cimport calls, layout, leaving, mint_relay, raw, spine
