@@ -19,6 +19,7 @@ NAMES = (
     "connections",
     "segment",
     "fabric",
+    "catmint",
     "stack",
     "catnip",
     "durable",

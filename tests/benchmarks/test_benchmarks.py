@@ -15,9 +15,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 @pytest.mark.skipif(libos.mode.pure(), reason="benchmarks measure the compiled data path")
-@pytest.mark.parametrize("name", ["calls", "runtime", "pdpix", "startup", "echo", "redis", "segment", "fabric"])
+@pytest.mark.parametrize(
+    "name", ["calls", "runtime", "pdpix", "startup", "echo", "redis", "segment", "fabric", "catmint"]
+)
 def test_quick_run_writes_rows(tmp_path, name):
-    if name == "fabric":
+    if name in ("fabric", "catmint"):
         catmints.made("catmint-shm").shut()  # skipped here where there is none
     path = tmp_path / "figures.json"
     done = subprocess.run(
