@@ -22,6 +22,7 @@ NAMES = (
     "catmint",
     "stack",
     "catnip",
+    "devices",
     "durable",
     "synced",
     "goodput",

@@ -24,10 +24,14 @@ cpdef void alloc_free(Heap heap, unsigned long long size, unsigned long long cou
 cpdef void block_take(Qtokens qtokens, unsigned long long count)
 @cython.locals(i="unsigned long long", slot="unsigned long long", step="unsigned long long")
 cpdef void wake_run(Scheduler scheduler, unsigned long long spawned, unsigned long long count)
+@cython.locals(n="long long")
+cdef void message_give(FrameDevice device, size_t address, long long length, long long largest) noexcept nogil
 @cython.locals(i="unsigned long long", idle="unsigned long long", n="unsigned long long")
-cpdef unsigned long long frame_pong(FrameDevice device, size_t frames, size_t address, unsigned long long length, unsigned long long count)
-@cython.locals(i="unsigned long long", idle="unsigned long long", before="long long", after="long long")
-cpdef unsigned long long frame_ping(FrameDevice device, size_t frames, size_t address, unsigned long long length, size_t times, unsigned long long count)
+cdef bint message_take(FrameDevice device, size_t frames, long long length) noexcept nogil
+@cython.locals(i="unsigned long long")
+cpdef unsigned long long frame_pong(FrameDevice device, size_t frames, size_t address, long long length, long long largest, unsigned long long count)
+@cython.locals(i="unsigned long long", before="long long", after="long long")
+cpdef unsigned long long frame_ping(FrameDevice device, size_t frames, size_t address, long long length, long long largest, size_t times, unsigned long long count)
 @cython.locals(i="unsigned long long", refused="unsigned long long")
 cpdef unsigned long long frame_source(FrameDevice device, size_t address, unsigned long long length, unsigned long long count)
 @cython.locals(got="unsigned long long", n="unsigned long long", start="long long", since="long long", idle="unsigned long long")

@@ -159,32 +159,47 @@ def switches(spawned, count, blocks, kind=blocked):
     return timed(wake_run, (scheduler, spawned), count, blocks)
 
 
-def frame_pong(device, frames, address, length, count):
-    """Answer `count` frames with the one at `address`; how many were answered. Gives up when nothing comes for long."""
-    i = 0
+def message_give(device, address, length, largest):
+    """Send a message of `length` bytes in frames of `largest` at most, all of which begin like the one at `address`."""
+    while length > 0:
+        n = largest if largest < length else length
+        while not device.transmit(address, n):
+            raw.pause()
+        length -= n
+
+
+def message_take(device, frames, length):
+    """Take frames until a message of `length` bytes is there. False when nothing comes for long."""
     idle = 0
-    while i < count and idle < 1 << 28:
-        n = device.receive(frames, 1)
-        if n:
-            device.transmit(address, length)
-            i += n
-            idle = 0
-        idle += 1
+    while length > 0:
+        n = device.receive(frames, 64)
+        idle = 0 if n else idle + 1
+        if idle == 1 << 28:
+            return False
+        i = 0
+        while i < n:
+            length -= raw.load(frames + i * 16 + 8)
+            i += 1
+    return True
+
+
+def frame_pong(device, frames, address, length, largest, count):
+    """Answer `count` messages of `length` bytes with another; how many were answered."""
+    i = 0
+    while i < count and message_take(device, frames, length):
+        message_give(device, address, length, largest)
+        i += 1
     return i
 
 
-def frame_ping(device, frames, address, length, times, count):
-    """`count` round trips of the frame at `address`, each one's nanoseconds written to `times`; how many came back."""
+def frame_ping(device, frames, address, length, largest, times, count):
+    """`count` round trips of such a message, each one's nanoseconds written to `times`; how many came back."""
     i = 0
-    idle = 0
     before = raw.now()
     while i < count:
-        device.transmit(address, length)
-        idle = 0
-        while device.receive(frames, 1) == 0:
-            idle += 1
-            if idle == 1 << 28:
-                return i
+        message_give(device, address, length, largest)
+        if not message_take(device, frames, length):
+            return i
         after = raw.now()
         raw.store(times + i * 8, after - before)
         before = after

@@ -13,12 +13,15 @@ PICTURES = {
     "latency.png": ("echo, p50",),
     "throughput.png": ("stream, by size", "stream, by connections"),
     "messages.png": ("messages, p50", "messages, bandwidth"),
+    "devices.png": ("devices, p50", "devices, by size"),
 }
 AXES = {
     "echo, p50": ("bytes there and back", "ns, median round trip"),
     "stream, by size": ("bytes of a write", "B/s"),
     "messages, p50": ("bytes of a message there and back", "ns, median round trip"),
     "messages, bandwidth": ("bytes of a message there and back", "B/s"),
+    "devices, p50": ("bytes there and back", "ns, median round trip"),
+    "devices, by size": ("bytes of a message there and back", "B/s, each way"),
     "stream, by connections": ("connections, writes of 16 KiB", "B/s"),
 }
 

@@ -85,16 +85,16 @@ def free_port():
 
 
 def reach(where):
-    """Connect once to a port of this machine or to the path of a Unix socket."""
-    if isinstance(where, int):
-        socket.create_connection(("127.0.0.1", where), timeout=5).close()
+    """Connect once to a port of this machine, to (address, port) or to the path of a Unix socket."""
+    if isinstance(where, (int, tuple)):
+        socket.create_connection(("127.0.0.1", where) if isinstance(where, int) else where, timeout=5).close()
         return
     with socket.socket(socket.AF_UNIX) as probe:
         probe.connect(where)
 
 
 class Server:
-    """A server on a port of loopback or the path of a Unix socket, up when entered, gone when left."""
+    """A server on a port of loopback, at (address, port) or the path of a Unix socket, up when entered, gone when left."""
 
     def __init__(self, argv, libos, port, core=SERVER_CORE, stderr=None, settings=None):
         self.argv, self.libos, self.port, self.core, self.stderr = argv, libos, port, core, stderr

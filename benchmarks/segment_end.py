@@ -22,7 +22,7 @@ def main(role, name, size, count, mtu):
     if role in ("pong", "sink"):
         print("up", flush=True)
     if role == "pong":
-        complete = loops.frame_pong(device, there, at, size, count) == count
+        complete = loops.frame_pong(device, there, at, size, size, count) == count
     elif role == "sink":
         took = loops.frame_sink(device, there, count)
         complete = took > 0
@@ -31,7 +31,7 @@ def main(role, name, size, count, mtu):
         complete = loops.frame_source(device, at, size, count) < 1 << 32
     else:
         times = (ctypes.c_uint64 * count)()
-        complete = loops.frame_ping(device, there, at, size, ctypes.addressof(times), count) == count
+        complete = loops.frame_ping(device, there, at, size, size, ctypes.addressof(times), count) == count
         print(json.dumps(list(times)))
     device.close()
     if not complete:

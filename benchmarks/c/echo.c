@@ -1,6 +1,7 @@
 /* Echo between two processes: `echo server ADDRESS` answers until told to stop; `echo client ADDRESS SIZE COUNT
- * spin|block` prints the nanoseconds of COUNT round trips, one a line. Spinning ends use non-blocking sockets; the server
- * learns it from the first bytes of the connection. ADDRESS: a port of 127.0.0.1, or the path of a Unix socket. */
+ * spin|block|mixed` prints the nanoseconds of COUNT round trips, one a line. Spinning ends use non-blocking sockets; the server
+ * learns it from the first bytes of the connection. Mixed: it spins, and the client does not. ADDRESS: a port of 127.0.0.1, an
+ * IPv4 address and a port, or the path of a Unix socket. */
 #include <fcntl.h>
 
 #include "net.h"
@@ -32,7 +33,7 @@ static int serve(const char *where)
 static int ask(const char *where, uint32_t size, long count, char mode)
 {
     int fd = connected(where);
-    uint32_t head[2] = {(uint32_t)mode, size};
+    uint32_t head[2] = {mode == 'm' ? 's' : (uint32_t)mode, size};
     uint64_t *took = malloc(sizeof *took * (size_t)count);
     if (size > LARGEST || !took || write(fd, head, sizeof head) != sizeof head)
         return 1;
