@@ -48,8 +48,8 @@ CFLAGS = ["-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden", 
 PRELOAD_CFLAGS = [*CFLAGS, "-ftls-model=initial-exec", "-Wno-maybe-uninitialized"]
 # of DPDK's libraries: what every port needs, and the drivers that there are here
 DPDK = (
-    *("eal", "ethdev", "mbuf", "mempool", "mempool_ring", "ring", "net", "kvargs", "telemetry", "meter", "rcu", "hash"),
-    *("pci", "timer", "cryptodev", "security", "vhost", "dmadev", "bus_vdev", "bus_pci"),
+    *("eal", "ethdev", "mbuf", "mempool", "mempool_ring", "mempool_stack", "ring", "stack", "net", "kvargs", "meter"),
+    *("telemetry", "rcu", "hash", "pci", "timer", "cryptodev", "security", "vhost", "dmadev", "bus_vdev", "bus_pci"),
     *("net_memif", "net_virtio", "net_vhost", "net_af_packet"),
     *("net_e1000", "net_ixgbe", "net_i40e", "net_iavf", "net_ice", "net_ena", "net_vmxnet3", "common_iavf"),
 )
@@ -279,7 +279,7 @@ class BuildAll(build_ext):
         folder = asked(["pkg-config", "--variable=libdir", "libdpdk"])
         archives = [os.path.join(folder, f"librte_{name}.a") for name in DPDK]
         sources = glob.glob(os.path.join(HERE, "libos", "devices", "dpdk*.c"))
-        headers = [os.path.join(HERE, "libos", name) for name in ("devices/dpdk.h", "raw.h")]
+        headers = [*glob.glob(os.path.join(HERE, "libos", "devices", "dpdk*.h")), os.path.join(HERE, "libos", "raw.h")]
         if not folder or not all(map(os.path.exists, archives)):
             say("no libdpdk: going on without DPDK (Debian: apt-get install libdpdk-dev)")
         elif self.force or not fresh(target, [__file__, *sources, *headers, *archives]):

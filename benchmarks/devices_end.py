@@ -1,7 +1,7 @@
 """One end of the benchmark of devices: `python -m benchmarks.devices_end KIND ROLE PORT SIZE COUNT`.
 
-KIND is `device`, a port of DPDK's as our frame device, alone, or `pdpix`, Catnip on it, for programs written for PDPIX. Roles,
-messages and what is printed are those of benchmarks/c/dpdk.c; PORT has DPDK's text of the port.
+KIND is `device`, a port of DPDK's as our frame device, alone, or `pdpix`, Catnip on it, for programs written for PDPIX.
+Roles, messages and what is printed are those of benchmarks/c/dpdk.c; PORT has DPDK's text of the port.
 """
 
 import ctypes

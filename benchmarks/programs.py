@@ -94,7 +94,7 @@ def reach(where):
 
 
 class Server:
-    """A server on a port of loopback, at (address, port) or the path of a Unix socket, up when entered, gone when left."""
+    """A server on a port of loopback, at (address, port) or a Unix socket's path, up when entered, gone when left."""
 
     def __init__(self, argv, libos, port, core=SERVER_CORE, stderr=None, settings=None):
         self.argv, self.libos, self.port, self.core, self.stderr = argv, libos, port, core, stderr

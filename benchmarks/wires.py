@@ -1,5 +1,5 @@
-"""A wire of the kernel's between two hosts of this machine: this process, in a network namespace of its own, and another
-namespace. All of it ends with the process.
+"""Wires of the kernel's between two hosts of this machine: this process, in a network namespace of its own, and another
+one. All of it ends with the process.
 """
 
 import contextlib

@@ -16,16 +16,18 @@ cdef class Catnip:
     cdef public Stack stack
     cdef public Host host
     cdef public Outbox out
-    cdef public size_t frames
+    cdef public size_t frames, leaving
+    cdef public bint unsummed
+    cdef public unsigned long long vouched
     cdef public long long refused_at, lost
     cpdef long long tick(self) noexcept nogil
     cpdef long long tell(self, long long now) noexcept nogil
     @cython.locals(came=bint)
     cpdef bint turn(self, long long now) noexcept nogil
-    @cython.locals(n="unsigned long long", i="unsigned long long", frame=size_t)
+    @cython.locals(n="unsigned long long", i="unsigned long long", frame=size_t, length="unsigned long long")
     cpdef bint receive(self, long long now) noexcept nogil
     cpdef bint answer(self, long long now) noexcept nogil
-    @cython.locals(sent=bint)
+    @cython.locals(sent=bint, n="unsigned long long", done="unsigned long long")
     cpdef bint flush(self, long long now) noexcept nogil
     @cython.locals(due="long long", other="long long")
     cpdef long long deadline(self, long long now) noexcept nogil

@@ -50,7 +50,7 @@ class NetDevice(StackDevice):
 class CatnipLibOS(StackLibOS):
     """PDPIX over a network stack of our own. `device`: a FrameDevice, by default a port of the segment `segment`;
     `addresses`: (packed, prefix length) of each of this host's, by default those that come with the port. `address`:
-    the first of them, as text. `gateway`, `routes`, `mtu` and `neighbours` as the knobs of these names
+    the first of them, as text. `gateway`, `routes`, `mtu`, `neighbours` and `checksums` as the knobs of these names
     (docs/configuration.md).
     """
 
@@ -68,13 +68,14 @@ class CatnipLibOS(StackLibOS):
         routes: str | None = None,
         mtu: int | None = None,
         neighbours: str | None = None,
+        checksums: str | None = None,
     ) -> None:
         super().__init__(heap, clock, beside=beside)
         if device is None:
             device = net_config.segment(segment, mtu)
             addresses = addresses or net_config.allotted(device)
         self.address = str(ipaddress.ip_address(addresses[0][0])) if addresses else ""
-        self.catnip = net_config.over(device, addresses or (), gateway, routes, mtu, neighbours)
+        self.catnip = net_config.over(device, addresses or (), gateway, routes, mtu, neighbours, checksums)
         self.by_record: dict[int, NetQueue] = {}
         self.over(NetDevice(self))
         self.keeper = Keeper(self.device, "catnip")
@@ -94,6 +95,7 @@ class CatnipLibOS(StackLibOS):
             raise Fail(Kind.INVALID, f"no such hook: {name!r}; there is device")
         with self.lock:
             self.catnip.device = wrapper(self.catnip.device)
+            self.catnip.settle()
 
     def now(self):
         """The stack is told the time before each of its calls."""

@@ -119,6 +119,7 @@ KNOBS = (
         "--neighbours",
         "hosts on Catnip's link that answer neither ARP nor Neighbor Discovery",
     ),
+    Knob("checksums", "full", ("full", "none"), "CATFLAP_CHECKSUMS", "--checksums", "of TCP and UDP, made and checked"),
     Knob(
         "provider",
         "shm",
@@ -159,8 +160,7 @@ class Rule:
         self.program = program
         self.address = address
         self.libos = libos
-        self.version = 0
-        self.network = self.shift = 0
+        self.version = self.network = self.shift = 0
         self.first, self.last = 0, 65535
         if address is not None:
             self.parse_address(address, where)
@@ -218,8 +218,7 @@ class Rule:
             return False
         if self.version == 0:
             return True
-        if len(packed) == 16 and packed.startswith(MAPPED):
-            packed = packed[12:]
+        packed = packed.removeprefix(MAPPED) if len(packed) == 16 else packed
         if len(packed) != (4 if self.version == 4 else 16):
             return False
         return int.from_bytes(packed, "big") >> self.shift == self.network
@@ -257,6 +256,7 @@ class Config:
     neighbours = value_of("neighbours")
     provider = value_of("provider")
     node = value_of("node")
+    checksums = value_of("checksums")
     storage = value_of("storage")
     mount = value_of("mount")
     record = value_of("record")

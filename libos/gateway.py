@@ -19,6 +19,7 @@ class Gateway(Carrier):
 
     def __init__(self, catnip, call):
         self.catnip = catnip
+        catnip.settle()  # its device may be another now
         self.tcp = catnip.stack.tcp
         self.udp = catnip.stack.udp
         self.bell_at = 0  # the word that says whether members of the tree are to wake the keeper; 0: there are none

@@ -14,13 +14,13 @@ from libos.net import routes as tables
 from libos.net_texts import Links
 from libos.net_texts import neighbours as pairs
 
-KNOBS = ("device", "addresses", "gateway", "routes", "mtu", "neighbours")
+KNOBS = ("device", "addresses", "gateway", "routes", "mtu", "neighbours", "checksums")
 NOUNS = {"tap": "a TAP interface", "af_packet": "an interface", "af_xdp": "an interface", "dpdk": "a port"}
 MOST_QUEUES = 4096  # of an interface
 USUAL = 1500  # the MTU of a segment that is made now, and of DPDK's ports, unless another is asked for
 
 
-def make(device, addresses=None, gateway=None, routes=None, mtu=None, neighbours=None):
+def make(device, addresses=None, gateway=None, routes=None, mtu=None, neighbours=None, checksums=None):
     """A Catnip of the values of those knobs (libos/config.py). Raises Fail, OSError."""
     kind, colon, name = device.partition(":")
     if not colon or not name or kind not in ("segment", *NOUNS):
@@ -32,7 +32,7 @@ def make(device, addresses=None, gateway=None, routes=None, mtu=None, neighbours
         check_addresses(device, links.own)
     made = opened(kind, name, mtu)
     try:
-        return over(made, links.own or allotted(made), gateway, routes, mtu, neighbours)
+        return over(made, links.own or allotted(made), gateway, routes, mtu, neighbours, checksums)
     except BaseException:
         made.close()
         raise
@@ -64,11 +64,11 @@ def allotted(port):
     return (port.ipv4, port.ipv4_prefix), (port.ipv6, 64)
 
 
-def over(device, own, gateway=None, routes=None, mtu=None, neighbours=None):
+def over(device, own, gateway=None, routes=None, mtu=None, neighbours=None, checksums=None):
     """A Catnip over a device, with `own` addresses and the values of those knobs. Raises Fail."""
     links = Links(own=own)
     ways, known = links.routes(gateway, routes), pairs(neighbours)
-    catnip = Catnip(device, own, links.mtu(mtu, device.mtu))
+    catnip = Catnip(device, own, links.mtu(mtu, device.mtu), checksums == "none")
     try:
         for network, prefix, by in ways:
             tables.add(catnip.host, *words(network), prefix + 128 - 8 * len(network), *words(by))

@@ -26,6 +26,7 @@ OPTIONS = (
     ("--neighbours", "LIST", "hosts on Catnip's link that answer no ARP, as 10.9.0.7=02:00:00:00:00:07, after commas"),
     ("--provider", "NAME", "Catmint's fabric: shm, tcp;ofi_rxm, verbs;ofi_rxm or another of libfabric's"),
     ("--node", "ADDRESS", "the address of the interface that Catmint's fabric uses"),
+    ("--checksums", "KIND", "none: those of TCP and UDP are left out; for a wire in one machine, both ends of it"),
     ("--storage", "KIND:FILE", "a volume of Cattree, as cattree:FILE: fsync of files under --mount is its"),
     ("--mount", "FOLDER", "the folder of those files"),
     ("--record", "FILE", "keep all of Catnip's frames, calls and clock in FILE, for catflap replay"),

@@ -1,45 +1,25 @@
 /* DPDK's ports for libos/devices/dpdk.py, by functions that are mostly inline ones: rte_ethdev.h, rte_mbuf.h. */
 #define _GNU_SOURCE
-#include "dpdk.h"
+#include "dpdk_port.h"
 
-#include "libos/raw.h"
-
-#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include <rte_bus_vdev.h>
 #include <rte_dev.h>
-#include <rte_ethdev.h>
-#include <rte_mbuf.h>
+#include <rte_errno.h>
 
 #define PORTS 16
-#define BURST 64
 #define RING 1024
 #define RECEIVED 4095 /* frames that there is memory for: a ring, what is handed out, and what waits at drivers */
 #define SENT 2047
+#define FEW (4 * BURST - 1) /* where drivers keep none */
 #define LINK_WAIT 200 /* ms */
 #define LEAST 50000 /* ns between two looks for a sleeper, and the most, while nothing comes */
 #define MOST 1000000
 #define AGAIN 20000000 /* ns between two attempts to find a peer */
-/* ns that a call waits for who holds the port: that one may want malloc, and the call be a signal handler's that interrupts it */
-#define PATIENCE 50000000
-
-enum { LOOKED_INTO = 1, HELD = 3 }; /* what a port is held for: for receiving, for all */
-
-struct port {
-    bool taken, client, started;
-    uint16_t id;
-    int bell;
-    char name[128];
-    struct rte_mempool *in, *out;
-    _Atomic int held, receiving, sending, armed, ending;
-    uint32_t back, next, count; /* of `frames`: given back, handed out, there */
-    uint32_t waiting; /* of `ahead`, that nobody has asked for yet */
-    uint32_t largest;
-    struct rte_mbuf *frames[BURST], *ahead[BURST];
-    pthread_t watch;
-};
 
 /* A port that is to be opened, and what it is then (dpdk_library.py). */
 struct wish {
@@ -77,87 +57,6 @@ void dpdk_release(void)
     pthread_mutex_unlock(&control);
 }
 
-static void leave(_Atomic int *busy) { atomic_store_explicit(busy, 0, memory_order_release); }
-
-/* Begin to receive or to send. False: the port is held, for longer than anybody should. */
-static bool enter(struct port *p, _Atomic int *busy, int unless)
-{
-    int64_t limit = 0;
-    while (atomic_exchange(busy, 1), atomic_load_explicit(&p->held, memory_order_relaxed) & unless) {
-        leave(busy);
-        if (limit == 0)
-            limit = raw_now() + PATIENCE;
-        else if (raw_now() > limit)
-            return false;
-        raw_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
-    }
-    return true;
-}
-
-/* Look ahead, for whoever is about to sleep or does: whether anything is there. Nobody else receives meanwhile. */
-static bool look(struct port *p)
-{
-    if (!p->waiting && p->next == p->count && p->started)
-        p->waiting = rte_eth_rx_burst(p->id, 0, p->ahead, BURST);
-    return p->waiting || p->next < p->count;
-}
-
-/* Up to `limit` entries (address, length) at `entries`: how many, and in the upper half how many others were of no use. */
-EXPORT int catflap_dpdk_receive(struct port *p, uint64_t *entries, uintptr_t limit)
-{
-    uint32_t n = 0, useless = 0;
-    if (!enter(p, &p->receiving, LOOKED_INTO))
-        return 0;
-    while (p->back < p->next)
-        rte_pktmbuf_free(p->frames[p->back++]);
-    if (p->next == p->count) {
-        p->back = p->next = 0;
-        if ((p->count = p->waiting)) {
-            memcpy(p->frames, p->ahead, p->waiting * sizeof *p->ahead);
-            p->waiting = 0;
-        } else if (p->started)
-            p->count = rte_eth_rx_burst(p->id, 0, p->frames, BURST);
-    }
-    while (n < limit && p->next < p->count) {
-        struct rte_mbuf *m = p->frames[p->next++];
-        if ((m->nb_segs > 1 && rte_pktmbuf_linearize(m)) || m->data_len < RTE_ETHER_HDR_LEN || m->data_len > p->largest) {
-            useless++;
-            continue;
-        }
-        entries[2 * n] = rte_pktmbuf_mtod(m, uintptr_t);
-        entries[2 * n++ + 1] = m->data_len;
-    }
-    leave(&p->receiving);
-    return (int)(useless << 16 | n);
-}
-
-static bool up(struct port *p)
-{
-    struct rte_eth_link link = {0};
-    return rte_eth_link_get_nowait(p->id, &link) == 0 && link.link_status;
-}
-
-/* 1: the frame was taken; 0: there is no room; -ENETDOWN: there is nobody at the other end. */
-EXPORT int catflap_dpdk_transmit(struct port *p, const void *frame, uintptr_t length)
-{
-    if (!enter(p, &p->sending, HELD & ~LOOKED_INTO))
-        return 0;
-    int r = p->started ? 0 : -ENETDOWN;
-    struct rte_mbuf *m = p->started ? rte_pktmbuf_alloc(p->out) : NULL;
-    if (m) {
-        m->data_len = (uint16_t)length;
-        m->pkt_len = (uint32_t)length;
-        memcpy(rte_pktmbuf_mtod(m, void *), frame, length);
-        r = rte_eth_tx_burst(p->id, 0, &m, 1);
-        if (r == 0) {
-            rte_pktmbuf_free(m);
-            r = up(p) ? 0 : -ENETDOWN;
-        }
-    }
-    leave(&p->sending);
-    return r;
-}
-
 static void silence(struct port *p)
 {
     uint64_t n;
@@ -169,9 +68,9 @@ EXPORT int catflap_dpdk_arm(struct port *p, uintptr_t unused)
 {
     (void)unused;
     bool found = false;
-    if (enter(p, &p->receiving, LOOKED_INTO)) { /* else the watch looks */
-        found = look(p);
-        leave(&p->receiving);
+    if (dpdk_enter(p, &p->receiving, LOOKED_INTO)) { /* else the watch looks */
+        found = dpdk_look(p);
+        dpdk_leave(&p->receiving);
     }
     if (!found)
         atomic_store(&p->armed, 1);
@@ -190,7 +89,7 @@ EXPORT int catflap_dpdk_disarm(struct port *p, uintptr_t unused)
 static void find_peer(struct port *p)
 {
     dpdk_hold();
-    if (!p->started || !up(p)) {
+    if (!p->started || !dpdk_up(p)) {
         if (p->started)
             rte_eth_dev_stop(p->id);
         p->started = rte_eth_dev_start(p->id) == 0;
@@ -212,7 +111,7 @@ static void *watch(void *argument)
         if (atomic_load(&p->armed) == 1 && pthread_mutex_trylock(&control) == 0) {
             atomic_store(&p->held, LOOKED_INTO);
             wait_for(&p->receiving);
-            bool found = look(p);
+            bool found = dpdk_look(p);
             atomic_store(&p->held, 0);
             pthread_mutex_unlock(&control);
             int once = 1;
@@ -224,7 +123,7 @@ static void *watch(void *argument)
         }
         if (p->client && since >= AGAIN) {
             since = 0;
-            if (!p->started || !up(p))
+            if (!p->started || !dpdk_up(p))
                 find_peer(p);
         }
     }
@@ -249,6 +148,9 @@ static int undo(struct port *p, int r)
     }
     rte_mempool_free(p->in);
     rte_mempool_free(p->out);
+    if (p->joined && p->joined != MAP_FAILED)
+        munmap(p->joined, (size_t)BURST * p->largest);
+    p->joined = NULL;
     p->in = p->out = NULL;
     p->back = p->next = p->count = 0;
     p->started = p->client = false;
@@ -262,9 +164,28 @@ static struct rte_mempool *pool(const char *kind, int i, unsigned n, uint32_t la
 {
     char name[RTE_MEMPOOL_NAMESIZE];
     snprintf(name, sizeof name, "%s%d", kind, i);
-    /* each has one who takes out of it and one who puts back at a time, the same */
+    /* what was given back last is taken first: it is still in the cache */
     uint16_t room = (uint16_t)(RTE_PKTMBUF_HEADROOM + RTE_MAX(largest, 2048u));
-    return rte_pktmbuf_pool_create_by_ops(name, n, 0, 0, room, SOCKET_ID_ANY, "ring_sp_sc");
+    return rte_pktmbuf_pool_create_by_ops(name, n, 0, 0, room, SOCKET_ID_ANY, "stack");
+}
+
+/* Whether a driver copies what it sends before it returns. */
+static bool copies(const char *driver, const char *text)
+{
+    if (strcmp(driver, "net_memif") == 0)
+        return !strstr(text, "zero-copy=yes");
+    return strcmp(driver, "net_af_packet") == 0 || strcmp(driver, "net_vhost") == 0;
+}
+
+/* What the driver is told. Who begins a memif lays out its buffers, of 2048 bytes each: a frame is to lie in one. */
+static const char *told(const struct wish *w, char text[static sizeof w->name + 32])
+{
+    unsigned size = RTE_ALIGN_CEIL((unsigned)w->mtu + RTE_ETHER_HDR_LEN, 64u);
+    bool more = size > 2048 && strncmp(w->name, "net_memif", 9) == 0 && !strstr(w->name, "bsize=");
+    sprintf(text, "%s", w->name);
+    if (more)
+        sprintf(text + strlen(text), ",bsize=%u%s", size, strstr(w->name, "rsize=") ? "" : ",rsize=8");
+    return text;
 }
 
 static int open_port(void *argument)
@@ -272,9 +193,10 @@ static int open_port(void *argument)
     struct wish *w = argument;
     struct port *p = ports;
     struct rte_eth_dev_info info;
-    struct rte_eth_conf conf = {.rxmode = {.mtu = (uint32_t)w->mtu}};
+    struct rte_eth_conf conf = {0};
     uint16_t receives = RING, sends = RING;
     struct rte_ether_addr mac;
+    char text[sizeof w->name + 32];
     int r;
     while (p < ports + PORTS && p->taken)
         p++;
@@ -286,18 +208,29 @@ static int open_port(void *argument)
     atomic_store(&p->ending, 0);
     p->largest = (uint32_t)w->mtu + RTE_ETHER_HDR_LEN;
     /* before there is a device: virtio-user tells its peer of memory that is added, and waits, also for one in this process */
-    p->in = pool("in", (int)(p - ports), RECEIVED, p->largest);
-    p->out = pool("out", (int)(p - ports), SENT, p->largest);
+    bool few = strncmp(w->name, "net_memif", 9) == 0 && !strstr(w->name, "zero-copy=yes"); /* it has memory of its own */
+    unsigned part = p->largest > 2048 ? 2 : 1; /* of the memory that there is without huge pages */
+    p->in = pool("in", (int)(p - ports), few ? FEW : RECEIVED / part, p->largest);
+    p->out = pool("out", (int)(p - ports), few ? FEW : SENT / part, p->largest);
     if (!p->in || !p->out)
+        return undo(p, -rte_errno);
+    p->joined = mmap(NULL, (size_t)BURST * p->largest, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p->joined == MAP_FAILED)
         return undo(p, -ENOMEM);
-    if ((r = rte_dev_probe(w->name)) < 0)
+    if ((r = rte_dev_probe(told(w, text))) < 0)
         return undo(p, r);
     snprintf(p->name, sizeof p->name, "%.*s", (int)strcspn(w->name, ","), w->name);
     if ((r = rte_eth_dev_get_port_by_name(p->name, &p->id)) < 0 || (r = rte_eth_dev_info_get(p->id, &info)) < 0) {
         p->name[0] = 0;
         return undo(p, r);
     }
-    p->client = strcmp(info.driver_name, "net_memif") == 0 && !strstr(w->name, "role=server");
+    bool memif = strcmp(info.driver_name, "net_memif") == 0;
+    p->client = memif && !strstr(w->name, "role=server");
+    /* memif says that it has 1518 bytes for a frame, and has any number of buffers for one */
+    p->lends = copies(info.driver_name, w->name);
+    if (p->lends && rte_pktmbuf_alloc_bulk(p->out, p->leaving, BURST))
+        return undo(p, -ENOMEM);
+    conf.rxmode.mtu = memif ? RTE_MIN((uint32_t)w->mtu, (uint32_t)RTE_ETHER_MTU) : (uint32_t)w->mtu;
     if ((r = rte_eth_dev_configure(p->id, 1, 1, &conf)) < 0 ||
         (r = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &receives, &sends)) < 0 ||
         (r = rte_eth_rx_queue_setup(p->id, 0, receives, (unsigned)rte_eth_dev_socket_id(p->id), NULL, p->in)) < 0 ||
@@ -310,10 +243,10 @@ static int open_port(void *argument)
     rte_eth_allmulticast_enable(p->id);
     if ((r = rte_eth_macaddr_get(p->id, &mac)) < 0)
         return undo(p, r);
-    for (int ms = 0; ms < LINK_WAIT && p->client && p->started && !up(p); ms++)
+    for (int ms = 0; ms < LINK_WAIT && p->client && p->started && !dpdk_up(p); ms++)
         raw_syscall(SYS_poll, 0, 0, 1, 0, 0, 0);
     dpdk_hold();
-    look(p); /* of memif, a server sends into what its client has laid out by looking */
+    dpdk_look(p); /* of memif, a server sends into what its client has laid out by looking */
     dpdk_release();
     if ((r = pthread_create(&p->watch, NULL, watch, p)))
         return undo(p, -r);

@@ -1,4 +1,4 @@
-/* What the three C files of the DPDK device share; dpdk.py has the whole picture. */
+/* What the C files of the DPDK device share; dpdk.py has the whole picture. */
 #ifndef CATFLAP_DPDK_H
 #define CATFLAP_DPDK_H
 

@@ -1,25 +1,33 @@
 """The contract of a frame device.
 
 A frame is Ethernet II without its check sequence (IEEE 802.3, 3.1.1): destination, source, type, payload. It is named
-by (address, length) in raw memory. A device is polled: nothing calls back, nothing sleeps. The caller holds one lock
+by (address, length) in raw memory, two words of 64 bits. Above the 32 bits of the length stands, of a frame that came,
+whether the device vouches for its checksums (layout.VOUCHED); of one that goes, from bit 48 on, after how many bytes of
+TCP's payload the device is to cut it. A device is polled: nothing calls back, nothing sleeps. The caller holds one lock
 for `receive` and one for `transmit`, or one for both; the two may run at the same time.
 
 To sleep on a device: `arm()`, and if that says yes, poll(2) on `bell()` no longer than until `deadline`; then
 `disarm()`. What comes between the last look and the sleep rings the bell.
 """
 
+from libos import raw
+from libos.devices import layout
+
 COMPILED = __file__.endswith(".so")
-TRANSMIT_CHECKSUM = 1  # capability: transport checksums of outgoing frames need not be there
-RECEIVE_CHECKSUM = 2  # capability: the device vouches for those of incoming frames
+TRANSMIT_CHECKSUM = 1  # capability: the device writes the checksums of TCP and UDP into what goes out
+RECEIVE_CHECKSUM = 2  # capability: it says of what comes in which checksums it vouches for
 
 
 class FrameDevice:
-    """Base of all devices. `mac`: 6 bytes; `mtu`: the largest payload of a frame; `capabilities`: the flags above."""
+    """Base of all devices. `mac`: 6 bytes; `mtu`: the largest payload of a frame; `capabilities`: the flags above;
+    `cuts`: bytes of the longest frame of several segments of TCP that it cuts, 0 where it cuts none.
+    """
 
     def __init__(self, mac, mtu, capabilities=0):
         self.mac = mac
         self.mtu = mtu
         self.capabilities = capabilities
+        self.cuts = 0
         self.received = 0  # frames handed to the caller
         self.transmitted = 0  # frames taken from the caller
         self.full = 0  # frames refused or lost because there was no room for them
@@ -38,6 +46,13 @@ class FrameDevice:
         A frame that could never be sent (too short or too long) is taken, dropped and counted in `errors`.
         """
         return False
+
+    def transmit_burst(self, frames, count):
+        """Send the `count` frames of an array as `receive` fills it: how many were taken, the first ones."""
+        i = 0
+        while i < count and self.transmit(raw.load(frames + i * layout.FRAME), raw.load(frames + i * layout.FRAME + 8)):
+            i += 1
+        return i
 
     def deadline(self, now):
         """When `receive` has something to do though no bell rings: monotonic nanoseconds, -1 for never."""

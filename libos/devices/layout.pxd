@@ -52,6 +52,8 @@ cdef extern from * nogil:
     int X_FREE "1024"
     int X_SIZE "12288"
     int X_AGAIN "50000"
+    unsigned long long LENGTH "0xFFFFFFFFULL"
+    unsigned long long VOUCHED "(1ULL << 32)"
     unsigned long long MAC "((1ull << 48) - 1)"
     unsigned long long OUI "((1ull << 40) - 1)"
     unsigned long long POSITIONS "((1ull << 48) - 1)"

@@ -76,6 +76,8 @@ X_SIZE = 12288
 X_AGAIN = 50000
 
 # outside of what a small C constant can be
+LENGTH = (1 << 32) - 1  # of a frame, in the second word of an entry
+VOUCHED = 1 << 32  # with it: the device vouches for the frame's checksums
 MAC = (1 << 48) - 1
 OUI = (1 << 40) - 1  # of a MAC read as a little-endian number: all but the last byte
 POSITIONS = (1 << 48) - 1

@@ -49,4 +49,4 @@ class Basket:
 def listed(frames, count):
     """The first `count` frames of an array, as bytes."""
     entries = (ctypes.c_uint64 * (2 * count)).from_address(frames)
-    return [taken(entries[2 * i], entries[2 * i + 1]) for i in range(count)]
+    return [taken(entries[2 * i], entries[2 * i + 1] & layout.LENGTH) for i in range(count)]

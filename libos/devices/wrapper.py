@@ -9,7 +9,7 @@ class Wrapper(PythonDevice):
     """Passes everything on to `inner`; what else a device has, such as its addresses, is the inner one's."""
 
     def __init__(self, inner):
-        super().__init__(inner.mac, inner.mtu, inner.capabilities)
+        super().__init__(inner.mac, inner.mtu)  # nothing is left to the device: what is shown is whole
         self.inner = inner
 
     def __getattr__(self, name):

@@ -9,7 +9,7 @@ cdef class Host:
     cdef public Tape tape
     cdef public Pool pool
     cdef public Outbox out, loop
-    cdef public long long now, mtu
+    cdef public long long now, mtu, cut
     cdef public unsigned long long mac, key0, key1, drawn
     cdef public size_t addresses_at, routes_at, paths_at, neighbors_at, packet_at, quoted_at, fragments_at, scratch_at, frame_at
     cdef public long long address_count, route_count

@@ -37,13 +37,14 @@ def within(high, low, net_high, net_low, prefix):
 
 class Host:
     """A host with one device. `mac` is an integer of 48 bits, `seed` 16 secret bytes; `frames` is the outbox'
-    capacity, `at` where memory is wanted.
+    capacity, `at` where memory is wanted; `cut`: octets of the longest frame that the device cuts into segments.
     """
 
-    def __init__(self, mac, mtu, seed, room=1 << 30, frames=256, at=0):
+    def __init__(self, mac, mtu, seed, room=1 << 30, frames=256, at=0, cut=0):
         self.tape = Tape()
         self.pool = Pool(room, at)
-        self.out = Outbox(self.pool, frames, mtu + structs.ETHERNET)
+        self.cut = cut
+        self.out = Outbox(self.pool, frames, cut if cut > mtu + structs.ETHERNET else mtu + structs.ETHERNET)
         self.loop = Outbox(self.pool, frames, mtu + structs.ETHERNET)
         self.now = 0
         self.mtu = mtu
@@ -64,7 +65,8 @@ class Host:
         self.address_count = self.route_count = 0
         self.generation = 1
         self.ident = self.random() & 0xFFFF
-        self.trust_checksums = self.leave_checksums = False
+        self.trust_checksums = False  # of the frame that has come: its device has looked
+        self.leave_checksums = False  # of TCP and UDP: the device writes them
         self.hop_high = self.hop_low = self.from_high = self.from_low = 0
         self.hop_mtu = 0
         self.tokens = BURST

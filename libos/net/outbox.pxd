@@ -14,4 +14,5 @@ cdef class Outbox:
     cpdef bint put(self, size_t address, long long length) noexcept nogil
     cpdef size_t frame(self, long long index) noexcept nogil
     cpdef long long length(self, long long index) noexcept nogil
+    cpdef unsigned long long listed(self, size_t entries, long long limit) noexcept nogil
     cpdef void drop(self, long long frames) noexcept nogil

@@ -30,7 +30,7 @@ class Outbox:
         return self.place(self.count) + 16
 
     def commit(self, length):
-        """What lies where `reserve` said is a frame."""
+        """What lies where `reserve` said is a frame. Above 32 bits of `length` is what its device is to do."""
         raw.store(self.place(self.count), length)
         self.count += 1
 
@@ -48,15 +48,24 @@ class Outbox:
         return self.place(index) + 16
 
     def length(self, index):
-        return raw.load(self.place(index))
+        return raw.load32(self.place(index))
+
+    def listed(self, entries, limit):
+        """Write (address, length as committed) of the oldest frames, `limit` at most, to an array: how many."""
+        n = self.count if self.count < limit else limit
+        for i in range(n):
+            raw.store(entries + i * 16, self.frame(i))
+            raw.store(entries + i * 16 + 8, raw.load(self.place(i)))
+        return n
 
     def drop(self, frames):
         """Forget the oldest frames: they have been sent."""
         if self.tape.on:
             self.tape.call(structs.CALL_DROP, frames, 0, 0, 0, 0, 0)
             return
-        self.head = (self.head + frames) & (self.capacity - 1)
         self.count -= frames
+        # where it is empty, the slots that were used last come first: they are in the cache
+        self.head = (self.head + frames) & (self.capacity - 1) if self.count else 0
 
     def contents(self):
         """The frames as bytes, and none is left: for tools and tests."""

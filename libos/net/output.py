@@ -84,12 +84,11 @@ def end(host, c, at, length, ecn):
         c.ident += 1
         if ecn:
             octets.put8(frame + 15, octets.get8(frame + 15) | ecn)
-        if not host.leave_checksums:
-            # the sum in the header of the record is that of no length, ident and ECN
-            total = (octets.get16(frame + 24) ^ 0xFFFF) + octets.get16(frame + 16) + octets.get16(frame + 18) + ecn
-            total = (total & 0xFFFF) + (total >> 16)
-            total = (total & 0xFFFF) + (total >> 16)
-            octets.put16(frame + 24, total ^ 0xFFFF)
+        # the sum in the header of the record is that of no length, ident and ECN
+        total = (octets.get16(frame + 24) ^ 0xFFFF) + octets.get16(frame + 16) + octets.get16(frame + 18) + ecn
+        total = (total & 0xFFFF) + (total >> 16)
+        total = (total & 0xFFFF) + (total >> 16)
+        octets.put16(frame + 24, total ^ 0xFFFF)
     else:
         octets.put16(frame + 18, seq.low32(length))
         if ecn:
@@ -100,10 +99,21 @@ def end(host, c, at, length, ecn):
         octets.put16(at + 16, octets.sum(at, length, total) ^ 0xFFFF)
     host.frames_out += 1
     if c.generation == host.generation and octets.get48(frame) != host.mac:
-        host.out.commit(c.header_length + length)
+        if host.cut and length > c.mss + 20 and not octets.get8(at + 13) & structs.SYN:  # of several segments
+            host.out.commit(segments(c, at, c.header_length + length))
+        else:
+            host.out.commit(c.header_length + length)
         return
     if routes.find(host, c.remote_high, c.remote_low):
         dispatch(host, frame, c.header_length + length, octets.get48(frame), host.hop_high, host.hop_low)
+
+
+def segments(c, at, length):
+    """The length of a frame that its device is to cut, with the octets of payload of each segment."""
+    header = (octets.get8(at + 12) >> 4) * 4
+    size = c.mss + 20 - header
+    c.ident += seq.low32((length - c.header_length - header - 1) // size)  # of the first it is counted already
+    return length | seq.shift(size, 48)
 
 
 def dispatch(host, frame, length, mac, high, low):

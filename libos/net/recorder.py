@@ -174,6 +174,7 @@ def dropped(out, frames):
 def perform(s, kind, a, b, c, d, e, f):
     """Make a call of a tape: its answer, 0 where it has none. `s`: the stack, told the time."""
     if kind == structs.CALL_RECEIVE:
+        s.host.trust_checksums = a != 0
         s.receive(b, c, s.host.now)
     elif kind == structs.CALL_POLL:
         s.poll(s.host.now)

@@ -104,7 +104,8 @@ class Replay:
         attributes = self.head["attributes"]
         pool, host, out = attributes["pool"], attributes["host"], attributes["out"]
         try:
-            self.stack = Stack(host["mac"], host["mtu"], bytes(16), pool["room"], out["capacity"], pool["base"])
+            size = pool["room"], out["capacity"], pool["base"], host.get("cut", 0)
+            self.stack = Stack(host["mac"], host["mtu"], bytes(16), *size)
         except MemoryError as error:
             raise Unreadable(str(error))
         if self.stack.host.pool.base != pool["base"]:

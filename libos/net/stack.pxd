@@ -26,5 +26,6 @@ cdef class Stack:
     cpdef void poll(self, long long now) noexcept nogil
     @cython.locals(due="long long")
     cdef bint idle(self) noexcept nogil
+    @cython.locals(trusting=bint)
     cdef void loop_back(self) noexcept nogil
     cpdef long long next_deadline(self) noexcept nogil

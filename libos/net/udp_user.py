@@ -174,7 +174,7 @@ def send_from(s, u, address, length, source_high, source_low, high, low, port):
         return -structs.WOULD_BLOCK
     write_header(at, u.local_port, port, length)
     octets.copy(at + 8, address, length)
-    if not s.host.leave_checksums:
+    if not s.host.leave_checksums or s.host.frame_at == s.host.scratch_at:  # fragments have theirs
         sum = octets.sum(at, length + 8, pseudo) ^ 0xFFFF
         octets.put16(at + 6, sum if sum else 0xFFFF)
     if group and not u.options & structs.NO_LOOP and s.member(high, low):

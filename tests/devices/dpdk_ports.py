@@ -43,16 +43,17 @@ def joined(near, far):
         yield near, far
 
 
-def memif(folder):
+def memif(folder, *words, mtu=1500):
     """A client and its server, in this order: a client that looks for a server of its own process which has just been
     closed leads DPDK 22.11 into memory that it has freed.
     """
     socket = f"socket=/{unique()}"
-    server = opened("net_memif", "role=server", socket)
-    return joined(opened("net_memif", "role=client", socket), server)
+    server = opened("net_memif", "role=server", socket, mtu=mtu)
+    return joined(opened("net_memif", "role=client", socket, *words, mtu=mtu), server)
 
 
-def vhost(folder):
+def vhost(folder, *words):
+    """virtio-user, and what serves it."""
     path = os.path.join(folder, unique())
-    backend = opened("net_vhost", f"iface={path}")
+    backend = opened("net_vhost", f"iface={path}", *words)
     return joined(opened("net_virtio_user", f"path={path}"), backend)

@@ -23,14 +23,17 @@ class Host:
     def send(self, frame):
         return sent(self.device, frame)
 
-    def say(self, other, payload, source=None):
+    def frame(self, other, payload, source=None):
         """A frame to another host, or to the address `other`."""
         target = other if isinstance(other, bytes) else other.device.mac
-        return self.send(target + (source or self.device.mac) + TYPE + payload)
+        return target + (source or self.device.mac) + TYPE + payload
+
+    def say(self, other, payload, source=None):
+        return self.send(self.frame(other, payload, source))
 
     def burst(self, limit=layout.BURST):
         n = self.device.receive(self.at, limit)
-        return [ctypes.string_at(self.array[2 * i], self.array[2 * i + 1]) for i in range(n)]
+        return [ctypes.string_at(self.array[2 * i], self.array[2 * i + 1] & layout.LENGTH) for i in range(n)]
 
     def all(self, looks=3):
         """Every frame that is there now; several looks, since nothing may come at the first."""

@@ -1,5 +1,6 @@
 """DPDK's ports beyond what every device does: what is there of it in the process, and what becomes of peers."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 import dpdk_ports
 import pytest
 from frame_host import Host, closing, unique
+from namespace import wire
 
 from libos import net_config
 from libos.devices import dpdk_library, layout
@@ -30,10 +32,10 @@ while True:
 """
 
 
-def far(socket, role="server", code=ECHO):
+def far(place, role="server", code=ECHO):
     """Another process, with the other end; it says its MAC when it is there."""
     dpdk_ports.need()
-    argv = [sys.executable, "-c", FAR + code, f"net_memif,role={role},socket=/{socket}"]
+    argv = [sys.executable, "-c", FAR + code, f"net_memif,role={role},socket=/{place}"]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
     process.mac = bytes.fromhex(process.stdout.readline().decode())
     return process
@@ -95,8 +97,45 @@ def test_what_was_handed_out_stays_while_a_sleeper_is_looked_for(ends):
 
 
 def test_an_mtu_that_the_driver_has_not_is_refused():
-    with pytest.raises(Fail, match="dpdk:net_memif.*: Frame size .9018. > device max frame size"):
-        dpdk_ports.opened("net_memif", f"socket=/{unique()}", mtu=9000)
+    with wire(), pytest.raises(Fail, match="dpdk:net_af_packet.*: Frame size .9018. > device max frame size"):
+        dpdk_ports.opened("net_af_packet", "iface=ours", mtu=9000)
+
+
+@pytest.mark.parametrize("words", [(), ("bsize=2048",)], ids=["a buffer for each", "several buffers"])
+def test_long_frames_over_a_memif(tmp_path, words):
+    """Of which the driver itself says that it has 1518 bytes for a frame."""
+    with dpdk_ports.memif(str(tmp_path), *words, mtu=9000) as ports:
+        near, other = map(Host, ports)
+        for one, two in ((near, other), (other, near)):
+            said = [os.urandom(n) for n in (46, 2047, 2048, 4096, 8999, 9000)]
+            for text in said:
+                assert one.say(two, text)
+            assert two.heard() == said
+            assert one.say(two, bytes(9001)) and one.device.errors == 1 and two.heard() == []
+
+
+def array(*frames):
+    """(address, keep) of an array of frames, as `receive` fills it; each is bytes, or (bytes, what is to be done)."""
+    pairs = [frame if isinstance(frame, tuple) else (frame, 0) for frame in frames]
+    buffers = [ctypes.create_string_buffer(frame, max(len(frame), 8)) for frame, _ in pairs]
+    entries = (ctypes.c_uint64 * (2 * len(pairs)))()
+    for i, (frame, task) in enumerate(pairs):
+        entries[2 * i], entries[2 * i + 1] = ctypes.addressof(buffers[i]), len(frame) | task
+    return ctypes.addressof(entries), (entries, buffers)
+
+
+def test_a_burst_goes_out_as_far_as_there_is_room(ends):
+    """In order; what can't be right is taken, dropped and counted wherever it stands."""
+    near, other = ends
+    frames = [near.frame(other, b"%046d" % n) for n in range(100)]
+    at, _keep = array(*frames[:50], bytes(1515), b"short", *frames[50:])
+    assert near.device.transmit_burst(at, 102) == 102
+    assert (near.device.transmitted, near.device.errors, near.device.full) == (100, 2, 0)
+    assert other.heard() == [b"%046d" % n for n in range(100)]
+    at, _keep = array(*frames * 12)
+    taken = near.device.transmit_burst(at, 1200)
+    assert 200 < taken <= 1024 and near.device.full == 1
+    assert other.heard(6) == [b"%046d" % (n % 100) for n in range(taken)]
 
 
 def test_without_a_peer_frames_are_dropped_and_counted(tmp_path):
@@ -110,11 +149,11 @@ def test_without_a_peer_frames_are_dropped_and_counted(tmp_path):
 @pytest.mark.parametrize("role", ["client", "server"])
 def test_a_peer_that_is_killed_harms_nobody_and_another_takes_its_place(role):
     """While frames are on their way through memory that goes with it; whichever end waits for the other."""
-    socket = unique()
-    near = Host(dpdk_ports.opened("net_memif", f"role={role}", f"socket=/{socket}"))
+    place = unique()
+    near = Host(dpdk_ports.opened("net_memif", f"role={role}", f"socket=/{place}"))
     with closing(near.device):
         for turn in range(3):
-            other = far(socket, "server" if role == "client" else "client")
+            other = far(place, "server" if role == "client" else "client")
             answered(near, other.mac, b"%046d" % turn)
             other.kill()
             lost = near.device.errors
@@ -123,10 +162,10 @@ def test_a_peer_that_is_killed_harms_nobody_and_another_takes_its_place(role):
 
 
 def test_a_peer_sees_a_port_close(tmp_path):
-    socket = unique()
-    near = Host(dpdk_ports.opened("net_memif", "role=server", f"socket=/{socket}"))
+    place = unique()
+    near = Host(dpdk_ports.opened("net_memif", "role=server", f"socket=/{place}"))
     with closing(near.device):
-        other = Host(dpdk_ports.opened("net_memif", "role=client", f"socket=/{socket}"))
+        other = Host(dpdk_ports.opened("net_memif", "role=client", f"socket=/{place}"))
         other.device.close()
         until(lambda: near.say(bytes(6), bytes(46)) and near.device.errors)
 

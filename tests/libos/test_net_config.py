@@ -9,7 +9,8 @@ import pytest
 from libos import net_config, net_texts
 from libos.catnip import words
 from libos.config import Config
-from libos.devices.frame_device import FrameDevice
+from libos.devices.frame_device import RECEIVE_CHECKSUM, TRANSMIT_CHECKSUM, FrameDevice
+from libos.devices.wrapper import Wrapper
 from libos.errors import Fail
 from libos.net import routes
 from libos.net.tcp import user
@@ -95,6 +96,33 @@ def test_mtu(mtu, device, largest):
     assert catnip.host.mtu == largest
     options = first_frame(catnip, NEIGHBOUR)[54:]
     assert options[:4] == b"\2\4" + (largest - 40).to_bytes(2, "big")
+
+
+@pytest.mark.parametrize("checksums, left", [(None, False), ("full", False), ("none", True)])
+def test_checksums(checksums, left):
+    catnip = made(OWN, neighbours=f"{NEIGHBOUR}={MAC}", checksums=checksums)
+    frame = first_frame(catnip, NEIGHBOUR)
+    assert (frame[50:52] == b"\0\0") == left and frame[24:26] != b"\0\0"  # TCP's; the IP header has its own
+    assert bool(catnip.host.trust_checksums) == left
+
+
+class Card(Wire):
+    """A device to which checksums and segments may be left."""
+
+    def __init__(self):
+        super().__init__()
+        self.capabilities = TRANSMIT_CHECKSUM | RECEIVE_CHECKSUM
+        self.cuts = 65535
+
+
+def test_what_a_device_can_do_is_left_to_it_until_another_takes_its_place():
+    """A wrapper shows whole frames: the stack makes them."""
+    catnip = made(OWN, device=Card(), neighbours=f"{NEIGHBOUR}={MAC}")
+    assert (catnip.host.leave_checksums, catnip.host.trust_checksums, catnip.host.cut) == (True, False, 65535)
+    assert first_frame(catnip, NEIGHBOUR)[50:52] == b"\0\0"
+    catnip.device = Wrapper(catnip.device)
+    catnip.settle()
+    assert (catnip.host.leave_checksums, catnip.host.trust_checksums, catnip.host.cut) == (False, False, 0)
 
 
 def test_a_segment_is_made_large_enough():

@@ -73,10 +73,18 @@ class Pair:
     """Stacks a (0) and b (1) on one wire."""
 
     def __init__(
-        self, wire, family=4, mtu=1500, start=1000 * SECOND, seeds=(b"a" * 16, b"b" * 16), room=1 << 27, known=True
+        self,
+        wire,
+        family=4,
+        mtu=1500,
+        start=1000 * SECOND,
+        seeds=(b"a" * 16, b"b" * 16),
+        room=1 << 27,
+        known=True,
+        cut=0,
     ):
         self.wire, self.family, self.now = wire, family, start
-        self.stacks = [Stack(0x020000000001 + i, mtu, seeds[i], room, 256) for i in (0, 1)]
+        self.stacks = [Stack(0x020000000001 + i, mtu, seeds[i], room, 256, 0, cut) for i in (0, 1)]
         for stack, names in zip(self.stacks, zip(*ADDRESSES.values(), strict=True), strict=True):
             for name in names:
                 stack.host.add_address(*words(name), 120 if "." in name else 64)

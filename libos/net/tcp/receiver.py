@@ -82,7 +82,7 @@ def in_order(t, c, payload, length):
 def owe(t, c, length):
     """An acknowledgment is due: at once for the second full segment, else within 40 ms (RFC 5681, section 4.2)."""
     if length > c.full_seen:
-        c.full_seen = length
+        c.full_seen = length if length < c.mss else c.mss  # a device may have put several segments into one
     c.ack_owed += length
     if c.ack_owed >= 2 * c.full_seen or c.options & structs.QUICK_ACK:
         c.flags |= structs.ACK_NOW

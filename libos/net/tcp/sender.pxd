@@ -20,9 +20,11 @@ cdef void acknowledge(Engine t, Tcb *c) noexcept nogil
 cdef bint retransmit(Engine t, Tcb *c, long long index) noexcept nogil
 @cython.locals(n="long long", usable="long long", budget="long long", whole=bint)
 cdef long long next_length(Engine t, Tcb *c) noexcept nogil
+@cython.locals(room="long long", n="long long", mac="unsigned long long")
+cdef long long several(Engine t, Tcb *c, long long left, long long usable, long long budget) noexcept nogil
 @cython.locals(small=bint)
 cdef bint held_back(Engine t, Tcb *c, long long n, long long left) noexcept nogil
-@cython.locals(n="long long", marks="unsigned int", flags="unsigned int", fin=bint, index="long long")
+@cython.locals(marks="unsigned int", flags="unsigned int", fin=bint, start="unsigned int", length="long long")
 cdef bint send_new(Engine t, Tcb *c, long long n) noexcept nogil
 @cython.locals(n="long long", index="long long", sent=bint, first=bint, oldest=bint)
 cdef void transmit(Engine t, Tcb *c) noexcept nogil

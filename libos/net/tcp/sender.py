@@ -53,7 +53,7 @@ def emit(t, c, start, length, flags):
     if length:
         ring.get(structs.tx_of(c), seq.diff(start, c.tx_seq), to, length)
     output.end(t.host, c, at, 20 + options + length, ecn)
-    t.segments_out += 1
+    t.segments_out += 1 if length <= payload_room(c) else (length + payload_room(c) - 1) // payload_room(c)
     c.ack_owed = 0
     c.ack_at = 0
     c.last_ack = c.rcv_nxt
@@ -199,9 +199,29 @@ def next_length(t, c):
         if usable * 2 < c.max_window:
             return -1
         return usable
-    if n < payload_room(c) and held_back(t, c, n, left):
-        return -1
-    return n
+    if n < payload_room(c):
+        return -1 if held_back(t, c, n, left) else n
+    return several(t, c, left, usable, budget) if t.host.cut else n
+
+
+def several(t, c, left, usable, budget):
+    """Octets of as many full segments as may go out in one frame, which the device cuts; one at least."""
+    room = payload_room(c)
+    n = t.host.cut - c.header_length - 60
+    if n > left:
+        n = left
+    if n > usable:
+        n = usable
+    if n > budget:
+        n = budget
+    mac = octets.get48(structs.header_of(c))
+    if n < 2 * room or c.flags & structs.URGENT_OUT or c.generation != t.host.generation or mac == t.host.mac:
+        return room
+    if not flight.room(t, c):  # each of them has an entry
+        return room
+    if n > (c.sent_size - c.sent_count) * room:
+        n = (c.sent_size - c.sent_count) * room
+    return n - n % room
 
 
 def held_back(t, c, n, left):
@@ -239,12 +259,17 @@ def send_new(t, c, n):
     if not emit(t, c, start, n, flags):
         return False
     length = n + 1 if fin else n
-    flight.append(t, c, start, length, marks)
-    c.snd_nxt = seq.add(start, length)
     if n < payload_room(c):
-        c.small_end = c.snd_nxt
+        c.small_end = seq.add(start, length)
     if c.recovery == structs.RECOVERY:
         c.prr_out += length
+    while n > payload_room(c):
+        flight.append(t, c, start, payload_room(c), 0)
+        start = seq.add(start, payload_room(c))
+        n -= payload_room(c)
+        length -= payload_room(c)
+    flight.append(t, c, start, length, marks)
+    c.snd_nxt = seq.add(start, length)
     c.cork_at = 0
     return True
 
