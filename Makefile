@@ -20,8 +20,8 @@ BUILD_PACKAGES := gcc libc6-dev libfabric-dev libpython3-dev liburing-dev python
 DEMO_PACKAGES := redis-server redis-tools
 BENCH_PACKAGES := $(DEMO_PACKAGES) ethtool iperf3 iproute2 linux-perf memcached nginx-light postgresql wrk
 TEST_PACKAGES := $(BENCH_PACKAGES) bash bind9-dnsutils binutils bubblewrap coturn cron curl dnsmasq-base fcgiwrap gdb git haproxy \
-	libjemalloc2 libmemcached-tools libpython3.11-testsuite libtcmalloc-minimal4 mosquitto mosquitto-clients \
-	musl-tools ncat nodejs openjdk-17-jdk-headless openssh-client openssh-server openssl perl php-fpm rsync socat strace \
+	libdpdk-dev libjemalloc2 libmemcached-tools libpython3.11-testsuite libtcmalloc-minimal4 mosquitto mosquitto-clients \
+	musl-tools ncat nodejs openjdk-17-jdk-headless openssh-client openssh-server openssl perl php-fpm pkg-config rsync socat strace \
 	sudo systemd tcpdump util-linux valgrind wget
 LAB_PACKAGES := busybox-static gcc ibverbs-providers ibverbs-utils iproute2 libc6-dev libfabric-bin libfabric-dev procps \
 	qemu-system-x86 util-linux
