@@ -73,7 +73,7 @@ def test_what_is_for_others_is_not_heard(host, other):
     source = b"\x02\0\0\0\0\x09"
     for target, tag, payload in (
         (mac("ours"), b"", b"kernel"),
-        (host.device.mac[:5] + b"\x77", b"", b"stranger"),
+        (host.device.mac[:5] + bytes([host.device.mac[5] ^ 1]), b"", b"stranger"),
         (host.device.mac, b"\x81\x00\x00\x06", b"tagged"),
         (host.device.mac, b"\x81\x00\xe0\x00", b"of priority"),
         (b"\xff" * 6, b"", b"all"),
