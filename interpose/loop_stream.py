@@ -275,7 +275,7 @@ class LoopStream(Stream):
         header = raw.load(self.end + layout.IN)
         if header and raw.load(self.end + layout.IN_STATE) == layout.RING:
             raw.store(header + layout.H_DEAF, 1)
-            raw.fetch_or(header + layout.H_TAIL, layout.CLOSED)
+            leaving.shut(header)
         elif header:
             leaving.close_inward(self.end)
 
