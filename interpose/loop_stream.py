@@ -210,6 +210,8 @@ class LoopStream(Stream):
     def close_number(self, number):
         """As Description's; a call that sleeps on the connection keeps it alive (close(2), notes)."""
         if self.numbers == {number}:
+            if not COMPILED:  # a call that waits for the GIL looks asleep already (proc(5)), and it is to be kept
+                attention.others_out()
             interest.forget(self)
             raw.fence()  # doze looks the other way round
         else:
