@@ -210,6 +210,8 @@ class LoopStream(Stream):
     def close_number(self, number):
         """As Description's; a call that sleeps on the connection keeps it alive (close(2), notes)."""
         if self.numbers == {number}:
+            if not COMPILED:  # a call that waits for the GIL looks asleep already (proc(5)), and it is to be kept
+                attention.others_out()
             interest.forget(self)
             raw.fence()  # doze looks the other way round
         else:
@@ -275,7 +277,7 @@ class LoopStream(Stream):
         header = raw.load(self.end + layout.IN)
         if header and raw.load(self.end + layout.IN_STATE) == layout.RING:
             raw.store(header + layout.H_DEAF, 1)
-            raw.fetch_or(header + layout.H_TAIL, layout.CLOSED)
+            leaving.shut(header)
         elif header:
             leaving.close_inward(self.end)
 

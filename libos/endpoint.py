@@ -198,12 +198,14 @@ def push_locked(end, address, size, flags):
         return push_beside(end, address, size, flags)
     raw.store(end + layout.TAIL, tail + free)
     rings.tell_receiver(end)
+    # the line that the next bytes begin comes from the receiver's core meanwhile
+    raw.claim(raw.load(end + layout.OUT_RING) + (tail + free + 63 & ~63 & raw.load(end + layout.OUT_MASK)))
     return free
 
 
 def full(end, address, size, flags):
     """No room. Who said goodbye and does not read may be gone: the kernel finds out by what it is given."""
-    if raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED or spine.hung_up(end):
+    if leaving.left(end) or spine.hung_up(end):
         return push_beside(end, address, size, flags)
     if stretched(end) == YES:
         return push_locked(end, address, size, flags)
@@ -285,16 +287,14 @@ def writable(end):
         return True
     if rings.room(end) * 4 >= rings.capacity(end):
         return True
-    return raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED != 0
+    return leaving.left(end)
 
 
 def reader_left(end):
     """Whether the reader of our ring has left it, and our part of that is still to be done (leaving.settle): what makes
     a sender look, but no room yet, since what was not read comes first.
     """
-    return raw.load(end + layout.OUT_STATE) == layout.RING and (
-        raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED != 0
-    )
+    return raw.load(end + layout.OUT_STATE) == layout.RING and leaving.left(end)
 
 
 def reach_mark(end):

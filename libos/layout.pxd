@@ -67,6 +67,7 @@ cdef extern from * nogil:
         CATFLAP_L_H_WATCHED = 208,
         CATFLAP_L_H_WINDOW = 216,
         CATFLAP_L_H_DEAF = 224,
+        CATFLAP_L_H_LEAVES = 248,
         CATFLAP_L_H_ROOM_BELL = 256,
         CATFLAP_L_H_ROOM_WATCHED = 264,
         CATFLAP_L_H_GONE = 320,
@@ -181,6 +182,7 @@ cdef extern from * nogil:
     int H_WATCHED "CATFLAP_L_H_WATCHED"
     int H_WINDOW "CATFLAP_L_H_WINDOW"
     int H_DEAF "CATFLAP_L_H_DEAF"
+    int H_LEAVES "CATFLAP_L_H_LEAVES"
     int H_ROOM_BELL "CATFLAP_L_H_ROOM_BELL"
     int H_ROOM_WATCHED "CATFLAP_L_H_ROOM_WATCHED"
     int H_GONE "CATFLAP_L_H_GONE"

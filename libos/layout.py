@@ -82,6 +82,7 @@ H_WINDOW = 216
 H_DEAF = 224
 H_NEWS = 232  # beyond a fabric: the spine has said something that the sender has not
 H_HEARD = 240  # beyond a fabric: the receiver knows that the sender has left the ring
+H_LEAVES = 248
 H_ROOM_BELL = 256
 H_ROOM_WATCHED = 264
 H_GONE = 320

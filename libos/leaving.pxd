@@ -13,10 +13,13 @@ cdef long long send_widely(size_t end) noexcept nogil
 cdef void finish(size_t end) noexcept nogil
 @cython.locals(size="long long", largest="long long")
 cdef long long keeps(size_t end) noexcept nogil
-@cython.locals(r="long long", closed="unsigned long long", state="unsigned long long")
+@cython.locals(r="long long", state="unsigned long long")
 cpdef bint settle(size_t end) noexcept nogil
-@cython.locals(closed="unsigned long long", large=bint, beyond=bint)
+@cython.locals(closed=bint, large=bint, beyond=bint)
 cpdef void stop_sending(size_t end, bint last) noexcept nogil
+cpdef void shut(size_t header) noexcept nogil
+@cython.locals(header=size_t)
+cdef bint left(size_t end) noexcept nogil
 @cython.locals(header=size_t)
 cpdef void close_inward(size_t end) noexcept nogil
 cdef bint unread(size_t end) noexcept nogil

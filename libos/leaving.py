@@ -121,9 +121,8 @@ def settle(end):
     """Do our part of a receiver's leaving, if it has left. False while bytes are still to be sent once more."""
     if not raw.load(end + layout.OUT) or not sending(end):
         return True
-    closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
     state = raw.load(end + layout.OUT_STATE)
-    if not closed and state != layout.REPLAYING and state != layout.PARTING:
+    if not left(end) and state != layout.REPLAYING and state != layout.PARTING:
         return True
     spine.lock_out(end)
     r = replay(end) if sending(end) else 0
@@ -136,7 +135,7 @@ def stop_sending(end, last):
     if not raw.load(end + layout.OUT):
         return
     spine.lock_out(end)
-    closed = raw.load(raw.load(end + layout.OUT) + layout.H_TAIL) & layout.CLOSED
+    closed = left(end)
     large = raw.load(end + layout.OUT_STATE) == layout.RING and last and rings.outbound(end) > KEEPS and not closed
     beyond = raw.load32(end + layout.MINT) != 0 and not closed
     if (large and rings.outbound(end) > keeps(end)) or (beyond and last and sending(end)):
@@ -151,13 +150,29 @@ def stop_sending(end, last):
     rings.tell_own(end)
 
 
+def shut(header):
+    """Close a ring towards us: from this atomic step on no push can be published there."""
+    raw.store(header + layout.H_LEAVES, 1)  # before it: who does not see this need not look at the tail
+    raw.fetch_or(header + layout.H_TAIL, layout.CLOSED)
+
+
+def left(end):
+    """Whether the receiver has closed the ring that we send to.
+
+    A sender asks before every push, and the tail's line is with a receiver that spins: it is fetched only when the
+    receiver has said, on its own line, that it leaves.
+    """
+    header = raw.load(end + layout.OUT)
+    return raw.load(header + layout.H_LEAVES) != 0 and raw.load(header + layout.H_TAIL) & layout.CLOSED != 0
+
+
 def close_inward(end):
     """We read no more from the ring: no more can be published there. What is unread the sender sends once more."""
     header = raw.load(end + layout.IN)
     if not header:
         return
     spine.lock_in(end)
-    raw.fetch_or(header + layout.H_TAIL, layout.CLOSED)
+    shut(header)
     raw.store(end + layout.IN_STATE, layout.PLAIN)
     rings.unlock(end + layout.IN_LOCK)
     # whoever of the peer's threads sleeps on this connection has something to do

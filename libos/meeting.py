@@ -16,7 +16,7 @@ from libos.memory_file import high
 from libos.pair import SIZE
 from libos.refusal import Refused
 
-VERSION = 2
+VERSION = 3
 HELLO = struct.Struct("=8sIIQ16s16s")  # magic, version, slot, bytes of a pair, the sender's family and process
 MAGIC = b"catflap\0"
 TRIES = 24

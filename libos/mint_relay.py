@@ -204,7 +204,7 @@ def finished(relay, far):
 
 def unread(far):
     """The other program takes no more: ours, and whoever of it sleeps, has something to do (leaving.close_inward)."""
-    raw.fetch_or(raw.load(far + layout.IN) + layout.H_TAIL, layout.CLOSED)
+    leaving.shut(raw.load(far + layout.IN))
     tell_all(far)
 
 

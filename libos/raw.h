@@ -52,6 +52,9 @@ static inline int raw_compare_exchange_own(uintptr_t a, uint64_t expected, uint6
 /* The line at `a` is going to be read: have it come from the other core meanwhile. */
 static inline void raw_prefetch(uintptr_t a) { __builtin_prefetch((const void *)a); }
 
+/* The line at `a` is going to be written: have it taken from the other core meanwhile. No processor faults on it. */
+static inline void raw_claim(uintptr_t a) { __asm__ volatile("prefetchw %0" ::"m"(*(const char *)a)); }
+
 static inline void raw_copy(uintptr_t d, uintptr_t s, uint64_t n) { memcpy((void *)d, (const void *)s, n); }
 
 /* A word with bit n set, 0 <= n < 64, and a word's complement: plain integers differ between the two modes here. */

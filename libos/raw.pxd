@@ -9,6 +9,7 @@ cdef extern from "libos/raw.h" nogil:
     bint compare_exchange "raw_compare_exchange" (size_t a, unsigned long long expected, unsigned long long desired) noexcept
     bint compare_exchange_own "raw_compare_exchange_own" (size_t a, unsigned long long expected, unsigned long long desired) noexcept
     void prefetch "raw_prefetch" (size_t a) noexcept
+    void claim "raw_claim" (size_t a) noexcept
     unsigned long long exchange "raw_exchange" (size_t a, unsigned long long v) noexcept
     void copy "raw_copy" (size_t d, size_t s, unsigned long long n) noexcept
     unsigned long long bit "raw_bit" (unsigned long long n) noexcept

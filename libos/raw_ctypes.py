@@ -79,6 +79,10 @@ def prefetch(a):
     """Caches are far below an interpreter."""
 
 
+def claim(a):
+    """As prefetch."""
+
+
 def copy(d, s, n):
     ctypes.memmove(d, s, n)
 
