@@ -66,16 +66,6 @@ def let_go(d):
         sleep(0)  # who is inside may want the GIL
 
 
-def others_out():
-    """Wait until all other threads that are inside now sleep in bare C or have left, a tenth of a second at most."""
-    process = description.process()
-    process.grace_begin()
-    for _ in range(TURNS):
-        if process.grace_passed():
-            return
-        sleep(0.0001)  # who is inside may want the GIL
-
-
 def learn(d):
     """What the kernel knows of this socket and our waits have to keep: inherited options never passed through us."""
     sock = own_socket.standing_for(d.queue.fd)

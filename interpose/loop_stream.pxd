@@ -7,6 +7,8 @@ from libos.runtime cimport instrument
 
 cdef int PATIENCE
 
+cdef bint INTERPRETED
+
 cdef class LoopStream(Stream):
     cdef public size_t end
     cdef public LoopQueue loop

@@ -13,6 +13,7 @@ from libos.loop_queue import NOBODY
 from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
+INTERPRETED = not COMPILED
 PATIENCE = 5000  # milliseconds
 
 
@@ -173,6 +174,9 @@ class LoopStream(Stream):
         if not spinning.pays(qt, limit):
             return False
         limit += spinning.HERE.spin
+        # an interpreted spin sleeps between its looks, and so it looks asleep (proc(5))
+        if INTERPRETED and not watching.counted(self, self.end, qt):
+            return False
         raw.store(self.end + layout.SPINS, raw.load(self.end + layout.SPINS) + 1)
         turns = 0
         while not raw.load32(raw.load(qt + layout.W_PENDING)):
@@ -190,11 +194,8 @@ class LoopStream(Stream):
 
     def doze(self, mask, qt, timeout):
         """Wait as watching.doze; who closes the last number meanwhile leaves the connection to us."""
-        if raw.load(qt) == 0:
-            raw.fetch_add(spine.sleepers_at(self.end), 1)
-            raw.store(qt, description.PROCESS.qtokens.block(abi.CATFLAP_POP, spine.sleepers_at(self.end)))
-            if self.forgotten:  # closed before: perhaps nobody keeps it for us
-                return -linux.EAGAIN if raw.load(qt + layout.W_DONE) else -linux.EBADF
+        if not watching.counted(self, self.end, qt):  # closed before: perhaps nobody keeps it for us
+            return -linux.EAGAIN if raw.load(qt + layout.W_DONE) else -linux.EBADF
         return watching.doze(self.end, self.queue.fd, mask, qt, timeout)
 
     def sleeps(self):
@@ -210,8 +211,6 @@ class LoopStream(Stream):
     def close_number(self, number):
         """As Description's; a call that sleeps on the connection keeps it alive (close(2), notes)."""
         if self.numbers == {number}:
-            if not COMPILED:  # a call that waits for the GIL looks asleep already (proc(5)), and it is to be kept
-                attention.others_out()
             interest.forget(self)
             raw.fence()  # doze looks the other way round
         else:

@@ -1,11 +1,13 @@
 cimport cython
 from interpose cimport abi, arming, blocks, description, interest, linux, scanning, sets, spinning
-from libos cimport driver, endpoint, layout, leaving, raw, rings
+from interpose.description cimport Description
+from libos cimport driver, endpoint, layout, leaving, raw, rings, spine
 
 cdef long long MILLISECOND, QUIET
 
 cdef long long plain(size_t what, size_t w) noexcept nogil
 cdef void ended(unsigned long long about) noexcept nogil
+cdef bint counted(Description d, size_t end, size_t w) noexcept nogil
 @cython.locals(bell="unsigned long long")
 cdef void awake(size_t w) noexcept nogil
 cdef void asleep(unsigned long long bell) noexcept nogil

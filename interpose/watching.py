@@ -5,7 +5,7 @@ are not, spins while that pays, and sleeps on the kernel's set together with its
 """
 
 from interpose import abi, arming, blocks, description, interest, linux, scanning, sets, spinning
-from libos import driver, endpoint, layout, leaving, raw, rings
+from libos import driver, endpoint, layout, leaving, raw, rings, spine
 
 COMPILED = __file__.endswith(".so")
 MILLISECOND = 1000000
@@ -24,6 +24,18 @@ def ended(about):
     """A wait is over: `about` is what its qtoken says (address of a counter << 8 | kind)."""
     if about >> 24:
         raw.fetch_add(about >> 8, raw.invert(0))
+
+
+def counted(d, end, w):
+    """Count a call, once, among those that sleep on the connection. False where that was closed before: perhaps nobody
+    keeps it for us, so that the call's time is up.
+    """
+    if raw.load(w) == 0:
+        raw.fetch_add(spine.sleepers_at(end), 1)
+        raw.store(w, description.PROCESS.qtokens.block(abi.CATFLAP_POP, spine.sleepers_at(end)))
+        if d.forgotten:  # who closes it looks the other way round
+            raw.store(w + layout.W_DEADLINE, 1)
+    return raw.load(w + layout.W_DEADLINE) != 1
 
 
 def awake(w):

@@ -3,7 +3,6 @@
 """
 
 import _socket
-from errno import EBADF
 
 from libos.memory_file import high
 
@@ -21,12 +20,12 @@ def standing_for(fd):
 
 
 def raised(sock):
-    """The same socket, out of the way of the program's numbers. OSError where the program has closed its number before,
-    which by then stands for another one.
+    """The same socket, out of the way of the program's numbers. ConnectionResetError where the program has closed its
+    number before, which by then stands for another one.
     """
     family = sock.family
     copy = standing_for(high(sock.detach()))
     if copy.family != family:
         copy.close()
-        raise OSError(EBADF, "closed by the program")
+        raise ConnectionResetError("closed by the program")
     return copy
