@@ -58,7 +58,7 @@ class Forks:
     def open_door(self):
         """Members of the tree are served from now on."""
         network = self.network
-        Door(network)
+        Door(network, network.tree.door)
         network.bell = Bell(network)
         with network.locked() as gateway:
             gateway.passing.share()
@@ -109,7 +109,9 @@ class Forks:
             return
         driver.here().on = False
         network.gateway.catnip.host.tape.on = False  # nor is what is recorded
-        shut(one.sock.detach() for one in (*network.crossings.values(), *network.lines))
+        # not the tree's own door, which a child may come to hear at
+        doors = [door for door in network.doors if door.sock is not network.tree.door]
+        shut(one.sock.detach() for one in (*network.crossings.values(), *network.lines, *doors))
         shut((*network.landings.forget(), network.epoll.fileno(), network.call))
         if network.bell is not None:
             shut((network.bell.sock.detach(),))

@@ -16,19 +16,23 @@ EINVAL, ENOMEM, ENETDOWN, EBADMSG = 22, 12, 100, 74
 
 
 class Door:
-    """Where members leave their end of a line."""
+    """Where members leave their end of a line: the tree's, and one for each program that was let in (libos/gate.py)."""
 
-    def __init__(self, network):
+    def __init__(self, network, sock):
         self.network = network
-        network.watch(network.tree.door, self)
+        self.sock = sock
+        network.doors.add(self)
+        network.watch(sock, self)
 
     def heard(self):
         while True:
             try:
-                who, (fd, memory, *family) = receive(self.network.tree.door, 4)
-            except EOFError:  # all the others have ended, or never were there when the owner does
-                self.network.unwatch(self.network.tree.door)
-                return steward.end(self.network) if self.network.steward else None
+                who, (fd, memory, *family) = receive(self.sock, 4)
+            except EOFError:  # all who had it have ended, or never were there when the owner does
+                self.network.unwatch(self.sock)
+                self.network.doors.discard(self)
+                self.sock.close()
+                return steward.end(self.network) if self.network.steward and not self.network.doors else None
             except (BlockingIOError, Refused):
                 return
             try:

@@ -153,6 +153,7 @@ LIBRARIES = {
         "libos.tree",
         "libos.member",
         "libos.gate",
+        "libos.listeners",
         "libos.landings",
         "libos.arrivals",
         "libos.steward",

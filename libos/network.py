@@ -80,7 +80,8 @@ class Network:
         self.by_fd = {}  # by the far end's descriptor
         self.bounds = {}  # sockets with a name that are no connections, by record
         self.listeners = {}  # those of them that listen
-        self.lines = set()  # to members of the tree
+        self.doors = set()  # where members of the tree knock
+        self.lines = set()  # to them
         self.strangers = {}  # families of some of them, by key (libos/line.py)
         self.bell = None  # by which they wake the keeper
         self.landings = Landings()
@@ -104,6 +105,8 @@ class Network:
             if self.host and self.gate is None:
                 self.shown, given = gate.knock(self.host)
                 self.tree = Tree(0, given)
+            elif self.tree is not None and self.tree.door is None:  # of others, who have ended
+                self.tree = Tree(0)
         if self.tree and not self.tree.claim(os.getpid()):
             self.leave_gate()
             self.member = Member(self)
@@ -174,6 +177,7 @@ class Network:
         self.sockets.clear()
         for table in (self.crossings, self.by_fd, self.arrivals.expected, self.bounds, self.listeners):
             table.clear()
+        self.doors.clear()
         self.lines.clear()
         self.strangers.clear()
         self.bell = self.gate = None

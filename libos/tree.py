@@ -28,14 +28,14 @@ def line():
 
 class Tree:
     """`owner`: the number of the process that has the stack, 0 where there is none yet; `given`: descriptors of the
-    page, the door and the knocker of a tree that is there (libos/gate.py). Raises OSError.
+    page of a tree that is there, and of a knocker (libos/gate.py): it has no door. Raises OSError.
     """
 
     def __init__(self, owner, given=None):
         self.page_fd = given[0] if given else sealed("catflap-tree", SIZE)
         self.page = mapped(self.page_fd, SIZE, SIZE, 0, True)
         if given:
-            self.door, self.knocker = (own_socket.standing_for(fd) for fd in given[1:])
+            self.door, self.knocker = None, own_socket.standing_for(given[1])
         else:
             raw.store(self.page + OWNER, owner)
             self.door, self.knocker = line()
