@@ -35,8 +35,9 @@ def host(values, run):
     return f"{values['device']} {values['addresses'] or run}" if values["addresses"] or run else None
 
 
-def made(nonblock=0):
-    return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | nonblock)
+def made():
+    kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+    return _socket.socket(_socket.AF_UNIX, kind)
 
 
 def name(words):
@@ -45,7 +46,7 @@ def name(words):
 
 def claimed(words):
     """The socket of a gate; None where another process has it. Raises OSError."""
-    sock = made(_socket.SOCK_NONBLOCK)
+    sock = made()
     try:
         sock.bind(name(words))
         sock.listen(BACKLOG)
@@ -64,7 +65,7 @@ def user(sock):
 
 def knock(words):
     """(the network's interface, descriptors of a tree's page and of a knocker). Raises Fail, OSError."""
-    sock = made(_socket.SOCK_NONBLOCK)
+    sock = made()
     try:
         sock.connect(name(words))
         poll = select.poll()

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import tempfile
 import time
 
 import flap
@@ -268,6 +269,19 @@ def test_programs_that_are_executed_are_the_same_host(parent, pure):
         wanted = [line for n in range(1, count + 1) for line in (wanted[0], wanted[n])]
         assert (result.status, result.stdout.decode().splitlines()) == (0, wanted), str(result)
         until(lambda: steward() == before, "end of the steward")
+
+
+def test_another_user_is_not_let_in():
+    """A program of that host's configuration has the kernel's network then, and the log says why."""
+    network, port = Network(), flap.free_port()
+    listen = "import socket; socket.create_server(('', 0)); print('listens')"
+    user = [flap.need("setpriv", "util-linux"), "--reuid", "65534", "--clear-groups"]
+    with network.server([pythons.same(), "-m", "http.server", str(port)], port), tempfile.NamedTemporaryFile() as log:
+        os.chmod(log.name, 0o666)
+        argv = [*user, pythons.same(), "-c", listen]
+        result = flap.run(argv, "catnip", env=network.host(SERVER, SERVER6), log=log.name)
+    assert (result.status, result.stdout) == (0, b"listens\n"), str(result)
+    assert "the network is not there: another user's process has it" in result.log, str(result)
 
 
 KILLED = """
