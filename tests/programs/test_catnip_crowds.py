@@ -3,6 +3,7 @@ large file over a wire that loses frames.
 """
 
 import os
+import resource
 
 import flap
 import pytest
@@ -15,17 +16,24 @@ from wires import wires
 
 pytestmark = pytest.mark.skipif(bool(flap.no_tap()), reason="no network namespace can be made here")
 HELD, OPENED = (10_000, 100_000) if flap.FULL else (200, 500)
+ROOM = min(60_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])  # descriptors: two of a connection, one more is ours
 LIMIT = 400 if flap.FULL else 60
 ECHO = """
-import selectors, socket, sys
-waits, open_ones = selectors.DefaultSelector(), 0
+import os, selectors, socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=1000)
 listener.setblocking(False)
+for _ in range(int(sys.argv[2]) - 1):
+    if os.fork() == 0:
+        break
+waits = selectors.DefaultSelector()
 waits.register(listener, selectors.EVENT_READ)
 while True:
     for key, _ in waits.select():
         if key.fileobj is listener:
-            sock, _ = listener.accept()
+            try:
+                sock, _ = listener.accept()
+            except BlockingIOError:
+                continue
             sock.setblocking(False)
             waits.register(sock, selectors.EVENT_READ)
             continue
@@ -60,15 +68,18 @@ print("opened", opened)
 
 
 @pytest.mark.timeout(2 * LIMIT)
-def test_many_connections(tmp_path):
-    """The server closes those that come one after the other: it is the one that remembers them."""
-    port = flap.free_port()
-    room = [flap.need("prlimit", "util-linux"), "--nofile=60000", pythons.same(), "-c"]
-    with wires(tmp_path), flap.Program([*room, ECHO, str(port)], "catnip", timeout=LIMIT) as server:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_many_connections(tmp_path, processes):
+    """The server closes those that come one after the other: it is the one that remembers them. One process holds as
+    many as it has descriptors for.
+    """
+    port, held = flap.free_port(), min(HELD, (ROOM * processes - 1000) // 2)
+    room = [flap.need("prlimit", "util-linux"), f"--nofile={ROOM}", pythons.same(), "-c"]
+    with wires(tmp_path), flap.Program([*room, ECHO, str(port), str(processes)], "catnip", timeout=LIMIT) as server:
         until(lambda: listens(port), "listener", program=server)
-        words = [CROWD, *map(str, (port, HELD, OPENED))]
+        words = [CROWD, *map(str, (port, held, OPENED))]
         result = flap.run([*room, *words], timeout=LIMIT)
-        assert (result.status, result.stdout) == (0, b"held %d\nopened %d\n" % (HELD, OPENED)), str(result)
+        assert (result.status, result.stdout) == (0, b"held %d\nopened %d\n" % (held, OPENED)), str(result)
 
 
 LOSSY = """
