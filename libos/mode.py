@@ -144,6 +144,8 @@ LIBRARIES = {
         "libos.relay",
         "libos.ancillary",
         "libos.postbox",
+        "libos.letters",
+        "libos.posts",
         "libos.passing",
         "libos.carrier",
         "libos.gateway",

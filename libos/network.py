@@ -87,6 +87,7 @@ class Network:
         self.landings = Landings()
         self.arrivals = Arrivals(self)
         self.sockets = set()  # of datagrams (libos/net_socket.py)
+        self.posts = {}  # of those that others have, by record
         self.forks = Forks(self)
 
     def open(self):
@@ -173,9 +174,9 @@ class Network:
     def forget(self):
         """All that was there is another process's."""
         for socket in self.sockets:
-            socket.lost = True
+            socket.lost = not socket.port
         self.sockets.clear()
-        for table in (self.crossings, self.by_fd, self.arrivals.expected, self.bounds, self.listeners):
+        for table in (self.crossings, self.by_fd, self.arrivals.expected, self.bounds, self.listeners, self.posts):
             table.clear()
         self.doors.clear()
         self.lines.clear()
@@ -283,8 +284,8 @@ class Network:
 
     def sweep(self):
         """Close what was bound for others of the tree that have it no more."""
-        for bound in tuple(self.bounds.values()):
-            bound.sweep()
+        for kept in (*self.bounds.values(), *self.posts.values()):
+            kept.sweep()
 
     def connect(self, near, bound, packed, port):
         """Begin to connect the program's socket to an address of the network: a Crossing, or a Passage. Raises Refusal,
