@@ -5,7 +5,7 @@ mean for them. All of it is set-up: with the GIL.
 from interpose import description, interfaces, sockaddr
 from interpose.abroad import ANY, NOT_OURS, Standing, where
 from interpose.net_datagram import NetDatagram
-from libos import ancillary, calls, layout, raw
+from libos import ancillary, calls, layout, letters, raw
 from libos.catnip import eight
 from libos.crossing import LOOPBACK
 from libos.net_socket import NetSocket
@@ -272,3 +272,9 @@ def told(d, level, name, value, length):
     said = crossing.sends_by.get((level, name)) if crossing is not None else None
     if said is not None:
         sockaddr.put(value, said[: raw.load32(length)])
+
+
+def pending(d):
+    """Octets of the next datagram beside what the kernel counts (FIONREAD)."""
+    by_letter = d.abroad and letters.is_letters(raw.load(d.end + layout.POST))
+    return -letters.before(d.queue.fd) if by_letter else d.queue.beside(False)

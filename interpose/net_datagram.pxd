@@ -1,7 +1,7 @@
 cimport cython
 from interpose cimport abi, description, linux, watching
 from interpose.loop_stream cimport LoopStream
-from libos cimport calls, endpoint, layout, letters, postbox, raw
+from libos cimport calls, driver, endpoint, layout, letters, postbox, raw
 from libos.gateway cimport Gateway
 from libos.runtime cimport instrument
 

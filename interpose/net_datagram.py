@@ -6,7 +6,7 @@ out at once.
 
 from interpose import abi, description, linux, watching
 from interpose.loop_stream import LoopStream
-from libos import calls, endpoint, layout, letters, postbox, raw
+from libos import calls, driver, endpoint, layout, letters, postbox, raw
 from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
@@ -73,7 +73,7 @@ class NetDatagram(LoopStream):
         return raw.syscall(calls.SYS_recvfrom, self.queue.fd, address, size, flags | linux.MSG_DONTWAIT, 0, 0)
 
     def by_letter(self):
-        """Whether another process has the stack, or shares the socket: its datagrams come and go by way of the kernel."""
+        """Whether another process has the stack, or shares the socket: so that the kernel has its datagrams."""
         return self.abroad and letters.is_letters(raw.load(self.end + layout.POST))
 
     def asks_kernel(self, flags, qt):
@@ -168,6 +168,9 @@ class NetDatagram(LoopStream):
         """SO_RCVBUF is the record's to know (libos/net_socket.py)."""
 
     def ended(self):
+        """Other processes may go on with the network."""
+        if driver.HERE.on:
+            driver.HERE.driver.pass_on()
         return 0
 
     def leave(self):

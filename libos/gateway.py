@@ -88,8 +88,8 @@ class Gateway(Carrier):
         return r
 
     def send(self, end, message, address, size, name):
-        """Send a datagram of a program's socket to the sockaddr at `name` (0: its peer): as sendmsg(2), -EAGAIN where it
-        has come to be one for letters.
+        """Send a datagram of a program's socket to the sockaddr at `name` (0: its peer): as sendmsg(2), -EAGAIN where
+        it has come to be one for letters.
         """
         self.hold()
         at = self.posted(end)

@@ -1,16 +1,19 @@
 cimport cython
-from libos cimport ancillary, calls, layout, postbox, raw, relay
+from libos cimport ancillary, calls, postbox, raw, relay
 from libos.net cimport host as hosts, octets, seq, structs, udp_user
 from libos.net.structs cimport Datagram, Udp
 from libos.net.udp cimport Sockets
 
 cdef unsigned long long LETTERS, IPV6
-cdef int TOLD, OWN_KEY, ERROR, OWN, DATAGRAM, TRIES, LOCK, MESSAGE, SEGMENTS, NAME, SCRATCH, RECORD, LETTER
+cdef int TOLD, OWN_KEY, ERROR, OWN, DATAGRAM, TRIES, MANY, LOCK, MESSAGE, SEGMENTS, NAME, SCRATCH, OURS, RECORD, LETTER
 cdef long long MOST, ROOM, SIZE
 
 cdef class Letters:
     cdef public size_t at
     cdef public unsigned long long key
+    cdef public int addresses
+    @cython.locals(i=int, at=size_t)
+    cdef bint mine(self, unsigned long long high, unsigned long long low) noexcept nogil
     cdef public Sockets nobody
     @cython.locals(turns=int)
     cdef void hold(self) noexcept nogil
@@ -33,6 +36,11 @@ cdef long long read(unsigned long long post, size_t message, size_t address, uns
 cdef long long copied(size_t message, size_t address, long long size, int flags, long long length) noexcept nogil
 @cython.locals(r="long long", tries=int)
 cpdef long long send(int fd, unsigned long long post, size_t message, size_t address, long long size, size_t name) noexcept nogil
+cpdef int error(int fd) noexcept nogil
+@cython.locals(letter=size_t, size="long long", r="long long")
+cdef int told(int fd) noexcept nogil
+@cython.locals(letter=size_t, r="long long", found=bint)
+cpdef long long before(int fd) noexcept nogil
 @cython.locals(at=size_t, length="long long", named=int)
 cdef long long posted(int fd, unsigned long long post, long long size) noexcept nogil
 @cython.locals(letter=size_t, payload=size_t, u="Udp *", d="Datagram *", ipv4=bint, r="long long")

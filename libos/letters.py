@@ -2,46 +2,66 @@
 """Datagrams by way of the kernel: between the process that has the stack and the others of its tree, which have no part
 in its memory (libos/tree.py).
 
-A socket of theirs has a *post* at the owner's (libos/posts.py), a kernel UDP socket of ours that is connected to it over
-loopback. A datagram goes between the two as a *letter*: the tree's key, which nobody else knows, then an error that is
-to be told or the address that is told by IP_PKTINFO, then a Datagram of the stack, and its payload. So the kernel says
-when there is something, bounds what waits, and hands each letter to one of those who share a socket.
+A socket of theirs has a *post* at the owner's (libos/posts.py), a kernel UDP socket of ours that is connected to it
+over loopback. A datagram goes between the two as a *letter*: the tree's key, which nobody else knows, then an error
+that is to be told or the address that is told by IP_PKTINFO, then a Datagram of the stack, and its payload. So the
+kernel says when there is something, bounds what waits, and hands each letter to one of those who share a socket.
 
 The word POST of a socket's end says that its datagrams are letters, with LETTERS set: the post's port, the socket's
 family, and what the program wants to be told beside them (libos/ancillary.py).
 """
 
-from libos import ancillary, calls, layout, postbox, raw, relay
+from libos import ancillary, calls, postbox, raw, relay
+from libos.catnip import words
 from libos.memory_file import private
 from libos.net import host as hosts
 from libos.net import octets, seq, structs, udp_user
 
 COMPILED = __file__.endswith(".so")
+if not COMPILED:
+    octets.copy  # noqa: B018 - now: later, what it is made of may be out of reach
 LETTERS = 1 << 63
 IPV6, TOLD = 1 << 16, 20  # of the word: a bit, and how far the options of what is told are shifted
 OWN_KEY, ERROR, OWN, DATAGRAM = 0, 8, 12, 16
 MOST = 65507 - 16 - 64  # octets of a payload
 TRIES = 1000
+MANY = 64
 # what lies in the memory of a process's letters, twice, that of the owner under the gateway's lock: the lock, a struct
-# msghdr and its struct iovecs, an address or an error's letter, scratch, a record, the letter
-LOCK, MESSAGE, SEGMENTS, NAME, SCRATCH, RECORD, LETTER = 0, 64, 128, 192, 256, 1024, 4096
+# msghdr and its struct iovecs, an address or an error's letter, scratch, the network's addresses, a record, the letter
+LOCK, MESSAGE, SEGMENTS, NAME, SCRATCH, OURS, RECORD, LETTER = 0, 64, 128, 192, 512, 1024, 2048, 4096
 ROOM = 1 << 16
 SIZE = LETTER + ROOM + 4096
 
 
 class Letters:
-    """Of this process. `key`: the tree's."""
+    """Of this process. `key`: the tree's; `addresses`: how many the network has."""
 
     def __init__(self):
         self.at = 0
         self.key = 0
+        self.addresses = 0
         self.nobody = None  # no stack
 
-    def begin(self, key):
-        """Raises OSError."""
+    def begin(self, key, addresses):
+        """`addresses`: the network's, as ((packed, prefix length), ...). Raises OSError."""
         if not self.at:
             self.at = private(2 * SIZE)
+        for i, (packed, _) in enumerate(addresses[:MANY]):
+            high, low = words(packed)
+            raw.store(self.at + OURS + 16 * i, high)
+            raw.store(self.at + OURS + 16 * i + 8, low)
+        self.addresses = min(len(addresses), MANY)
         self.key = key
+
+    def mine(self, high, low):
+        """Whether an address is the network's."""
+        i = 0
+        while i < self.addresses:
+            at = self.at + OURS + 16 * i
+            if raw.load(at) == high and raw.load(at + 8) == low:
+                return True
+            i += 1
+        return False
 
     def forked(self):
         """Whoever had the lock is not in this process."""
@@ -156,7 +176,9 @@ def copied(message, address, size, flags, length):
 def send(fd, post, message, address, size, name):
     """Send a datagram to the sockaddr at `name` (0: its peer), as sendmsg(2)."""
     HERE.hold()
-    r = written(post, message, address, size, name)
+    r = -told(fd) if name == 0 else seq.number(0)
+    if r == 0:
+        r = written(post, message, address, size, name)
     if r >= 0:
         size = r
         tries = 0
@@ -166,10 +188,37 @@ def send(fd, post, message, address, size, name):
             if r != -calls.EAGAIN or tries > TRIES:
                 break
             raw.syscall(calls.SYS_sched_yield, 0, 0, 0, 0, 0, 0)
+        r = -calls.ENETDOWN if r == -calls.ECONNREFUSED else size if r >= 0 else r
     HERE.leave()
-    if r >= 0:
-        return size
-    return -calls.ENETDOWN if r == -calls.ECONNREFUSED else r
+    return r
+
+
+def error(fd):
+    """The error that is the next to be told, which is told then; 0 for none."""
+    HERE.hold()
+    r = told(fd)
+    HERE.leave()
+    return r
+
+
+def told(fd):
+    letter = HERE.at + LETTER
+    size = DATAGRAM + structs.datagram_size()
+    r = raw.syscall(calls.SYS_recvfrom, fd, letter, size, calls.PEEK | calls.DONTWAIT, 0, 0)
+    if r < size or raw.load(letter + OWN_KEY) != HERE.key or raw.load32(letter + ERROR) == 0:
+        return 0
+    raw.syscall(calls.SYS_recvfrom, fd, letter, size, calls.DONTWAIT, 0, 0)
+    return raw.load32(letter + ERROR)
+
+
+def before(fd):
+    """Octets that the next letter of a socket has before its payload; 0 where none waits."""
+    HERE.hold()
+    letter = HERE.at + LETTER
+    r = raw.syscall(calls.SYS_recvfrom, fd, letter, DATAGRAM, calls.PEEK | calls.DONTWAIT, 0, 0)
+    found = r == DATAGRAM and raw.load(letter + OWN_KEY) == HERE.key
+    HERE.leave()
+    return DATAGRAM + structs.datagram_size() if found else 0
 
 
 def posted(fd, post, size):
@@ -215,6 +264,10 @@ def written(post, message, address, size, name):
         r = ancillary.read(HERE.nobody, u, message, ipv4)
         if r < 0:
             return r
+        if (ancillary.HERE.source_high or ancillary.HERE.source_low) and not HERE.mine(
+            ancillary.HERE.source_high, ancillary.HERE.source_low
+        ):
+            return -calls.ENETUNREACH if ipv4 else -calls.EINVAL
         d.source_high = ancillary.HERE.source_high
         d.source_low = ancillary.HERE.source_low
         d.hop_limit = seq.low32(ancillary.HERE.hops + 1)

@@ -192,9 +192,6 @@ class Line:
         return message(0)
 
     def options(self, asked):
-        if asked.handle in self.network.posts:
-            net_socket.set_options(self.network, asked.handle, asked, tuple(asked.options))
-            return b""
         subject = self.network.crossing(asked.handle) or self.network.bounds.get(asked.handle)
         if subject is not None:
             subject.options(asked, tuple(asked.options))
@@ -228,6 +225,11 @@ class Line:
 
     def post_group(self, asked):
         net_socket.group_record(self.network, self.posted(asked), asked.name[0], asked.number)
+        return message(0)
+
+    def post_options(self, asked):
+        """With an answer: what is sent next has them."""
+        net_socket.set_options(self.network, self.posted(asked), asked, tuple(asked.options))
         return message(0)
 
     def post_reach(self, asked):
@@ -267,6 +269,7 @@ SERVICES = {
     errand.POST_DISSOLVE: Line.post_dissolve,
     errand.POST_GROUP: Line.post_group,
     errand.POST_REACH: Line.post_reach,
+    errand.POST_OPTIONS: Line.post_options,
 }
 
 

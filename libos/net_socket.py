@@ -13,6 +13,7 @@ from libos.catnip import unpacked, words
 from libos.crossing import LOOPBACK
 from libos.net import octets, structs, udp_user
 from libos.posts import Post
+from libos.refusal import Refusal
 
 COMPILED = __file__.endswith(".so")
 if not COMPILED:
@@ -182,7 +183,7 @@ class NetSocket:
         else:
             answer = network.member.ask(errand.POST, family=sock.family, options=errand.told(sock, KNOWN))
             self.record, self.port = answer.handle, answer.number
-            letters.here().begin(network.tree.key())
+            letters.here().begin(network.tree.key(), network.shown[2])
             self.address_letters(sock)
 
     def asked(self, kind, **what):
@@ -287,12 +288,17 @@ class NetSocket:
         if self.here() and not self.lost:
             set_options(self.network, self.record, sock, names)
         elif not self.here():
-            self.network.told_options(self.record, sock, names)
+            try:
+                self.asked(errand.POST_OPTIONS, family=self.family, options=errand.told(sock, names))
+            except Refusal:
+                pass  # the owner has ended: the next call will say so
 
     def why(self, end, error):
         """What SO_ERROR says where the kernel says `error`; it is told once."""
-        if error or self.lost or self.port:
+        if error or self.lost:
             return error
+        if self.port:
+            return letters.error(spine.fd_of(end))
         with self.network.locked() as gateway:
             return gateway.error(end)
 

@@ -85,7 +85,7 @@ def error(s, at):
 
 
 def handed(u, at, own, message, address, size, flags, scratch):
-    """Copy a Datagram to the program: how much of it, or its length where that is asked for. `own`: as ancillary.own."""
+    """Copy a Datagram to the program: how much of it, or its length where that is asked for. `own`: ancillary.own."""
     d = structs.datagram(at)
     at += structs.datagram_size()
     length = d.length

@@ -1,5 +1,6 @@
-"""Posts: what the owner of a network has for datagram sockets of the other processes of its tree, and of its own that it
-shares with them (libos/letters.py). Each is a kernel UDP socket of ours, connected over loopback to the program's.
+"""Posts: what the owner of a network has for datagram sockets of the other processes of its tree, and for those of its
+own that it shares with them (libos/letters.py). Each is a kernel UDP socket of ours, connected over loopback to the
+program's.
 """
 
 import _socket
@@ -24,7 +25,7 @@ class Post:
         self.record = record
         self.family = family
         self.where = 0  # the port of the program's socket
-        letters.here().begin(network.tree.key())
+        letters.here().begin(network.tree.key(), network.shown[2])
         sock = own_socket.made(family, _socket.SOCK_DGRAM)
         for option in (SO_SNDBUFFORCE, SO_RCVBUFFORCE):
             try:

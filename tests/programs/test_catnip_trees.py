@@ -71,7 +71,7 @@ def test_every_call_answers_in_children_as_on_the_kernel(pure):
 
     wanted = spoken("abroad.py", flap.run, plain, "127.0.0.1", "127.0.0.1", flap.free_port())
     times = ["1"] if pure else []
-    found = spoken("forked.py", network.client, network.server, CLIENT, SERVER, flap.free_port(), *times)
+    found = spoken("forked.py abroad.py", network.client, network.server, CLIENT, SERVER, flap.free_port(), *times)
     assert found == wanted
 
 
