@@ -5,10 +5,10 @@ mean for them. All of it is set-up: with the GIL.
 from interpose import description, interfaces, sockaddr
 from interpose.abroad import ANY, NOT_OURS, Standing, where
 from interpose.net_datagram import NetDatagram
-from libos import ancillary, calls, layout, raw
+from libos import ancillary, calls, layout, letters, raw
 from libos.catnip import eight
 from libos.crossing import LOOPBACK
-from libos.net_socket import NetSocket, mute
+from libos.net_socket import NetSocket
 from libos.network import Refusal
 
 ENETDOWN = 100
@@ -49,18 +49,11 @@ def adopted(fd, nonblock):
 def enter(d, sock):
     """What the socket is on the network; it has to be given a port there yet."""
     network = description.process().network
-    if network.member is not None:
-        raise Refusal(ENETDOWN)
     if d.queue.crossing is None:
         d.queue.crossing = NetSocket(network, sock, d.queue.end)
         d.gateway = network.gateway
         ancillary.here().interface = interfaces.HERE.number()
     return d.queue.crossing
-
-
-def elsewhere():
-    """Whether another process of the tree has the stack: datagrams are the kernel's here."""
-    return description.process().network.member is not None
 
 
 def leave(d):
@@ -83,7 +76,7 @@ def answered(call, d, *arguments):
 def bind(d, address, length):
     """bind(2) to any address, or one of the network's; NOT_OURS for any other."""
     name = where(address, length)
-    if name is None or elsewhere():
+    if name is None:
         return NOT_OURS
     return answered(bind_any if name[0] in ANY else bind_own, d, name, address, length)
 
@@ -103,7 +96,8 @@ def enter_any(d, sock):
     crossing = enter(d, sock)
     try:
         crossing.bind_any(sock.getsockname()[1])
-    except Refusal:
+        crossing.settle(sock)
+    except (Refusal, OSError):
         leave(d)
         raise
     d.abroad = True
@@ -119,6 +113,7 @@ def bind_own(d, name, address, length):
         try:
             crossing.bind(*name)
             sock.bind((LOOPBACK[sock.family], 0))
+            crossing.settle(sock)
         except (Refusal, OSError):
             leave(d)
             raise
@@ -137,7 +132,7 @@ def attend(d):
 
 def join_at(d, name):
     process = description.process()
-    if elsewhere() or not process.network.reaches(name[0]) or (process.ruled and process.choose(*name) != "catnip"):
+    if not process.network.reaches(name[0]) or (process.ruled and process.choose(*name) != "catnip"):
         return NOT_OURS
     if d.abroad:
         return 0
@@ -162,7 +157,7 @@ def connect(d, address, length):
 
 def connect_to(d, name):
     process, crossing = description.process(), d.queue.crossing
-    ours = not elsewhere() and process.network.reaches(name[0])
+    ours = process.network.reaches(name[0])
     if process.ruled and process.choose(*name) != "catnip":
         ours = False
     if not ours and not d.abroad:
@@ -184,7 +179,7 @@ def connect_to(d, name):
             if not crossing.alone and not own[1]:
                 leave(d)
             raise
-        mute(sock)
+        crossing.settle(sock)
     d.connected = d.away = d.abroad = True
     return 0
 
@@ -202,9 +197,10 @@ def dissolve(d, address, length):
             d.away = crossing.alone
             if crossing.alone or own[1]:
                 crossing.dissolve()
+                crossing.settle(sock)
             else:
                 leave(d)
-        elif d.abroad or not own[1] or own[0] not in ("0.0.0.0", "::") or elsewhere():
+        elif d.abroad or not own[1] or own[0] not in ("0.0.0.0", "::"):
             pass
         elif description.process().network.there():
             enter_any(d, sock)
@@ -214,7 +210,7 @@ def dissolve(d, address, length):
 def option(d, level, name, value, length):
     """setsockopt(2) about groups that are heard of by the network: 0, -errno, or NOT_OURS."""
     which = (level, name)
-    if (which in SENT_BY or which in GROUPS) and not elsewhere():
+    if which in SENT_BY or which in GROUPS:
         return answered(group, d, which, value, length)
     return -calls.ENOPROTOOPT if which == UDP_SEGMENT and d.abroad else NOT_OURS
 
@@ -276,3 +272,9 @@ def told(d, level, name, value, length):
     said = crossing.sends_by.get((level, name)) if crossing is not None else None
     if said is not None:
         sockaddr.put(value, said[: raw.load32(length)])
+
+
+def pending(d):
+    """Octets of the next datagram beside what the kernel counts (FIONREAD)."""
+    by_letter = d.abroad and letters.is_letters(raw.load(d.end + layout.POST))
+    return -letters.before(d.queue.fd) if by_letter else d.queue.beside(False)

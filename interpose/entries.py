@@ -197,6 +197,8 @@ def set_closed(ep):
 
 def pending(d, outward):
     """Bytes beside the kernel's own count: to be received (FIONREAD), or sent and not taken (SIOCOUTQ)."""
+    if not outward and isinstance(d, LoopStream) and not isinstance(d, description.PROCESS.stream):
+        return description.PROCESS.datagrams.pending(d)
     return d.queue.beside(outward) if isinstance(d.queue, LoopQueue) else 0
 
 

@@ -126,7 +126,9 @@ def start(shared):
     process = description.process()
     # a connection that a rule gives to Catnap is one of Catloop's that never leaves the kernel
     upgrades = bool(wanted & {"auto", "catloop", "catnip", "catmint"})
-    process.libos = factory.make("catloop", worth=choice.worth) if upgrades else factory.make("catnap")
+    process.libos = (
+        factory.make("catloop", worth=choice.worth, lends="catnip" in wanted) if upgrades else factory.make("catnap")
+    )
     process.default = choice.libos
     process.watched = upgrades
     process.qtokens = process.libos.qtokens

@@ -1,7 +1,7 @@
 cimport cython
 from interpose cimport abi, description, linux, watching
 from interpose.loop_stream cimport LoopStream
-from libos cimport calls, endpoint, layout, postbox, raw
+from libos cimport calls, driver, endpoint, layout, letters, postbox, raw
 from libos.gateway cimport Gateway
 from libos.runtime cimport instrument
 
@@ -29,9 +29,11 @@ cdef class NetDatagram(LoopStream):
     cdef long long leave(self) noexcept nogil
     @cython.locals(r="long long")
     cdef long long received(self, size_t message, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
-    @cython.locals(r="long long")
+    @cython.locals(r="long long", post="unsigned long long")
     cdef long long attempt(self, size_t message, size_t address, unsigned long long size, int flags, size_t qt) noexcept nogil
+    cdef bint by_letter(self) noexcept nogil
     cdef bint asks_kernel(self, int flags, size_t qt) noexcept nogil
+    @cython.locals(r="long long")
     cdef long long posted(self, size_t message, size_t address, unsigned long long size, size_t name) noexcept nogil
     cdef long long sent(self, long long r, int flags, size_t qt) noexcept nogil
     @cython.locals(high="unsigned long long", low="unsigned long long", port="unsigned int")

@@ -6,7 +6,7 @@ out at once.
 
 from interpose import abi, description, linux, watching
 from interpose.loop_stream import LoopStream
-from libos import calls, endpoint, layout, postbox, raw
+from libos import calls, driver, endpoint, layout, letters, postbox, raw
 from libos.runtime import instrument
 
 COMPILED = __file__.endswith(".so")
@@ -45,13 +45,17 @@ class NetDatagram(LoopStream):
                 return description.stale(r)
             if self.shut & 1:
                 return 0
-            if not (self.abroad and self.spun(1, qt)):
+            if not (self.abroad and not self.by_letter() and self.spun(1, qt)):
                 r = self.doze(1, qt, self.receive_timeout)
                 if r:
                     return r
 
     def attempt(self, message, address, size, flags, qt):
         """One look at the network, and one at the kernel where that may have something."""
+        if self.by_letter() and not flags & linux.MSG_ERRQUEUE:
+            raw.store(self.end + layout.LOOK_AT, 1)
+            post = raw.load(self.end + layout.POST)
+            return letters.receive(self.queue.fd, post, self.away, message, address, size, flags)
         if self.abroad and not flags & linux.MSG_ERRQUEUE:
             if self.gateway.left:
                 return -calls.ENETDOWN
@@ -67,6 +71,10 @@ class NetDatagram(LoopStream):
         if message:
             return raw.syscall(calls.SYS_recvmsg, self.queue.fd, message, flags | linux.MSG_DONTWAIT, 0, 0, 0)
         return raw.syscall(calls.SYS_recvfrom, self.queue.fd, address, size, flags | linux.MSG_DONTWAIT, 0, 0)
+
+    def by_letter(self):
+        """Whether another process has the stack, or shares the socket: so that the kernel has its datagrams."""
+        return self.abroad and letters.is_letters(raw.load(self.end + layout.POST))
 
     def asks_kernel(self, flags, qt):
         """Whether the kernel may have something: it has said so, or nobody has looked since a sleep; who waits looks
@@ -102,13 +110,18 @@ class NetDatagram(LoopStream):
 
     def posted(self, message, address, size, name):
         """Send by the network."""
+        if self.by_letter():
+            if self.shut & 2:
+                return -calls.EPIPE
+            return letters.send(self.queue.fd, raw.load(self.end + layout.POST), message, address, size, name)
         if self.gateway.left:
             return -calls.ENETDOWN
         if self.shut & 2:
             return -calls.EPIPE
         if size > postbox.LONGEST:
             return -calls.EMSGSIZE
-        return self.gateway.send(self.end, message, address, size, name)
+        r = self.gateway.send(self.end, message, address, size, name)
+        return self.posted(message, address, size, name) if r == -linux.EAGAIN and self.by_letter() else r
 
     def sent(self, r, flags, qt):
         """The outcome of the kernel's own call, which waits where it may."""
@@ -120,9 +133,9 @@ class NetDatagram(LoopStream):
         """0 where a sockaddr is the network's, NOT_OURS where it is the kernel's, ASK where nobody knows yet."""
         if not postbox.readable(name, length):
             return NOT_OURS
-        if self.gateway is not None and not description.PROCESS.ruled:
-            if self.abroad and (self.away and not self.connected):
-                return 0  # by its own address only, which the stack knows
+        if self.abroad and self.away and not self.connected and not description.PROCESS.ruled:
+            return 0  # by its own address only, which the stack knows
+        if self.gateway is not None and not self.gateway.left and not description.PROCESS.ruled:
             if not self.gateway.reaches(name):
                 return NOT_OURS
             if self.abroad:
@@ -155,6 +168,9 @@ class NetDatagram(LoopStream):
         """SO_RCVBUF is the record's to know (libos/net_socket.py)."""
 
     def ended(self):
+        """Other processes may go on with the network."""
+        if driver.HERE.on:
+            driver.HERE.driver.pass_on()
         return 0
 
     def leave(self):

@@ -18,8 +18,9 @@ cdef class Here:
 cdef Here HERE
 
 cpdef unsigned int wanted(int level, int name) noexcept nogil
-@cython.locals(before="unsigned long long", own="unsigned int")
-cdef int tell(Sockets s, Udp *u, Datagram *d, size_t message, size_t scratch) noexcept nogil
+cdef unsigned int own(Sockets s, Datagram *d) noexcept nogil
+@cython.locals(before="unsigned long long")
+cdef int tell(Udp *u, Datagram *d, unsigned int own, size_t message, size_t scratch) noexcept nogil
 @cython.locals(length="unsigned long long", space="unsigned long long")
 cdef void put(int level, int kind, size_t data, unsigned int size) noexcept nogil
 @cython.locals(at=size_t, end=size_t, length="unsigned long long", level="unsigned int", kind="unsigned int", r=int)

@@ -55,7 +55,16 @@ def wanted(level, name):
     return 0
 
 
-def tell(s, u, d, message, scratch):
+def own(s, d):
+    """The address that IP_PKTINFO tells as our own of a datagram that came: of IPv4, else 0."""
+    if not hosts.is4(d.source_high, d.source_low):
+        return 0
+    if not s.host.mine(d.target_high, d.target_low) and s.host.source_for(d.source_high, d.source_low):
+        return seq.low32(s.host.from_low)  # it came to a group, or to all
+    return seq.low32(d.target_low)
+
+
+def tell(u, d, own, message, scratch):
     """Write what is to be told of a datagram: MSG_CTRUNC where it had no room, else 0. In the kernel's order."""
     HERE.at = raw.load(message + MSG_CONTROL)
     HERE.room = raw.load(message + MSG_CONTROLLEN) if HERE.at >= 65536 else 0
@@ -68,12 +77,9 @@ def tell(s, u, d, message, scratch):
         put(SOL_IPV6, IPV6_PKTINFO, scratch, 20)
     if hosts.is4(d.source_high, d.source_low):
         if u.options & INFO:
-            own = seq.low32(d.target_low)
             raw.store32(scratch, HERE.interface)
-            octets.put32(scratch + 8, own)
-            if not s.host.mine(d.target_high, d.target_low) and s.host.source_for(d.source_high, d.source_low):
-                own = seq.low32(s.host.from_low)  # of a group, or of all
             octets.put32(scratch + 4, own)
+            octets.put32(scratch + 8, seq.low32(d.target_low))
             put(SOL_IP, IP_PKTINFO, scratch, 12)
         raw.store32(scratch, d.hop_limit)
         if u.options & TTL:
@@ -175,10 +181,12 @@ def read6(s, kind, at, size, ipv4):
 
 
 def speak_from(s, interface, high, low):
-    """By an interface, 0 for any, from one of its addresses, 0 for the socket's."""
+    """By an interface, 0 for any, from one of its addresses, 0 for the socket's. Which are its is for who has the stack
+    to say.
+    """
     if interface and interface != HERE.interface:
         return -ENODEV
-    if (high or low) and not s.host.mine(high, low):
+    if (high or low) and s is not None and not s.host.mine(high, low):
         return -calls.ENETUNREACH if hosts.is4(high, low) else -calls.EINVAL
     HERE.source_high = high
     HERE.source_low = low

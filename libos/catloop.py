@@ -28,11 +28,11 @@ SHARED_GAP = 32  # the same, while forked processes share it
 class Catloop:
     """The composition. `adopt` gives a queue over a program's TCP socket, or None for what is the kernel's."""
 
-    def __init__(self, worth=32):
+    def __init__(self, worth=32, lends=False):
         self.worth = worth
         self.qtokens = Qtokens()
         self.heap = Heap()
-        self.family = Family()
+        self.family = Family(lends)
         self.records = self.family.records
         self.meet = meeting.Meeting  # how connections find their other end
         self.next_qd = FIRST_QD

@@ -9,7 +9,7 @@ import _socket
 import select
 from time import sleep
 
-from libos import endpoint, gate, layout, leaving, raw, relay, rings, spine
+from libos import endpoint, layout, leaving, listeners, raw, relay, rings, spine
 from libos.meeting import agree
 from libos.net.tcp import user
 from libos.net_options import KNOWN, take_over
@@ -314,7 +314,7 @@ class Listening(Bound):
         if self.left or (self.line is None and not Bound.held(self)):
             return False
         try:
-            return gate.listens(self.family, self.where[1])
+            return listeners.listens(self.family, self.where[1])
         except OSError:
             return Bound.held(self)
 

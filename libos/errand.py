@@ -10,6 +10,9 @@ from libos.catnip import eight, unpacked, words
 
 COMPILED = __file__.endswith(".so")
 REACHES, OWNS, BIND, LISTEN, CONNECT, LANDED, ATTACH, OPTIONS, RELEASED = range(1, 10)
+POST, POST_BIND, POST_CONNECT, POST_DISSOLVE, POST_GROUP, POST_REACH, POST_OPTIONS = range(
+    10, 17
+)  # of datagrams (libos/posts.py)
 MESSAGE = struct.Struct("=HHiQQQ16sH")  # kind, family, number, handle, end, slot, address, port
 OPTION = struct.Struct("=iii")  # level, name, value
 NOWHERE = bytes(4), 0

@@ -37,16 +37,20 @@ def write_names(table, key):
 
 
 class Family:
-    """Made at boot; forked children inherit it as it is."""
+    """Made at boot; forked children inherit it as it is. `lends`: who has a network that this process is to be on will
+    see its table (libos/member.py).
+    """
 
-    def __init__(self):
+    def __init__(self, lends=False):
         self.key = os.urandom(8).hex().encode()
         self.identity = self.key  # of this process, for pairs: a child takes a new one
         size = layout.FIRST + layout.ENDS * layout.RECORD
         table = sealed("catflap-ends", size)
         area = private(2 * layout.AREA)  # it ends up aligned; what is too much of it costs nothing
         self.table = mapped(table, size, size, 0, True, area + -area % layout.AREA)
-        self.table_fd = table  # for who has a network that this process is to be on (libos/member.py)
+        self.table_fd = table if lends else -1
+        if not lends:
+            os.close(table)  # who looks from outside finds it by its name among the mappings
         raw.store(self.table, MAGIC)
         raw.store(self.table + 8, layout.RECORD)
         self.records = Records(self.table, self.detach)

@@ -4,9 +4,10 @@ import os
 from _thread import allocate_lock, get_ident, start_new_thread
 from time import sleep
 
-from libos import calls, driver, raw, steward
+from libos import calls, driver, letters, raw, steward
 from libos.line import Bell, Door
 from libos.member import Member
+from libos.refusal import Refusal
 from libos.tree import Tree
 
 COMPILED = __file__.endswith(".so")
@@ -25,17 +26,17 @@ class Forks:
         """Behind all others that hear of forks: before one this comes first."""
         os.register_at_fork(before=self.before, after_in_parent=self.in_parent, after_in_child=self.in_child)
 
-    def grow(self):
-        """The first fork, perhaps by the program's own Python: a thread of ours does it, whose calls are ours."""
+    def aside(self, work):
+        """Perhaps it is the program's own Python that forks: a thread of ours does the work, whose calls are ours."""
         done = allocate_lock()
         done.acquire()
-        start_new_thread(self.grow_alone, (done.release,))
+        start_new_thread(self.do_aside, (work, done.release))
         done.acquire()
 
-    def grow_alone(self, done):
+    def do_aside(self, work, done):
         try:
             self.network.own_thread()
-            self.grow_once()
+            work()
         finally:
             done()
 
@@ -58,7 +59,7 @@ class Forks:
     def open_door(self):
         """Members of the tree are served from now on."""
         network = self.network
-        Door(network)
+        Door(network, network.tree.door)
         network.bell = Bell(network)
         with network.locked() as gateway:
             gateway.passing.share()
@@ -71,13 +72,22 @@ class Forks:
         """The stack stays with the parent: what a child shares goes through the kernel from now on."""
         network = self.network
         if network.tree is None:
-            self.grow()
+            self.aside(self.grow_once)
         if network.gateway is None:
             return
         for crossing in tuple(network.crossings.values()):
             crossing.go_plain()
+        if network.sockets:
+            self.aside(self.share_sockets)
         while not network.gateway.lock():
             sleep(0)
+
+    def share_sockets(self):
+        for socket in tuple(self.network.sockets):
+            try:
+                socket.share()
+            except (OSError, Refusal) as error:
+                self.network.log("a child does not share a datagram socket", error)
 
     def in_parent(self):
         network = self.network
@@ -92,6 +102,7 @@ class Forks:
         network = self.network
         network.opening = allocate_lock()
         self.growing = allocate_lock()
+        letters.here().forked()
         if self.passing == get_ident():
             steward.become(network)
             network.gateway.unlock()
@@ -109,7 +120,10 @@ class Forks:
             return
         driver.here().on = False
         network.gateway.catnip.host.tape.on = False  # nor is what is recorded
-        shut(one.sock.detach() for one in (*network.crossings.values(), *network.lines))
+        # not the tree's own door, which a child may come to hear at
+        doors = [door for door in network.doors if door.sock is not network.tree.door]
+        ours = (*network.crossings.values(), *network.posts.values(), *network.lines, *doors)
+        shut(one.sock.detach() for one in ours)
         shut((*network.landings.forget(), network.epoll.fileno(), network.call))
         if network.bell is not None:
             shut((network.bell.sock.detach(),))

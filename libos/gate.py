@@ -1,6 +1,6 @@
 """Programs that are executed, not forked, are the same host too where their configuration says so: who has its network
-has a *gate*, under a name that follows from the device and the addresses, and who knocks there gets what the processes
-of a tree share (libos/tree.py). It has records of ends of its own, and a line of its own.
+has a *gate*, under a name that follows from the device and the addresses, and who knocks there gets the page of the
+tree (libos/tree.py) and a knocker of its own. It has records of ends of its own, too (libos/line.py).
 
 Only programs of the same user are let in. Linux' abstract names (unix(7)) are those of a network namespace, and end
 with their owner.
@@ -15,16 +15,17 @@ from binascii import crc32
 
 from libos import own_socket
 from libos.errors import Fail, Kind
+from libos.line import Door
 from libos.meeting import close_all, receive, send
 from libos.memory_file import high
 from libos.refusal import Refused
+from libos.tree import line
 
 COMPILED = __file__.endswith(".so")
+FORMAT = 1  # another one where records, pages, or what is said at gates, doors and lines are others
 EADDRINUSE = 98
 BACKLOG = 128
 PATIENCE = 5000  # ms until who has the network has answered
-DIAGNOSE, BY_FAMILY, DUMP = 4, 20, 0x301  # netlink(7), sock_diag(7)
-ERROR, DONE, LISTEN = 2, 3, 10
 
 
 def host(values, run):
@@ -34,17 +35,18 @@ def host(values, run):
     return f"{values['device']} {values['addresses'] or run}" if values["addresses"] or run else None
 
 
-def made(nonblock=0):
-    return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | nonblock)
+def made():
+    kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+    return _socket.socket(_socket.AF_UNIX, kind)
 
 
 def name(words):
-    return b"\0catflap/host/%08x" % crc32(words.encode())
+    return b"\0catflap/host/%d/%08x" % (FORMAT, crc32(words.encode()))
 
 
 def claimed(words):
     """The socket of a gate; None where another process has it. Raises OSError."""
-    sock = made(_socket.SOCK_NONBLOCK)
+    sock = made()
     try:
         sock.bind(name(words))
         sock.listen(BACKLOG)
@@ -62,8 +64,8 @@ def user(sock):
 
 
 def knock(words):
-    """(the network's interface, descriptors of a tree's page, door and knocker). Raises Fail, OSError."""
-    sock = made(_socket.SOCK_NONBLOCK)
+    """(the network's interface, descriptors of a tree's page and of a knocker). Raises Fail, OSError."""
+    sock = made()
     try:
         sock.connect(name(words))
         poll = select.poll()
@@ -72,7 +74,7 @@ def knock(words):
             raise Fail(Kind.IN_USE, "another user's process has it")
         if not poll.poll(PATIENCE):
             raise Fail(Kind.TIMED_OUT, "another process has it, and does not answer")
-        text, fds = receive(sock, 3)
+        text, fds = receive(sock, 2)
         said, shown = marshal.loads(text)
         if said != words:
             close_all(fds)
@@ -110,23 +112,15 @@ class Gate:
     def let_in(self, visitor):
         network = self.network
         network.forks.grow_once()
-        tree = network.tree
-        if tree is not None:
+        if network.tree is None:
+            return
+        door, knocker = line()
+        try:
             text = marshal.dumps((network.host, network.shown))
-            send(visitor, text, tree.page_fd, tree.door.fileno(), tree.knocker.fileno())
-
-
-def listens(family, port):
-    """Whether a TCP socket of the kernel's listens on a port, whosever it is. Raises OSError."""
-    kind = _socket.SOCK_RAW | _socket.SOCK_CLOEXEC
-    sock = _socket.socket(_socket.AF_NETLINK, kind, DIAGNOSE)
-    try:
-        asked = struct.pack("=BBBxI", family, _socket.IPPROTO_TCP, 0, 1 << LISTEN)
-        asked += struct.pack(">HH", port, 0) + bytes(32 + 4 + 8)
-        sock.send(struct.pack("=IHHII", 16 + len(asked), BY_FAMILY, DUMP, 1, 0) + asked)
-        kind = struct.unpack_from("=IH", sock.recv(65536))[1]
-        if kind == ERROR:
-            raise OSError(95, "the kernel does not say who listens")
-        return kind != DONE
-    finally:
-        sock.close()
+            send(visitor, text, network.tree.page_fd, knocker.fileno())
+        except OSError:
+            door.close()
+            raise
+        finally:
+            knocker.close()
+        Door(network, door)

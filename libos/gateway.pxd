@@ -1,14 +1,15 @@
 cimport cython
-from libos cimport calls, endpoint, layout, postbox, raw, relay
+from libos cimport calls, endpoint, layout, letters, postbox, raw, relay
 from libos.carrier cimport Carrier
 from libos.catnip cimport Catnip
-from libos.net cimport neighbors, routes, structs
+from libos.net cimport neighbors, routes, seq, structs
 from libos.net.tcp cimport closing, user
 from libos.net.tcp.engine cimport Engine
 from libos.net.udp cimport Sockets
 
 cdef unsigned long long LISTENING
 cdef long long NEVER, PATIENCE
+cdef int MANY
 
 @cython.final
 cdef class Gateway(Carrier):
@@ -29,6 +30,12 @@ cdef class Gateway(Carrier):
     @cython.locals(at=size_t, r="long long", now="long long")
     cpdef long long send(self, size_t end, size_t message, size_t address, long long size, size_t name) noexcept nogil
     cpdef int error(self, size_t end) noexcept nogil
+    @cython.locals(post="unsigned long long")
+    cdef size_t posted(self, size_t end) noexcept nogil
+    cpdef void shared(self, size_t end) noexcept nogil
+    cpdef void deliver(self, size_t at) noexcept nogil
+    @cython.locals(r="long long", count=int, tries=int)
+    cpdef long long collect(self, size_t at, int fd) noexcept nogil
     @cython.locals(high="unsigned long long", low="unsigned long long", found=bint)
     cpdef bint reaches(self, size_t name) noexcept nogil
     cpdef bint arm(self) noexcept nogil

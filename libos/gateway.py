@@ -2,15 +2,16 @@
 the stack. Whoever of the program's threads looks for something to do takes turns; the keeper does while they sleep.
 """
 
-from libos import calls, endpoint, layout, postbox, raw, relay
+from libos import calls, endpoint, layout, letters, postbox, raw, relay
 from libos.carrier import Carrier
 from libos.catnip import unpacked
-from libos.net import neighbors, routes, structs
+from libos.net import neighbors, routes, seq, structs
 from libos.net.tcp import closing, user
 
 COMPILED = __file__.endswith(".so")
 LISTENING = 1  # what a listener's record has for its user
 NEVER = (1 << 63) - 1
+MANY = 64  # letters
 PATIENCE = 1000000000  # ns without a segment, after which the end of a process waits for answers no more
 
 
@@ -81,16 +82,18 @@ class Gateway(Carrier):
         -EAGAIN where there is none.
         """
         self.hold()
-        r = postbox.take(self.udp, raw.load(end + layout.POST), message, address, size, flags, self.stage)
+        r = postbox.take(self.udp, self.posted(end), message, address, size, flags, self.stage)
         self.leave()
         self.carry()
         return r
 
     def send(self, end, message, address, size, name):
-        """Send a datagram of a program's socket to the sockaddr at `name` (0: its peer): as sendmsg(2)."""
+        """Send a datagram of a program's socket to the sockaddr at `name` (0: its peer): as sendmsg(2), -EAGAIN where
+        it has come to be one for letters.
+        """
         self.hold()
-        at = raw.load(end + layout.POST)
-        r = -calls.ENETDOWN
+        at = self.posted(end)
+        r = -calls.EAGAIN if letters.is_letters(raw.load(end + layout.POST)) else -calls.ENETDOWN
         if at:
             now = self.catnip.tick()
             r = postbox.send(self.udp, at, message, address, size, name, self.stage)
@@ -100,7 +103,7 @@ class Gateway(Carrier):
                 raw.pause()
                 self.hold()
                 now = self.catnip.tick()
-                at = raw.load(end + layout.POST)
+                at = self.posted(end)
                 r = postbox.send(self.udp, at, message, address, size, name, self.stage) if at else -calls.EBADF
             self.catnip.flush(now)
             if self.catnip.host.loop.count:  # to ourselves
@@ -113,7 +116,37 @@ class Gateway(Carrier):
 
     def error(self, end):
         """The error that is pending at a program's datagram socket, which is then told. Under the lock."""
-        return postbox.error(self.udp, raw.load(end + layout.POST))
+        return postbox.error(self.udp, self.posted(end))
+
+    def posted(self, end):
+        """The record of a program's datagram socket, 0 where it has none here. Under the lock."""
+        post = raw.load(end + layout.POST)
+        return 0 if letters.is_letters(post) else post
+
+    def deliver(self, at):
+        """A record has a post from now on (libos/posts.py). Under the lock."""
+        letters.deliver(self.udp, at)
+
+    def shared(self, end):
+        """A program's datagram socket has a post from now on: nothing waits for it here. Under the lock."""
+        postbox.emptied(end)
+
+    def collect(self, at, fd):
+        """Letters of a post go out, not too many at once: an error of the kernel's, or 0. Under the lock."""
+        r = seq.number(0)
+        count = 0
+        while r == 0 and count < MANY:
+            r = letters.collect(self.udp, at, fd)
+            tries = 0
+            while r == -calls.EBUSY and tries < MANY:  # the device takes what waits within a moment
+                self.turn(raw.now())
+                raw.pause()
+                r = letters.again(self.udp, at, fd)
+                tries += 1
+            if r == -calls.EBUSY:
+                r = 0
+            count += 1
+        return 0 if r == -calls.EAGAIN else r
 
     def reaches(self, name):
         """Whether routes lead to the address of a sockaddr by this network."""
@@ -175,7 +208,10 @@ class Gateway(Carrier):
         at = self.udp.next_event()
         while at:
             found = True
-            postbox.heard(at)
+            if letters.is_letters(structs.udp(at).user):
+                letters.deliver(self.udp, at)
+            else:
+                postbox.heard(at)
             at = self.udp.next_event()
         return found
 

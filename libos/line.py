@@ -4,11 +4,12 @@ import marshal
 import os
 import struct
 
-from libos import errand, layout, own_socket, raw, steward
+from libos import errand, layout, net_socket, own_socket, raw, steward
 from libos.errand import Errand, message
 from libos.meeting import close_all, receive, send
 from libos.memory_file import SYS_munmap, high, high_copy, mapped
 from libos.pair import Pair
+from libos.posts import Post
 from libos.refusal import Refusal, Refused
 
 COMPILED = __file__.endswith(".so")
@@ -16,19 +17,23 @@ EINVAL, ENOMEM, ENETDOWN, EBADMSG = 22, 12, 100, 74
 
 
 class Door:
-    """Where members leave their end of a line."""
+    """Where members leave their end of a line: the tree's, and one for each program that was let in (libos/gate.py)."""
 
-    def __init__(self, network):
+    def __init__(self, network, sock):
         self.network = network
-        network.watch(network.tree.door, self)
+        self.sock = sock
+        network.doors.add(self)
+        network.watch(sock, self)
 
     def heard(self):
         while True:
             try:
-                who, (fd, memory, *family) = receive(self.network.tree.door, 4)
-            except EOFError:  # all the others have ended, or never were there when the owner does
-                self.network.unwatch(self.network.tree.door)
-                return steward.end(self.network) if self.network.steward else None
+                who, (fd, memory, *family) = receive(self.sock, 4)
+            except EOFError:  # all who had it have ended, or never were there when the owner does
+                self.network.unwatch(self.sock)
+                self.network.doors.discard(self)
+                self.sock.close()
+                return steward.end(self.network) if self.network.steward and not self.network.doors else None
             except (BlockingIOError, Refused):
                 return
             try:
@@ -125,6 +130,9 @@ class Line:
         for crossing in tuple(network.crossings.values()):
             if crossing.line is self:
                 crossing.let_go(False)
+        for post in tuple(network.posts.values()):
+            if post.line is self and not post.where:
+                post.over()
         self.beyond.live -= 1
         self.over()
         network.sweep()
@@ -189,10 +197,54 @@ class Line:
             subject.options(asked, tuple(asked.options))
         return b""
 
+    def post(self, asked):
+        self.network.sweep()
+        record = net_socket.open_record(self.network, asked, 0, tuple(asked.options))
+        try:
+            post = Post(self.network, record, asked.family, self)
+        except OSError:
+            net_socket.close_record(self.network, record)
+            raise
+        return message(0, handle=record, number=post.port)
+
+    def posted(self, asked):
+        """The record that is spoken of."""
+        if asked.handle not in self.network.posts:
+            raise Refusal(EINVAL)
+        return asked.handle
+
+    def post_bind(self, asked):
+        return message(0, name=net_socket.bind_record(self.network, self.posted(asked), *asked.name))
+
+    def post_connect(self, asked):
+        return message(0, name=net_socket.connect_record(self.network, self.posted(asked), *asked.name))
+
+    def post_dissolve(self, asked):
+        net_socket.dissolve_record(self.network, self.posted(asked), asked.number)
+        return message(0)
+
+    def post_group(self, asked):
+        net_socket.group_record(self.network, self.posted(asked), asked.name[0], asked.number)
+        return message(0)
+
+    def post_options(self, asked):
+        """With an answer: what is sent next has them."""
+        net_socket.set_options(self.network, self.posted(asked), asked, tuple(asked.options))
+        return message(0)
+
+    def post_reach(self, asked):
+        self.network.posts[self.posted(asked)].reach(asked.number)
+        return message(0)
+
     def released(self, asked):
         crossing = self.network.crossing(asked.handle)
         if crossing is not None:
             crossing.let_go(asked.number)
+            return b""
+        post = self.network.posts.get(asked.handle)
+        if post is not None:
+            if asked.number:
+                post.over()
             return b""
         bound = self.network.bounds.get(asked.handle)
         if bound is not None and asked.number:
@@ -211,6 +263,13 @@ SERVICES = {
     errand.ATTACH: Line.attach,
     errand.OPTIONS: Line.options,
     errand.RELEASED: Line.released,
+    errand.POST: Line.post,
+    errand.POST_BIND: Line.post_bind,
+    errand.POST_CONNECT: Line.post_connect,
+    errand.POST_DISSOLVE: Line.post_dissolve,
+    errand.POST_GROUP: Line.post_group,
+    errand.POST_REACH: Line.post_reach,
+    errand.POST_OPTIONS: Line.post_options,
 }
 
 

@@ -21,6 +21,7 @@ from libos.tree import line
 COMPILED = __file__.endswith(".so")
 ENETDOWN, EINPROGRESS = 100, 115
 PATIENCE = 100  # ms between two looks whether the owner is alive
+GREETING = 100  # looks until it has to be heard of
 SELDOM = 8  # as many tries as after which a connection is looked at seldom (libos/catloop.py)
 
 
@@ -51,18 +52,20 @@ class Member:
         finally:
             theirs.close()
         self.sock = ours
-        self.key, fds = self.told(lambda: receive(ours, 1), select.POLLIN)
+        # an owner that has executed another program has the same number still
+        self.key, fds = self.told(lambda: receive(ours, 1), select.POLLIN, GREETING)
         if self.page_fd is not None:
             os.close(self.page_fd)
         self.page_fd = high(*fds)
 
-    def told(self, call, event):
-        """What `call` returns once it need not wait. Raises Refusal where the owner has ended."""
+    def told(self, call, event, looks=-1):
+        """What `call` returns once it need not wait. Raises Refusal where the owner has ended, or after `looks`."""
         while True:
             try:
                 return call()
             except BlockingIOError:
-                if not self.tree.owner():
+                looks -= 1
+                if looks == 0 or not self.tree.owner():
                     raise Refusal(ENETDOWN)
                 if self.sock is None:
                     sleep(PATIENCE / 1000)

@@ -1,7 +1,6 @@
 """Catnip as the configuration describes it: device, addresses, MTU, routes and neighbours."""
 
 from libos.catnip import Catnip, words
-from libos.config import DEVICE_KINDS as KINDS
 from libos.devices.af_packet import AfPacket
 from libos.devices.af_xdp import AfXdp
 from libos.devices.dpdk import Dpdk
@@ -9,6 +8,7 @@ from libos.devices.interface import check_addresses
 from libos.devices.segment import Segment
 from libos.devices.tap import Tap
 from libos.errors import Fail, Kind
+from libos.knobs import DEVICE_KINDS as KINDS
 from libos.net import neighbors
 from libos.net import routes as tables
 from libos.net_texts import Links
@@ -21,7 +21,7 @@ USUAL = 1500  # the MTU of a segment that is made now, and of DPDK's ports, unle
 
 
 def make(device, addresses=None, gateway=None, routes=None, mtu=None, neighbours=None, checksums=None):
-    """A Catnip of the values of those knobs (libos/config.py). Raises Fail, OSError."""
+    """A Catnip of the values of those knobs (libos/knobs.py). Raises Fail, OSError."""
     kind, colon, name = device.partition(":")
     if not colon or not name or kind not in ("segment", *NOUNS):
         raise Fail(Kind.INVALID, f"device {device!r} is not possible; use {KINDS}")

@@ -2,15 +2,18 @@
 """What a program's UDP socket is on a network of our own: its record in the stack, its names, its options.
 
 The socket stays a kernel UDP socket, with its number and its life. Bound to any address it is on both networks, under
-one port; bound to an address of the network, or connected to one, it is on the network alone.
+one port; bound to an address of the network, or connected to one, it is on the network alone. Where another process of
+the tree has the stack, or shares the socket, its datagrams are letters (libos/letters.py).
 """
 
 import _socket
 
-from libos import ancillary, layout, raw
+from libos import ancillary, errand, layout, letters, own_socket, raw, spine
 from libos.catnip import unpacked, words
 from libos.crossing import LOOPBACK
 from libos.net import octets, structs, udp_user
+from libos.posts import Post
+from libos.refusal import Refusal
 
 COMPILED = __file__.endswith(".so")
 if not COMPILED:
@@ -100,8 +103,66 @@ def mute(sock):
         pass  # no loopback of that family, so that nobody can send there either
 
 
+def open_record(network, sock, user, names=KNOWN):
+    """A record of the stack with the options of a socket: its address. Raises Refusal."""
+    with network.locked() as gateway:
+        record = udp_user.open(gateway.udp, 4 if sock.family == _socket.AF_INET else 6)
+        if record:
+            take_over(record, sock, names)
+            structs.udp(record).user = user
+            gateway.catnip.host.changed(record, structs.udp_size())
+    network.checked(record if record else -structs.NO_MEMORY)
+    return record
+
+
+def bind_record(network, record, packed, port):
+    """Give a record an address, or none, and a port: its name. Raises Refusal."""
+    with network.locked() as gateway:
+        high, low = words(packed) if any(packed) else (0, 0)
+        network.checked(udp_user.bind(gateway.udp, record, high, low, port))
+        return name_of(record, False)
+
+
+def connect_record(network, record, packed, port):
+    """Connect a record: its own name then. Raises Refusal."""
+    with network.locked() as gateway:
+        network.checked(udp_user.connect(gateway.udp, record, *words(packed), port))
+        return name_of(record, False)
+
+
+def dissolve_record(network, record, alone):
+    """As before it was connected; `alone`: with the address that it is bound to."""
+    with network.locked() as gateway:
+        udp_user.disconnect(gateway.udp, record)
+        if not alone:
+            u = structs.udp(record)
+            u.local_high = u.local_low = 0
+            gateway.catnip.host.changed(record, structs.udp_size())
+
+
+def group_record(network, record, packed, joins):
+    """Hear a group, or no more. Raises Refusal."""
+    with network.locked() as gateway:
+        call = udp_user.join if joins else udp_user.leave
+        network.checked(call(gateway.udp, record, *words(packed)))
+
+
+def set_options(network, record, sock, names):
+    """A socket has these options now."""
+    with network.locked() as gateway:
+        take_over(record, sock, names)
+        gateway.catnip.host.changed(record, structs.udp_size())
+
+
+def close_record(network, record):
+    with network.locked() as gateway:
+        udp_user.close(gateway.udp, record)
+
+
 class NetSocket:
-    """`end`: the address of the socket's end record. Raises Refusal."""
+    """`end`: the address of the socket's end record; `port`: of its post, 0 where its datagrams are taken from the
+    stack. Raises Refusal.
+    """
 
     known = KNOWN
 
@@ -113,73 +174,131 @@ class NetSocket:
         self.connected = False
         self.sends_by = {}  # by option: the interface for groups, as the program has named it
         self.lost = False  # the record is another process's
-        with network.locked() as gateway:
-            self.record = udp_user.open(gateway.udp, 4 if sock.family == _socket.AF_INET else 6)
-            if self.record:
-                take_over(self.record, sock)
-                structs.udp(self.record).user = end
-                self.changed(gateway)
-                raw.store(end + layout.POST, self.record)
-        network.checked(0 if self.record else -structs.NO_MEMORY)
-        network.sockets.add(self)
+        self.port = 0
+        self.own = self.others = None  # names
+        if network.member is None:
+            self.record = open_record(network, sock, end)
+            raw.store(end + layout.POST, self.record)
+            network.sockets.add(self)
+        else:
+            answer = network.member.ask(errand.POST, family=sock.family, options=errand.told(sock, KNOWN))
+            self.record, self.port = answer.handle, answer.number
+            letters.here().begin(network.tree.key(), network.shown[2])
+            self.address_letters(sock)
 
-    def changed(self, gateway):
-        """For who records what the stack does."""
-        gateway.catnip.host.changed(self.record, structs.udp_size())
+    def asked(self, kind, **what):
+        return self.network.member.ask(kind, handle=self.record, **what)
+
+    def here(self):
+        """Whether this process has the stack."""
+        return self.network.gateway is not None
 
     @property
     def local(self):
         """The name on the network; None where the kernel's is right."""
-        return name_of(self.record, False) if self.alone or self.connected else None
+        return self.own if self.alone or self.connected else None
 
     @property
     def peer(self):
-        return name_of(self.record, True) if self.connected else None
+        return self.others if self.connected else None
 
     def bind(self, packed, port):
         """Raises Refusal."""
-        with self.network.locked() as gateway:
-            self.network.checked(udp_user.bind(gateway.udp, self.record, *words(packed), port))
+        if self.here():
+            self.own = bind_record(self.network, self.record, packed, port)
+        else:
+            self.own = self.asked(errand.POST_BIND, name=(packed, port)).name
 
     def bind_any(self, port):
-        with self.network.locked() as gateway:
-            self.network.checked(udp_user.bind(gateway.udp, self.record, 0, 0, port))
+        self.bind(bytes(4), port)
 
     def connect(self, packed, port):
         """Raises Refusal."""
-        with self.network.locked() as gateway:
-            self.network.checked(udp_user.connect(gateway.udp, self.record, *words(packed), port))
+        if self.here():
+            self.own = connect_record(self.network, self.record, packed, port)
+        else:
+            self.own = self.asked(errand.POST_CONNECT, name=(packed, port)).name
+        self.others = packed, port
         self.connected = True
 
     def dissolve(self):
-        with self.network.locked() as gateway:
-            udp_user.disconnect(gateway.udp, self.record)
-            if not self.alone:
-                u = structs.udp(self.record)
-                u.local_high = u.local_low = 0
-                self.changed(gateway)
+        if self.here():
+            dissolve_record(self.network, self.record, self.alone)
+        else:
+            self.asked(errand.POST_DISSOLVE, number=self.alone)
         self.connected = False
 
     def group(self, packed, joins):
         """Hear a group, or no more. Raises Refusal."""
-        with self.network.locked() as gateway:
-            if joins:
-                r = udp_user.join(gateway.udp, self.record, *words(packed))
-            else:
-                r = udp_user.leave(gateway.udp, self.record, *words(packed))
-            self.network.checked(r)
+        if self.here():
+            group_record(self.network, self.record, packed, joins)
+        else:
+            self.asked(errand.POST_GROUP, name=(packed, 0), number=joins)
+
+    def settle(self, sock):
+        """After the program's socket has come to what it is on the kernel: nobody but its post is to be heard there
+        where it is on the network alone. Raises Refusal, OSError.
+        """
+        if not self.port:
+            if self.connected:
+                mute(sock)
+            return
+        if self.connected:
+            sock.connect((LOOPBACK[sock.family], self.port))
+        where = sock.getsockname()[1]
+        if self.here():
+            self.network.posts[self.record].reach(where)
+        else:
+            self.asked(errand.POST_REACH, number=where)
+
+    def share(self):
+        """A process is to be forked, which shares the socket: its datagrams are letters from now on. Raises OSError,
+        Refusal.
+        """
+        if self.port:
+            return
+        sock = own_socket.standing_for(spine.fd_of(self.end))
+        try:
+            if sock.getsockname()[1] == 0:
+                return  # it is on its way
+            post = Post(self.network, self.record, self.family)
+            self.port = post.port
+            self.address_letters(sock)
+            self.settle(sock)
+            with self.network.locked() as gateway:
+                gateway.shared(self.end)
+            self.network.sockets.discard(self)
+        finally:
+            sock.detach()
+
+    def address_letters(self, sock):
+        told = sum(SWITCHES[name] for name in TOLD if self.tells(sock, *name))
+        raw.store(self.end + layout.POST, letters.word(self.port, 4 if self.family == _socket.AF_INET else 6, told))
+
+    def tells(self, sock, level, name):
+        try:
+            return sock.getsockopt(level, name) != 0
+        except OSError:
+            return False  # not of this family
 
     def options(self, sock, names=KNOWN):
         """The program's socket has these options."""
-        if not self.lost:
-            with self.network.locked() as gateway:
-                take_over(self.record, sock, names)
-                self.changed(gateway)
+        if self.port and TOLD.intersection(names):
+            self.address_letters(sock)
+        if self.here() and not self.lost:
+            set_options(self.network, self.record, sock, names)
+        elif not self.here():
+            try:
+                self.asked(errand.POST_OPTIONS, family=self.family, options=errand.told(sock, names))
+            except Refusal:
+                pass  # the owner has ended: the next call will say so
 
     def why(self, end, error):
         """What SO_ERROR says where the kernel says `error`; it is told once."""
         if error or self.lost:
             return error
+        if self.port:
+            return letters.error(spine.fd_of(end))
         with self.network.locked() as gateway:
             return gateway.error(end)
 
@@ -187,7 +306,16 @@ class NetSocket:
         """The program has closed its socket, or it is the kernel's alone again."""
         if self.lost:
             return
-        self.network.sockets.discard(self)
-        with self.network.locked() as gateway:
+        if not self.port:
+            self.network.sockets.discard(self)
+            with self.network.locked() as gateway:
+                raw.store(self.end + layout.POST, 0)
+                udp_user.close(gateway.udp, self.record)
+            return
+        last = self.network.catloop.records.alone(self.end)
+        if last:
             raw.store(self.end + layout.POST, 0)
-            udp_user.close(gateway.udp, self.record)
+        if not self.here():
+            self.network.told_release(self.record, last)
+        elif last and self.record in self.network.posts:
+            self.network.posts[self.record].over()

@@ -80,12 +80,14 @@ class Network:
         self.by_fd = {}  # by the far end's descriptor
         self.bounds = {}  # sockets with a name that are no connections, by record
         self.listeners = {}  # those of them that listen
-        self.lines = set()  # to members of the tree
+        self.doors = set()  # where members of the tree knock
+        self.lines = set()  # to them
         self.strangers = {}  # families of some of them, by key (libos/line.py)
         self.bell = None  # by which they wake the keeper
         self.landings = Landings()
         self.arrivals = Arrivals(self)
         self.sockets = set()  # of datagrams (libos/net_socket.py)
+        self.posts = {}  # of those that others have, by record
         self.forks = Forks(self)
 
     def open(self):
@@ -104,6 +106,8 @@ class Network:
             if self.host and self.gate is None:
                 self.shown, given = gate.knock(self.host)
                 self.tree = Tree(0, given)
+            elif self.tree is not None and self.tree.door is None:  # of others, who have ended
+                self.tree = Tree(0)
         if self.tree and not self.tree.claim(os.getpid()):
             self.leave_gate()
             self.member = Member(self)
@@ -170,10 +174,11 @@ class Network:
     def forget(self):
         """All that was there is another process's."""
         for socket in self.sockets:
-            socket.lost = True
+            socket.lost = not socket.port
         self.sockets.clear()
-        for table in (self.crossings, self.by_fd, self.arrivals.expected, self.bounds, self.listeners):
+        for table in (self.crossings, self.by_fd, self.arrivals.expected, self.bounds, self.listeners, self.posts):
             table.clear()
+        self.doors.clear()
         self.lines.clear()
         self.strangers.clear()
         self.bell = self.gate = None
@@ -279,8 +284,8 @@ class Network:
 
     def sweep(self):
         """Close what was bound for others of the tree that have it no more."""
-        for bound in tuple(self.bounds.values()):
-            bound.sweep()
+        for kept in (*self.bounds.values(), *self.posts.values()):
+            kept.sweep()
 
     def connect(self, near, bound, packed, port):
         """Begin to connect the program's socket to an address of the network: a Crossing, or a Passage. Raises Refusal,

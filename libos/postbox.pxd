@@ -12,12 +12,13 @@ cdef int MSG_NAMELEN, MSG_IOV, MSG_IOVLEN, MSG_CONTROLLEN, MSG_FLAGS
 cpdef void heard(size_t at) noexcept nogil
 @cython.locals(header=size_t, fault=int, fresh=bint, news=bint, tail="unsigned long long")
 cdef bint noted(Udp *u, size_t end) noexcept nogil
-@cython.locals(u="Udp *", end=size_t, r="long long", queued="long long")
+cpdef void emptied(size_t end) noexcept nogil
+@cython.locals(u="Udp *", end=size_t, r="long long", queued="long long", own="unsigned int")
 cpdef long long take(Sockets s, size_t at, size_t message, size_t address, unsigned long long size, int flags, size_t scratch) noexcept nogil
 @cython.locals(r="unsigned int")
 cpdef int error(Sockets s, size_t at) noexcept nogil
-@cython.locals(d="Datagram *", at=size_t, length="long long", copied="long long", named="unsigned int", room="unsigned int", cut=int)
-cdef long long handed(Sockets s, Udp *u, size_t message, size_t address, unsigned long long size, int flags, size_t scratch) noexcept nogil
+@cython.locals(d="Datagram *", length="long long", copied="long long", named="unsigned int", room="unsigned int", cut=int)
+cdef long long handed(Udp *u, size_t at, unsigned int own, size_t message, size_t address, unsigned long long size, int flags, size_t scratch) noexcept nogil
 @cython.locals(segment=size_t, last=size_t, done="long long", part="unsigned long long")
 cdef long long scattered(size_t message, size_t at, long long length) noexcept nogil
 @cython.locals(segment=size_t, last=size_t, done="long long", part="unsigned long long")

@@ -47,6 +47,13 @@ def noted(u, end):
     return news
 
 
+def emptied(end):
+    """Nothing is queued for a socket any more."""
+    raw.store(raw.load(end + layout.IN) + layout.H_TAIL, raw.load(end + layout.HEAD))
+    raw.store(end + layout.POSITION, 0)
+    raw.store32(end + layout.FAULT, 0)
+
+
 def take(s, at, message, address, size, flags, scratch):
     """The oldest datagram, as recvmsg(2): -EAGAIN where there is none."""
     if at == 0:
@@ -58,7 +65,8 @@ def take(s, at, message, address, size, flags, scratch):
     elif u.first == 0:
         r = -calls.EAGAIN
     else:
-        r = handed(s, u, message, address, size, flags, scratch)
+        own = ancillary.own(s, structs.datagram(u.first)) if message else 0
+        r = handed(u, u.first, own, message, address, size, flags, scratch)
         if not flags & calls.PEEK:
             queued = u.queued
             udp_user.pop(s, at)
@@ -76,14 +84,14 @@ def error(s, at):
     return relay.errno_of(r) if r else 0
 
 
-def handed(s, u, message, address, size, flags, scratch):
-    """Copy the oldest datagram to the program: how much of it, or its length where that is asked for."""
-    d = structs.datagram(u.first)
-    at = u.first + structs.datagram_size()
+def handed(u, at, own, message, address, size, flags, scratch):
+    """Copy a Datagram to the program: how much of it, or its length where that is asked for. `own`: ancillary.own."""
+    d = structs.datagram(at)
+    at += structs.datagram_size()
     length = d.length
     if message:
         copied = scattered(message, at, length)
-        cut = ancillary.tell(s, u, d, message, scratch)
+        cut = ancillary.tell(u, d, own, message, scratch)
         raw.store32(message + MSG_FLAGS, (calls.TRUNC if copied < length else 0) | cut)
         if raw.load(message):
             named = write_name(u, d, scratch)

@@ -17,17 +17,18 @@ NAME = b"catnip steward"
 ARGUMENTS = 45  # of the words behind the name in /proc/PID/stat: where they begin, and end (proc(5))
 
 
-def others(tree):
+def others(network):
     """Whether another process may need the owner of the tree. At the end of the owner, whose own knocker goes."""
-    tree.knocker.close()
+    network.tree.knocker.close()
     poll = select.poll()
-    poll.register(tree.door.fileno(), 0)
-    return not poll.poll(0)
+    for door in network.doors:
+        poll.register(door.sock.fileno(), 0)
+    return len(poll.poll(0)) < len(network.doors)
 
 
 def pass_on(network):
     """In the keeper: fork the steward, and be it in that process, where one is needed. Raises OSError."""
-    if not others(network.tree):
+    if not others(network):
         return
     network.gateway.catnip.device.lend()
     if os.fork() == 0:

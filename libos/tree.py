@@ -8,6 +8,7 @@ they may have left.
 """
 
 import _socket
+import os
 
 from libos import own_socket, raw
 from libos.catnip import unpacked, words
@@ -15,6 +16,7 @@ from libos.memory_file import mapped, sealed
 
 COMPILED = __file__.endswith(".so")
 OWNER = 0  # the word that has its process number, 0 for nobody's
+KEY = 8  # and the one that has the key of letters (libos/letters.py)
 NAMES, PORTS, ENTRY = 4096, 65536, 64  # by family and by port of a far end: whose connection it is
 HANDLE, LOCAL, PEER, OWN_PORT, PEER_PORT = 0, 8, 24, 40, 48
 SIZE = NAMES + 2 * PORTS * ENTRY
@@ -28,17 +30,21 @@ def line():
 
 class Tree:
     """`owner`: the number of the process that has the stack, 0 where there is none yet; `given`: descriptors of the
-    page, the door and the knocker of a tree that is there (libos/gate.py). Raises OSError.
+    page of a tree that is there, and of a knocker (libos/gate.py): it has no door. Raises OSError.
     """
 
     def __init__(self, owner, given=None):
         self.page_fd = given[0] if given else sealed("catflap-tree", SIZE)
         self.page = mapped(self.page_fd, SIZE, SIZE, 0, True)
         if given:
-            self.door, self.knocker = (own_socket.standing_for(fd) for fd in given[1:])
+            self.door, self.knocker = None, own_socket.standing_for(given[1])
         else:
+            raw.store(self.page + KEY, int.from_bytes(os.urandom(8), "little") | 1)
             raw.store(self.page + OWNER, owner)
             self.door, self.knocker = line()
+
+    def key(self):
+        return raw.load(self.page + KEY)
 
     def owner(self):
         """The process that has the stack, 0 where that was nobody or has been killed."""

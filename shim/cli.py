@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from libos import config, mode
+from libos import knobs, mode
 from shim import __version__, program, run
 
 STYLES = {
@@ -43,7 +43,7 @@ def show_version(context, option, value):
         python = ".".join(map(str, built[0])) if built else "not built"
         number = doctor.abi() if built else None
         parts = f"ABI {number or 'not built'}, {doctor.built_mode()}, Python {python}"
-        click.echo(f"catflap {__version__} ({parts}; libOSes: {', '.join(config.LIBOSES)})")
+        click.echo(f"catflap {__version__} ({parts}; libOSes: {', '.join(knobs.LIBOSES)})")
         context.exit(0)
 
 
@@ -66,7 +66,7 @@ def run_command(words):
 
 
 for _name, _metavar, _text in run.OPTIONS:
-    _choice = click.Choice(config.LIBOSES) if _name == "--libos" else click.Path() if _metavar else None
+    _choice = click.Choice(knobs.LIBOSES) if _name == "--libos" else click.Path() if _metavar else None
     _kind = {"type": _choice, "metavar": _metavar} if _metavar else {"is_flag": True}
     run_command.params.append(
         click.Option([_name], help=_text[0].upper() + _text[1:] + ".", expose_value=False, **_kind)
@@ -119,7 +119,7 @@ def show_findings(sections):
 
 
 @cli.command(context_settings={"allow_interspersed_args": False}, options_metavar="[OPTIONS] --")
-@click.option("--libos", metavar="NAME", type=click.Choice(config.LIBOSES), help="The libOS of the Catflap side.")
+@click.option("--libos", metavar="NAME", type=click.Choice(knobs.LIBOSES), help="The libOS of the Catflap side.")
 @click.option("-n", "runs", metavar="RUNS", type=click.IntRange(1), default=5, show_default=True,
               help="Runs on each side.")  # fmt: skip
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0, min_open=True), help="Kill a run after SECONDS.")

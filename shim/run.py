@@ -6,19 +6,19 @@ The command line is read by hand and only the standard library is used, because 
 import os
 import sys
 
-from libos import config
+from libos import config, knobs
 from shim import program
 
 LIBRARY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "interpose", "libcatflap.so")
 HOST = os.path.join(os.path.dirname(LIBRARY), "libcatflap_host.so")
 # (name, takes a value, what it does): the one table of options; help, completion and documentation come from it
 OPTIONS = (
-    ("--libos", "NAME", f"the libOS for this program: {', '.join(config.LIBOSES)}"),
+    ("--libos", "NAME", f"the libOS for this program: {', '.join(knobs.LIBOSES)}"),
     ("--config", "FILE", "TOML file with defaults and rules"),
     ("--log", "FILE", "append log lines to FILE"),
     ("--spin", "N", "microseconds to look at shared memory before a thread sleeps; 0: none"),
     ("--worth", "N", "reads and writes that earn a connection shared memory"),
-    ("--device", "KIND:NAME", f"Catnip's device: {config.DEVICE_KINDS}"),
+    ("--device", "KIND:NAME", f"Catnip's device: {knobs.DEVICE_KINDS}"),
     ("--addresses", "LIST", "Catnip's addresses, as 10.0.0.2/24, after commas; a segment allots its own"),
     ("--gateway", "ADDRESS", "where Catnip sends what is not on its link"),
     ("--routes", "LIST", "networks that Catnip reaches by a gateway, as 10.0.0.0/8 via 10.9.0.1, after commas"),
@@ -248,7 +248,7 @@ def environment(flags, chosen, environ):
         result["CATFLAP_LIBOS"] = chosen.libos
     if chosen.path:
         result["CATFLAP_CONFIG"] = chosen.path
-    for knob in config.KNOBS:
+    for knob in knobs.KNOBS:
         if knob.name != "libos" and chosen.sources[knob.name] != "default":
             result[knob.environment] = str(chosen.values[knob.name])
     if flags.get("pure") or flags.get("debug"):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from libos import config
+from libos import config, knobs
 from libos.config import Config, ConfigError, Rule
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -37,7 +37,8 @@ def refused(text, file):
     return message.removeprefix(f"config {path}: ")
 
 
-KNOWN = ", ".join(sorted([*(knob.name for knob in config.KNOBS), "rule"]))
+LIBOSES = "auto, catnap, catloop, catnip, catmint, kernel"
+KNOWN = ", ".join(sorted([*(knob.name for knob in knobs.KNOBS), "rule"]))
 
 
 # --- knobs ---
@@ -49,7 +50,7 @@ def test_defaults():
     assert set(chosen.sources.values()) == {"default"}
 
 
-@pytest.mark.parametrize("knob", config.KNOBS, ids=lambda knob: knob.name)
+@pytest.mark.parametrize("knob", knobs.KNOBS, ids=lambda knob: knob.name)
 def test_every_knob_has_its_say(knob):
     assert knob.text and knob.range() and knob.environment == "CATFLAP_" + knob.name.upper()
     if knob.default is not None:
@@ -72,7 +73,7 @@ def test_file_below_environment_below_flag(file, source, name, values):
 
 
 def test_empty_variables_are_unset():
-    names = ["CATFLAP_CONFIG", *(knob.environment for knob in config.KNOBS)]
+    names = ["CATFLAP_CONFIG", *(knob.environment for knob in knobs.KNOBS)]
     assert config.load(dict.fromkeys(names, "")).values == config.load({}).values
 
 
@@ -84,7 +85,7 @@ def test_verbose_out_of_range(text):
 
 def test_unknown_libos_names_the_known():
     with pytest.raises(
-        ConfigError, match="CATFLAP_LIBOS: unknown value 'catnup'; use auto, catnap, catloop, catnip, kernel"
+        ConfigError, match="CATFLAP_LIBOS: unknown value 'catnup'; use auto, catnap, catloop, catnip, catmint, kernel"
     ):
         config.load({"CATFLAP_LIBOS": "catnup"})
     with pytest.raises(ConfigError, match="--libos: unknown value"):
@@ -105,16 +106,16 @@ def test_paths_in_the_file_start_at_its_folder(file):
     [
         ("lobis = 1", f"unknown key 'lobis'; known: {KNOWN}"),
         ("[rules]", f"unknown key 'rules'; known: {KNOWN}"),
-        ("libos = 3", "libos: 3 is not possible; use auto, catnap, catloop, catnip, kernel"),
-        ('libos = "x"', "libos: unknown value 'x'; use auto, catnap, catloop, catnip, kernel"),
+        ("libos = 3", f"libos: 3 is not possible; use {LIBOSES}"),
+        ('libos = "x"', f"libos: unknown value 'x'; use {LIBOSES}"),
         ("verbose = true", "verbose: True is not possible; use -1 to 2"),
         ("verbose = 7", "verbose: unknown value 7; use -1 to 2"),
         ("mtu = 9001", "mtu: unknown value 9001; use 576 to 9000"),
         ('mtu = "1500"', "mtu: '1500' is not possible; use 576 to 9000"),
         ('log = ""', "log: '' is not possible; use path of a file"),
         ('rule = "x"', "rule is not possible as a value; write [[rule]] and its keys below"),
-        ('[[rule]]\nprogram = "x"', "[[rule]] 1: libos is missing; use auto, catnap, catloop, catnip, kernel"),
-        ('[[rule]]\nlibos = "y"', "[[rule]] 1: libos: unknown value 'y'; use auto, catnap, catloop, catnip, kernel"),
+        ('[[rule]]\nprogram = "x"', f"[[rule]] 1: libos is missing; use {LIBOSES}"),
+        ('[[rule]]\nlibos = "y"', f"[[rule]] 1: libos: unknown value 'y'; use {LIBOSES}"),
         ('[[rule]]\nlibos="auto"\n[[rule]]\nx=1', "unknown key 'x' in [[rule]] 2; known: address, libos, program"),
         ('[[rule]]\nlibos = "auto"\nprogram = 3', "[[rule]] 1: program: 3 is not possible; use a text in quotes"),
         (b"libos = \xff", "not UTF-8 text: byte 8 is 0xff"),
@@ -294,7 +295,7 @@ def test_address_rules_agree_with_ipaddress(base, bits, other, first, last, port
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(config.LIBOSES), st.ip_addresses(v=4, network="10.0.0.0/30"), ports)), st.data()
+    st.lists(st.tuples(st.sampled_from(knobs.LIBOSES), st.ip_addresses(v=4, network="10.0.0.0/30"), ports)), st.data()
 )
 def test_first_matching_rule_decides(rules, data):
     chosen = Config()
@@ -313,7 +314,7 @@ def test_ordinary_file_needs_no_heavy_module(file):
     )
     code = f"""
 import sys
-from libos import config
+from libos import config, knobs
 chosen = config.load({{"CATFLAP_CONFIG": {path!r}}}).for_program("/usr/sbin/nginx")
 assert chosen.libos == "catnap", chosen.libos
 print(*sys.modules)

@@ -42,8 +42,8 @@ class Network:
 
 
 def spoken(name, run, server, client, address, port, *times):
-    """What both ends of a script say."""
-    script = [pythons.same(), os.path.join(SCRIPTS, name)]
+    """What both ends of a script say; `name`: of the script, behind one that runs it where there are two."""
+    script = [pythons.same(), *(os.path.join(SCRIPTS, part) for part in name.split())]
     with server([*script, "server", address, str(port), *times], port, says=b"listens") as program:
         result = run([*script, "client", address, str(port), *times])
         assert result.status == 0, f"{result}\n{program.read('out')}\n{program.read('err')}"

@@ -32,17 +32,22 @@ def test_every_call_answers_as_on_the_kernel(script, family, pure):
     """Names, headers, refusals, time-outs, events, threads, bounds, ends of datagram sockets; control messages,
     recvmmsg(2), groups.
     """
-    network = Network(pure)
+    assert answers(script, family, pure) == answers(script, family)
 
-    def plain(argv, port, says):
-        program = flap.Program(argv, "kernel", timeout=90)
-        until(lambda: says in program.read("out"), "server", program=program)
-        return program
 
-    loopback = "127.0.0.1" if family == 4 else "::1"
-    wanted = spoken(script, flap.run, plain, loopback, loopback, flap.free_port())
-    ends = (SERVER, CLIENT) if family == 4 else (SERVER6, CLIENT6)
-    assert spoken(script, network.client, network.server, ends[1], ends[0], flap.free_port()) == wanted
+def answers(script, family, pure=None, *words):
+    """What both ends say on Catnip, or on the kernel where `pure` is None."""
+    if pure is None:
+        host = "127.0.0.1" if family == 4 else "::1"
+        return spoken(script, flap.run, plain, host, host, flap.free_port(), *words)
+    network, ends = Network(pure), (SERVER, CLIENT) if family == 4 else (SERVER6, CLIENT6)
+    return spoken(script, network.client, network.server, ends[1], ends[0], flap.free_port(), *words)
+
+
+def plain(argv, port, says):
+    program = flap.Program(argv, "kernel", timeout=90)
+    until(lambda: says in program.read("out"), "server", program=program)
+    return program
 
 
 @pytest.mark.parametrize("host", [SERVER, SERVER6])
@@ -265,26 +270,106 @@ def test_against_the_kernel_over_tap(ours):
     assert (result.status, result.stdout) == (0, f"{(b'over the wire ' * 3)}\n".encode()), str(result)
 
 
-CHILD = """
-import errno, os, socket, sys
-sock = socket.socket(type=socket.SOCK_DGRAM)
-sock.settimeout(20)
-sock.connect((sys.argv[1], int(sys.argv[2])))
-sock.send(b"parent")
+@pytest.mark.parametrize("pure", MODES)
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("script", ["abroad_datagrams.py", "abroad_messages.py"])
+def test_every_call_answers_in_children_as_on_the_kernel(script, family, pure):
+    """Both ends in forked processes whose parents have the network (docs/differences.md)."""
+    wanted = re.sub(
+        r"(?m)^((?:ep|p)olled .*)$", lambda m: m[1].replace("'error'", "'in'"), answers(script, family, None, LARGEST)
+    )
+    assert answers(f"forked.py {script}", family, pure, LARGEST) == wanted
+
+
+LARGEST = "65427"  # octets of a datagram there
+SHARED = """
+import os, select, socket, sys
+where = sys.argv[1], int(sys.argv[2])
+def said(sock, text):
+    sock.sendto(text, where)
+    return sock.recvfrom(100)
+sock, joined, early = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(3))
+for one in (sock, joined, early):
+    one.settimeout(20)
+print(said(sock, b"parent") == (b"parent", where))
+joined.connect(where)
+early.connect(where)
+early.send(b"early")
+select.select([early], [], [], 20)
 if os.fork() == 0:
-    for call in (lambda: sock.send(b"child"), lambda: sock.recv(10)):
-        try:
-            call()
-        except OSError as error:
-            print(errno.errorcode[error.errno], flush=True)
+    print("child", early.recv(100), said(sock, b"child") == (b"child", where), flush=True)
+    joined.send(b"joined")
+    print(joined.recv(100), joined.getsockname()[0], joined.getpeername() == where, flush=True)
+    with socket.socket(type=socket.SOCK_DGRAM) as own:
+        own.settimeout(20)
+        print(said(own, b"own") == (b"own", where), flush=True)
+    with socket.socket(type=socket.SOCK_DGRAM) as own:
+        own.settimeout(20)
+        own.bind((sys.argv[3], 0))
+        print(own.getsockname()[0], said(own, b"bound") == (b"bound", where), flush=True)
     os._exit(0)
-os.wait()
-print(sock.recv(10))
+print(os.wait()[1])
+print(said(sock, b"again") == (b"again", where))
 """
 
 
-def test_a_forked_child_has_no_datagrams():
-    """The network is the parent's; the child's calls say so (docs/differences.md)."""
-    network, port = Network(), flap.free_port()
+@pytest.mark.parametrize("pure", MODES)
+def test_what_a_child_shares_with_its_parent(pure):
+    """Sockets that the parent had, what had come to them, and the child's own."""
+    network, port = Network(pure), flap.free_port()
     with network.server(python(ECHO, port), port, says=b"listens"):
-        assert network.client(python(CHILD, SERVER, port)).stdout == b"ENETDOWN\nENETDOWN\nb'parent'\n"
+        result = network.client(python(SHARED, SERVER, port, CLIENT))
+    wanted = ["True", "child b'early' True", f"b'joined' {CLIENT} True", "True", f"{CLIENT} True", "0", "True"]
+    assert result.stdout.decode().splitlines() == wanted, str(result)
+
+
+GOES_ON = """
+import os, socket, sys
+sock = socket.socket(type=socket.SOCK_DGRAM)
+sock.bind(("", int(sys.argv[1])))
+heard, said = os.pipe()
+for _ in range(2):
+    sock.sendto(*sock.recvfrom(100))
+if os.fork():
+    os.read(heard, 1)
+    os._exit(0)
+os.setsid()
+for _ in range(2):
+    sock.sendto(*sock.recvfrom(100))
+os.write(said, b"x")
+while True:
+    data, peer = sock.recvfrom(100)
+    with socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.sendto(data, peer)
+"""
+STAYS = """
+import socket, sys
+with socket.socket(type=socket.SOCK_DGRAM) as sock:
+    sock.settimeout(20)
+    ports = []
+    for n in range(7):
+        sock.sendto(b"%d" % n, (sys.argv[1], int(sys.argv[2])))
+        data, peer = sock.recvfrom(100)
+        ports.append((data, peer[0], peer[1] == int(sys.argv[2])))
+    print(ports)
+"""
+
+
+@pytest.mark.parametrize("pure", MODES)
+def test_datagrams_go_on_when_their_owner_ends(pure):
+    """A server's child has its socket, and others of its own, when the process that has the stack has ended."""
+    network, port = Network(pure), flap.free_port()
+    serve = ["sh", "-c", f'{pythons.same()} -c "$1" $2; sleep 1000', "sh", GOES_ON, str(port)]
+    with network.server(serve, port, there=bound):
+        result = network.client(python(STAYS, SERVER, port))
+    assert result.stdout.decode() == f"{[(b'%d' % n, SERVER, n < 4) for n in range(7)]}\n", str(result)
+
+
+def test_two_programs_of_one_host():
+    """Which is the second one is told by nothing that it does: it answers, and asks the first."""
+    network, first, second = Network(), flap.free_port(), flap.free_port()
+    serve = ["sh", "-c", f'{pythons.same()} -c "$1" $2 & {pythons.same()} -c "$1" $3; wait', "sh", ECHO]
+    with network.server([*serve, str(first), str(second)], first, there=lambda port: bound(port) and bound(second)):
+        for port in (first, second):
+            result = network.client(python(PING, SERVER, port, 20, "to both"))
+            assert (result.status, result.stdout) == (0, b"b'to both'\n"), str(result)

@@ -8,7 +8,7 @@ import tomllib
 
 import pytest
 
-from libos import config
+from libos import knobs
 from shim import __version__, run
 
 
@@ -16,7 +16,7 @@ def test_version(catflap):
     done = catflap("--version")
     mode = "interpreted" if os.environ.get("CATFLAP_PURE", "0") not in ("", "0") else "(compiled|interpreted)"
     python = re.escape(".".join(map(str, sys.version_info[:2])))
-    libos = ", ".join(config.LIBOSES)
+    libos = ", ".join(knobs.LIBOSES)
     assert re.fullmatch(
         rf"catflap {re.escape(__version__)} \(ABI \d+, {mode}, Python {python}; libOSes: {libos}\)\n", done.stdout
     )
@@ -67,7 +67,7 @@ def test_completion(catflap, shell):
     if shell == "fish":
         asked["COMP_CWORD"] = ""
     answer = catflap(env=catflap.environ(**asked)).stdout
-    assert all(name in answer for name in config.LIBOSES)
+    assert all(name in answer for name in knobs.LIBOSES)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Both ends of an exchange of datagrams, by their role: what each call answers, one line for each, names as words.
 
-abroad_datagrams.py server ADDRESS PORT | client ADDRESS PORT
+abroad_datagrams.py server ADDRESS PORT | client ADDRESS PORT [LARGEST]
 """
 
 import array
@@ -19,6 +19,7 @@ ROLE, ADDRESS, PORT = sys.argv[1], sys.argv[2], int(sys.argv[3])
 FAMILY = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
 ANY = "::" if FAMILY == socket.AF_INET6 else "0.0.0.0"
 NAME = (ADDRESS, PORT)
+LARGEST = int(sys.argv[4]) if len(sys.argv) > 4 else 65507
 POLL_WORDS = {1: "in", 4: "out", 8: "error", 16: "hangup", 0x2000: "goodbye"}
 
 
@@ -61,7 +62,7 @@ def asked(sock, text=b"more"):
 # --- what the client does; the server echoes, but for a few words of its own ---
 def sizes():
     with made(False) as sock:
-        for size in (0, 1, 1472, 1473, 9000, 65507):
+        for size in (0, 1, 1472, 1473, 9000, LARGEST):
             sock.sendto(bytes(size), NAME)
             data, peer = sock.recvfrom(70000)
             said("size", size, len(data), peer[0], peer[1] == PORT, len(peer))

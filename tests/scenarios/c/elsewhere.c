@@ -24,7 +24,7 @@
 enum { NETWORK = 0x0a4d0000, HOSTS = 0xffff, LOOPBACK = 0x7f000001, HIGH = 960 };
 static char folder[256];
 static int own;
-static char moved[HIGH]; /* descriptors that were bound to loopback */
+static char moved[HIGH]; /* descriptors that were bound to loopback: 2 to an IPv4 address in one of IPv6 */
 
 union name {
     struct sockaddr any;
@@ -111,21 +111,39 @@ static bool there(int fd, union name *n, const struct sockaddr *name, socklen_t 
     return true;
 }
 
-/* The program is told of a name, `mine` if it is the descriptor's own. */
-static void told(int fd, bool mine, struct sockaddr *name, const socklen_t *size)
+/* Who has a port. */
+static void note(const union name *n, int number)
+{
+    char path[300], host[16];
+    int error = errno;
+    link_of(path, n);
+    snprintf(host, sizeof host, "%d", number);
+    unlink(path);
+    (void)!symlink(host, path);
+    errno = error;
+}
+
+enum whose { PEER, MINE, SENDER };
+
+/* The program is told of a name. It may send to a sender by that, and by no other way. */
+static void told(int fd, enum whose whose, struct sockaddr *name, const socklen_t *size)
 {
     union name *n = (union name *)name;
     if (!programs(fd) || !name || !size || *size < sizeof n->in || (name->sa_family == AF_INET6 && *size < sizeof n->in6))
         return;
     uint32_t *v4 = v4_of(n);
-    bool all = mine && fd >= 0 && moved[fd];
-    if (v4 && ((ntohl(*v4) & ~HOSTS) == NETWORK || (all && !*v4)))
+    uint8_t *octets = n->in6.sin6_addr.s6_addr;
+    int number = 0, all = whose == MINE && fd >= 0 ? moved[fd] : 0;
+    if (v4 && (ntohl(*v4) & ~HOSTS) == NETWORK)
+        number = (int)(ntohl(*v4) & HOSTS);
+    else if (name->sa_family == AF_INET6 && !v4 && octets[0] == 0xfd && octets[1] == 0x77)
+        number = octets[14] << 8 | octets[15];
+    if (number && whose == SENDER)
+        note(n, number);
+    if (v4 ? number || (all && !*v4) : 0)
         *v4 = htonl(LOOPBACK);
-    else if (name->sa_family == AF_INET6 && !v4) {
-        uint8_t *octets = n->in6.sin6_addr.s6_addr;
-        if ((octets[0] == 0xfd && octets[1] == 0x77) || (all && IN6_IS_ADDR_UNSPECIFIED(&n->in6.sin6_addr)))
-            memcpy(octets, &in6addr_loopback, 16);
-    }
+    else if (name->sa_family == AF_INET6 && !v4 && (number || (all && IN6_IS_ADDR_UNSPECIFIED(&n->in6.sin6_addr))))
+        memcpy(octets, all == 2 ? (uint8_t[16]){[10] = 255, 255, 127, 0, 0, 1} : in6addr_loopback.s6_addr, 16);
 }
 
 /* Whoever connects to the port of a socket that was bound comes here. */
@@ -133,18 +151,11 @@ static void known(int fd)
 {
     union name n = {0};
     socklen_t size = sizeof n;
-    char path[300], host[16];
-    int error = errno;
     static __typeof__(getsockname) *asked;
     if (!asked)
         asked = (__typeof__(getsockname) *)dlsym(RTLD_NEXT, "getsockname");
-    if (programs(fd) && asked(fd, &n.any, &size) == 0 && (n.any.sa_family == AF_INET || n.any.sa_family == AF_INET6) && n.in.sin_port) {
-        link_of(path, &n);
-        snprintf(host, sizeof host, "%d", own);
-        unlink(path);
-        (void)!symlink(host, path);
-    }
-    errno = error;
+    if (asked(fd, &n.any, &size) == 0 && (n.any.sa_family == AF_INET || n.any.sa_family == AF_INET6) && n.in.sin_port)
+        note(&n, own);
 }
 
 int bind(int fd, const struct sockaddr *name, socklen_t size)
@@ -152,15 +163,16 @@ int bind(int fd, const struct sockaddr *name, socklen_t size)
     NEXT(bind);
     union name n;
     bool all = loopback(fd, &n, name, size);
-    if (all && v4_of(&n))
-        *v4_of(&n) = 0;
+    bool mapped = all && n.any.sa_family == AF_INET6 && v4_of(&n);
+    if (all && n.any.sa_family == AF_INET)
+        n.in.sin_addr.s_addr = 0;
     else if (all) {
         n.in6.sin6_addr = in6addr_any;
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int));
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){!mapped}, sizeof(int));
     }
     int r = next(fd, all ? &n.any : name, size);
     if (r == 0 && programs(fd)) {
-        moved[fd] = all;
+        moved[fd] = (char)(all + mapped);
         known(fd);
     }
     return r;
@@ -173,26 +185,26 @@ int connect(int fd, const struct sockaddr *name, socklen_t size)
     return next(fd, there(fd, &n, name, size) ? &n.any : name, size);
 }
 
-#define TELLS(name, mine, params, args)                                                                            \
+#define TELLS(name, whose, params, args)                                                                            \
     int name params                                                                                                    \
     {                                                                                                                  \
         NEXT(name);                                                                                                    \
         int r = next args;                                                                                             \
         if (r >= 0)                                                                                                    \
-            told(fd, mine, addr, size);                                                                                \
+            told(fd, whose, addr, size);                                                                               \
         return r;                                                                                                      \
     }
-TELLS(accept, false, (int fd, struct sockaddr *addr, socklen_t *size), (fd, addr, size))
-TELLS(accept4, false, (int fd, struct sockaddr *addr, socklen_t *size, int flags), (fd, addr, size, flags))
-TELLS(getsockname, true, (int fd, struct sockaddr *addr, socklen_t *size), (fd, addr, size))
-TELLS(getpeername, false, (int fd, struct sockaddr *addr, socklen_t *size), (fd, addr, size))
+TELLS(accept, PEER, (int fd, struct sockaddr *addr, socklen_t *size), (fd, addr, size))
+TELLS(accept4, PEER, (int fd, struct sockaddr *addr, socklen_t *size, int flags), (fd, addr, size, flags))
+TELLS(getsockname, MINE, (int fd, struct sockaddr *addr, socklen_t *size), (fd, addr, size))
+TELLS(getpeername, PEER, (int fd, struct sockaddr *addr, socklen_t *size), (fd, addr, size))
 
 ssize_t recvfrom(int fd, void *at, size_t n, int flags, struct sockaddr *addr, socklen_t *size)
 {
     NEXT(recvfrom);
     ssize_t r = next(fd, at, n, flags, addr, size);
     if (r >= 0)
-        told(fd, false, addr, size);
+        told(fd, SENDER, addr, size);
     return r;
 }
 
@@ -206,7 +218,7 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     NEXT(recvmsg);
     ssize_t r = next(fd, message, flags);
     if (r >= 0)
-        told(fd, false, message->msg_name, &message->msg_namelen);
+        told(fd, SENDER, message->msg_name, &message->msg_namelen);
     return r;
 }
 
@@ -241,6 +253,6 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct tim
     NEXT(recvmmsg);
     int r = next(fd, messages, n, flags, timeout);
     for (int i = 0; i < r; i++)
-        told(fd, false, messages[i].msg_hdr.msg_name, &messages[i].msg_hdr.msg_namelen);
+        told(fd, SENDER, messages[i].msg_hdr.msg_name, &messages[i].msg_hdr.msg_namelen);
     return r;
 }

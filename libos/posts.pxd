@@ -1,0 +1,1 @@
+from libos.net cimport structs
