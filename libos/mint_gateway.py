@@ -289,8 +289,6 @@ class MintGateway(Carrier):
         """
         relay = self.take(at, far, 0)
         if relay:
-            for offset in range(mint_relay.SAID, mint_relay.SIZE, 8):
-                raw.store(relay + offset, 0)
-            raw.store(relay + mint_relay.PEER, peer)
+            mint_relay.begin(relay, peer)
             self.bind(at, relay)
         return relay

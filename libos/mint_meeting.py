@@ -68,6 +68,8 @@ class MintMeeting(Meeting):
                 raise Refused("OTHER_VERSION")
             card = Card.of(text[HELLO.size :])
             if self.network.card.differs(card):
+                if self.accepting:
+                    self.greet(self.network.card)  # for the other end to know why
                 raise Refused("FABRIC")
         except ValueError:
             close_all(fds)

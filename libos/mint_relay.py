@@ -29,6 +29,13 @@ SAID, WINDOW, TOLD, WISH, WISHED, PEER, SIZE = 40, 48, 56, 64, 72, 80, 128
 R_BROKEN, R_HEARD, R_SUSPECT = 32, 64, 128
 
 
+def begin(relay, peer):
+    """A new relay, whose other side is the process `peer`."""
+    for offset in range(SAID, SIZE, 8):
+        raw.store(relay + offset, 0)
+    raw.store(relay + PEER, peer)
+
+
 def has(relay, flag):
     return raw.load(relay + layout.R_FLAGS) & flag != 0
 
