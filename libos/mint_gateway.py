@@ -159,6 +159,8 @@ class MintGateway(Carrier):
             length = mint_relay.next_message(relay, self.room)
             if length == 0:
                 return
+            if self.machine.push_at_once(at, self.room, length):
+                continue
             if self.machine.push(at, self.room, length, self.room) < 0:
                 self.machine.lost(at)
                 mint_relay.lose(relay)
