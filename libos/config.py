@@ -137,6 +137,22 @@ KNOBS = (
         "the interface that Catmint's fabric uses, by its address; else libfabric chooses",
     ),
     Knob(
+        "secret",
+        None,
+        None,
+        "CATFLAP_SECRET",
+        "--secret",
+        "file by whose content Catmint's programs know those of other machines",
+    ),
+    Knob(
+        "door",
+        4794,
+        range(1, 65536),
+        "CATFLAP_DOOR",
+        "--door",
+        "TCP port by which Catmint's programs meet those of other machines, with a secret",
+    ),
+    Knob(
         "storage",
         None,
         "cattree:FILE",
@@ -256,6 +272,8 @@ class Config:
     neighbours = value_of("neighbours")
     provider = value_of("provider")
     node = value_of("node")
+    secret = value_of("secret")
+    door = value_of("door")
     checksums = value_of("checksums")
     storage = value_of("storage")
     mount = value_of("mount")

@@ -192,6 +192,8 @@ class MintGateway(Carrier):
                     self.machine.lost(raw.load(relay + layout.R_AT))
                     mint_relay.lose(relay)
             else:
+                if raw.load(relay + mint_relay.PEER) == 0:
+                    self.machine.doubt(raw.load(relay + layout.R_AT))
                 self.suspect_at = now + AGAIN
 
     def deadline(self, now):

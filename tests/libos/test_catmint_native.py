@@ -485,3 +485,12 @@ def test_what_can_t_be_had_is_said(kind):
     with pytest.raises(Fail) as caught:
         native("catmint", provider="no such provider")
     assert caught.value.kind is Kind.DEVICE and "no such provider" in str(caught.value)
+
+
+def test_shm_does_not_lead_to_another_user(monkeypatch):
+    """Whose keys it does not look at."""
+    here = Card("shm", fabric_files.place(), b"address")
+    assert not here.differs(Card("shm", fabric_files.place(), b"another"))
+    uid = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
+    assert "user's" in here.differs(Card("shm", fabric_files.place(), b"address"))
