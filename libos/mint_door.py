@@ -11,8 +11,8 @@ import os
 import select
 
 from libos import own_socket
-from libos.memory_file import high
 from libos.meeting import send
+from libos.memory_file import high
 from libos.rendezvous import LONGEST
 
 PLACE = b"\0catflap/mint/abroad/"
