@@ -26,6 +26,8 @@ OTHER = {
     "libos/catloop_native.py",
     "libos/catmint_native.py",
     "libos/cattree_native.py",
+    "libos/mint_calls.py",
+    "libos/mint_face.py",
     "libos/mint_push.py",
     "libos/pdpix.py",
     "libos/sgarray.py",

@@ -84,7 +84,7 @@ def test_verbose_out_of_range(text):
 
 def test_unknown_libos_names_the_known():
     with pytest.raises(
-        ConfigError, match="CATFLAP_LIBOS: unknown value 'catnup'; use auto, catnap, catloop, catnip, kernel"
+        ConfigError, match="CATFLAP_LIBOS: unknown value 'catnup'; use auto, catnap, catloop, catnip, catmint, kernel"
     ):
         config.load({"CATFLAP_LIBOS": "catnup"})
     with pytest.raises(ConfigError, match="--libos: unknown value"):
@@ -105,16 +105,16 @@ def test_paths_in_the_file_start_at_its_folder(file):
     [
         ("lobis = 1", f"unknown key 'lobis'; known: {KNOWN}"),
         ("[rules]", f"unknown key 'rules'; known: {KNOWN}"),
-        ("libos = 3", "libos: 3 is not possible; use auto, catnap, catloop, catnip, kernel"),
-        ('libos = "x"', "libos: unknown value 'x'; use auto, catnap, catloop, catnip, kernel"),
+        ("libos = 3", "libos: 3 is not possible; use auto, catnap, catloop, catnip, catmint, kernel"),
+        ('libos = "x"', "libos: unknown value 'x'; use auto, catnap, catloop, catnip, catmint, kernel"),
         ("verbose = true", "verbose: True is not possible; use -1 to 2"),
         ("verbose = 7", "verbose: unknown value 7; use -1 to 2"),
         ("mtu = 9001", "mtu: unknown value 9001; use 576 to 9000"),
         ('mtu = "1500"', "mtu: '1500' is not possible; use 576 to 9000"),
         ('log = ""', "log: '' is not possible; use path of a file"),
         ('rule = "x"', "rule is not possible as a value; write [[rule]] and its keys below"),
-        ('[[rule]]\nprogram = "x"', "[[rule]] 1: libos is missing; use auto, catnap, catloop, catnip, kernel"),
-        ('[[rule]]\nlibos = "y"', "[[rule]] 1: libos: unknown value 'y'; use auto, catnap, catloop, catnip, kernel"),
+        ('[[rule]]\nprogram = "x"', "[[rule]] 1: libos is missing; use auto, catnap, catloop, catnip, catmint, kernel"),
+        ('[[rule]]\nlibos = "y"', "[[rule]] 1: libos: unknown value 'y'; use auto, catnap, catloop, catnip, catmint, kernel"),
         ('[[rule]]\nlibos="auto"\n[[rule]]\nx=1', "unknown key 'x' in [[rule]] 2; known: address, libos, program"),
         ('[[rule]]\nlibos = "auto"\nprogram = 3', "[[rule]] 1: program: 3 is not possible; use a text in quotes"),
         (b"libos = \xff", "not UTF-8 text: byte 8 is 0xff"),
