@@ -19,6 +19,7 @@ from benchmarks.report import ROOT, row
 PARTS = ("echo", "sizes")
 OURS, CORE = "Catmint, PDPIX from C", "Catmint's core"
 RAW, PINGPONG, KERNEL = "libfabric alone", "fi_pingpong", "kernel"
+PROGRAMS = "unmodified programs on Catmint"
 BAR = 250  # ns
 SIZES = tuple(64 * 4**n for n in range(9))  # 64 B to 4 MiB
 LARGE, SHARE = 256 << 10, 0.83
@@ -152,6 +153,7 @@ def sizes(quick, progress, pairs):
             OURS: lambda s=size, n=count: percentiles(ours(face, s, n)),
             RAW: lambda s=size, n=count: percentiles(alone(raw, s, n)),
             PINGPONG: lambda s=size, n=count: dict.fromkeys(("p50", "p99"), pingpong(s, n)),
+            PROGRAMS: lambda s=size, n=count: percentiles(conversation("echo", "catmint", s, n // 4, "block")),
             KERNEL: lambda s=size, n=count: percentiles(conversation("echo", "kernel", s, n // 4, "spin")),
         }
         found = interleaved(sides, pairs)

@@ -28,8 +28,11 @@ cdef class BelledFabric(Fabric):
     cpdef void withdraw(self, long long window) noexcept nogil
     cpdef bint post_receive(self, size_t address, unsigned long long length, long long region, unsigned long long context) noexcept nogil
     cpdef bint send(self, long long peer, size_t pieces, long long count, unsigned long long context) noexcept nogil
+    cdef bint out(self, long long peer, bint taken) noexcept nogil
+    cpdef bint inject(self, long long peer, size_t address, long long length) noexcept nogil
     cpdef bint write(self, long long peer, size_t pieces, long long count, unsigned long long remote, unsigned long long key, unsigned long long context) noexcept nogil
     cpdef bint read(self, long long peer, size_t pieces, long long count, unsigned long long remote, unsigned long long key, unsigned long long context) noexcept nogil
+    @cython.locals(n="long long")
     cpdef long long poll(self, size_t completions, long long limit) noexcept nogil
     cpdef long long deadline(self, long long now) noexcept nogil
     cpdef bint arm(self) noexcept nogil

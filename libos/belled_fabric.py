@@ -32,6 +32,7 @@ class BelledFabric(Fabric):
             inner.segments,
             inner.peers,
         )
+        self.injects = inner.injects
         self.inner = inner
         self.word = word
         self.bell_of = bell  # whom peers wake
@@ -99,28 +100,35 @@ class BelledFabric(Fabric):
         self.inner.withdraw(window)
 
     def post_receive(self, address, length, region, context):
-        return self.inner.post_receive(address, length, region, context)
+        if self.inner.post_receive(address, length, region, context):
+            return True
+        self.refused += 1
+        return False
+
+    def out(self, peer, taken):
+        """Whether a request of that peer was taken."""
+        if taken:
+            self.note(peer)
+        else:
+            self.refused += 1
+        return taken
 
     def send(self, peer, pieces, count, context):
-        if not self.inner.send(peer, pieces, count, context):
-            return False
-        self.note(peer)
-        return True
+        return self.out(peer, self.inner.send(peer, pieces, count, context))
+
+    def inject(self, peer, address, length):
+        return self.out(peer, self.inner.inject(peer, address, length))
 
     def write(self, peer, pieces, count, remote, key, context):
-        if not self.inner.write(peer, pieces, count, remote, key, context):
-            return False
-        self.note(peer)
-        return True
+        return self.out(peer, self.inner.write(peer, pieces, count, remote, key, context))
 
     def read(self, peer, pieces, count, remote, key, context):
-        if not self.inner.read(peer, pieces, count, remote, key, context):
-            return False
-        self.note(peer)
-        return True
+        return self.out(peer, self.inner.read(peer, pieces, count, remote, key, context))
 
     def poll(self, completions, limit):
-        return self.inner.poll(completions, limit)
+        n = self.inner.poll(completions, limit)
+        self.failed = self.inner.failed
+        return n
 
     def deadline(self, now):
         return now + LOOK if self.inner.requests_out or not self.word else -1

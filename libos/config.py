@@ -115,6 +115,8 @@ class Config:
     neighbours = value_of("neighbours")
     provider = value_of("provider")
     node = value_of("node")
+    secret = value_of("secret")
+    door = value_of("door")
     checksums = value_of("checksums")
     storage = value_of("storage")
     mount = value_of("mount")

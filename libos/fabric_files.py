@@ -26,10 +26,12 @@ def space():
 
 
 def place():
-    """Where endpoints of `shm` reach each other: this boot's files, and memory of processes that can be named."""
+    """Where endpoints of `shm` reach each other: this boot's files, and memory of processes that can be named. It looks
+    at no keys, so that users are kept apart here.
+    """
     with open("/proc/sys/kernel/random/boot_id") as file:
         boot = file.read().strip()
-    return f"{boot}/{space()}/{os.stat(FOLDER).st_dev}"
+    return f"{boot}/{space()}/{os.stat(FOLDER).st_dev}/{os.geteuid()}"
 
 
 def name():

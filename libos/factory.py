@@ -34,7 +34,8 @@ def mint(catloop, values, own_thread, log):
     """As `network`, of Catmint: by which a program's connections go to those of other programs that have it too."""
     from libos.mint_network import MintNetwork
 
-    return MintNetwork(catloop, values["provider"], values["node"] or "", own_thread, log)
+    where = values["provider"], values["node"] or "", values["secret"], values["door"]
+    return MintNetwork(catloop, *where, own_thread, log)
 
 
 def native(name: str, **options):

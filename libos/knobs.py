@@ -135,6 +135,22 @@ KNOBS = (
         "the interface that Catmint's fabric uses, by its address; else libfabric chooses",
     ),
     Knob(
+        "secret",
+        None,
+        None,
+        "CATFLAP_SECRET",
+        "--secret",
+        "file by whose content Catmint's programs know those of other machines",
+    ),
+    Knob(
+        "door",
+        4794,
+        range(1, 65536),
+        "CATFLAP_DOOR",
+        "--door",
+        "TCP port by which Catmint's programs meet those of other machines, with a secret",
+    ),
+    Knob(
         "storage",
         None,
         "cattree:FILE",

@@ -46,20 +46,24 @@ class Meeting:
         try:
             if kernel_only.found(tcp):
                 raise Refused("LEFT")
-            self.peer = diagnostics.peer_of(tcp)
-            self.cookie = mine = diagnostics.cookie(tcp)
+            self.cookie = diagnostics.cookie(tcp)
+            self.name = self.found(tcp)
         except OSError as error:
             if error.errno in FORBIDDEN:
                 raise Refused("SECCOMP")
             raise
         finally:
             tcp.detach()
+
+    def found(self, tcp):
+        """The name under which the two ends meet. Raises Refused where the other end is none of ours, OSError."""
+        self.peer = diagnostics.peer_of(tcp)
         if self.peer is None:
             raise Refused("PEER_UNKNOWN")
         if not same_user(self.peer.uid):
             raise Refused("PEER_UID")
-        pair = (self.peer.cookie, mine) if accepting else (mine, self.peer.cookie)
-        self.name = self.place + b"%x/%x" % pair
+        pair = (self.peer.cookie, self.cookie) if self.accepting else (self.cookie, self.peer.cookie)
+        return self.place + b"%x/%x" % pair
 
     def begin(self):
         """Nothing has been tried since the last news of the other end."""

@@ -1,6 +1,7 @@
 cimport cython
 from libos cimport raw
 from libos.catmint cimport Catmint
+from libos.fabric cimport structs
 from libos.immediate cimport Immediate
 from libos.runtime.memory cimport Heap
 from libos.sgarray cimport SGArray
@@ -13,6 +14,7 @@ cdef class MessageQueue(Immediate):
     cdef public size_t at
     cdef public object rest
     cdef public bint reading, alone
+    cdef bint first(self)
     cdef bint expects(self)
     cdef SGArray at_once(self)
     @cython.locals(result=size_t, sga=SGArray)

@@ -1,6 +1,7 @@
 """A connection of Catmint as a queue that compiled code pushes to and pops from here and now (libos/immediate.py)."""
 
 from libos import raw
+from libos.fabric import structs
 from libos.immediate import Immediate
 from libos.sgarray import SGArray
 
@@ -24,11 +25,15 @@ class MessageQueue(Immediate):
         self.reading = True
         self.alone = False
 
-    def expects(self):
+    def first(self):
+        """Whether the next message is for who asks now."""
         return self.at != 0 and not self.waiting[INBOUND] and self.rest is None and self.reading
 
+    def expects(self):
+        return self.first() and not self.catmint.machine.ready(self.at) & structs.READABLE
+
     def at_once(self):
-        return self.message() if self.expects() else None
+        return self.message() if self.first() else None
 
     def message(self):
         """The next message; None where there is none, or the end or a failure is to be told."""

@@ -159,6 +159,8 @@ class MintGateway(Carrier):
             length = mint_relay.next_message(relay, self.room)
             if length == 0:
                 return
+            if self.machine.push_at_once(at, self.room, length):
+                continue
             if self.machine.push(at, self.room, length, self.room) < 0:
                 self.machine.lost(at)
                 mint_relay.lose(relay)
@@ -190,6 +192,8 @@ class MintGateway(Carrier):
                     self.machine.lost(raw.load(relay + layout.R_AT))
                     mint_relay.lose(relay)
             else:
+                if raw.load(relay + mint_relay.PEER) == 0:
+                    self.machine.doubt(raw.load(relay + layout.R_AT))
                 self.suspect_at = now + AGAIN
 
     def deadline(self, now):
@@ -289,8 +293,6 @@ class MintGateway(Carrier):
         """
         relay = self.take(at, far, 0)
         if relay:
-            for offset in range(mint_relay.SAID, mint_relay.SIZE, 8):
-                raw.store(relay + offset, 0)
-            raw.store(relay + mint_relay.PEER, peer)
+            mint_relay.begin(relay, peer)
             self.bind(at, relay)
         return relay

@@ -68,6 +68,8 @@ class MintMeeting(Meeting):
                 raise Refused("OTHER_VERSION")
             card = Card.of(text[HELLO.size :])
             if self.network.card.differs(card):
+                if self.accepting:
+                    self.greet(self.network.card)  # for the other end to know why
                 raise Refused("FABRIC")
         except ValueError:
             close_all(fds)
@@ -78,18 +80,23 @@ class MintMeeting(Meeting):
         self.process = pid
         return card, bell, key, fds
 
-    def known(self, card, bell, key, fds):
-        """The peer's number at our endpoint, whose bell is known from now on."""
+    def known(self, card, bell=0, key=b"", fds=()):
+        """The address of the peer, which our endpoint knows from now on, and its bell, where it has one."""
         room = memoryview(card.address)
         try:
             with self.network.locked() as gateway:
                 number = gateway.catmint.fabric.peer(raw.view_at(room), len(room))
             if number < 0:
                 raise Refused("FABRIC")
-            self.network.acquaint(number, key, bell, fds[0])
+            if fds:
+                self.network.acquaint(number, key, bell, fds[0])
         finally:
             close_all(fds)
         return room
+
+    def first_words(self, card):
+        """The secret that is said first by the fabric."""
+        return card.nonce
 
     def connect_step(self):
         network = self.network
@@ -105,7 +112,7 @@ class MintMeeting(Meeting):
         if not self.at:
             card, *peer = self.greeting()
             room = self.known(card, *peer)
-            self.nonce = card.nonce
+            self.nonce = self.first_words(card)
             with network.locked() as gateway:
                 at = gateway.machine.connect(raw.view_at(room), len(room), card.service, raw.now())
             if at < 0:

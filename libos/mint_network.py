@@ -16,8 +16,11 @@ from libos.family import BELLS, write_names
 from libos.high_numbers import HighNumbers
 from libos.keeper import Keeper
 from libos.memory_file import SYS_munmap, high, high_copy, mapped, private
+from libos.mint_abroad import FarMeeting
+from libos.mint_door import Door
 from libos.mint_gateway import MintGateway
 from libos.mint_meeting import MintMeeting
+from libos.mint_secret import Secret
 from libos.own_pairs import OwnPairs
 from libos.refusal import Refused
 from libos.rendezvous import Card
@@ -61,16 +64,19 @@ def face(family, pairs, end, far):
 
 
 class MintNetwork:
-    """`provider`, `node`: of libfabric. `catloop`: whose sockets these are; `heap`: where messages lie; `own_thread` is
-    called by a thread of ours.
+    """`provider`, `node`: of libfabric. `secret`: the path of what other machines' programs know too, or None; `port`:
+    where those ask. `catloop`: whose sockets these are; `own_thread` is called by a thread of ours.
     """
 
-    def __init__(self, catloop, provider, node, own_thread, log):
+    def __init__(self, catloop, provider, node, secret, port, own_thread, log):
         self.catloop = catloop
         self.provider = provider
         self.node = node
         self.own_thread = own_thread
         self.log = log
+        self.secret = self.known(secret) if secret and provider != "shm" else None
+        self.port = port
+        self.door = None
         self.opening = allocate_lock()
         self.gateway = None
         self.card = None
@@ -83,9 +89,21 @@ class MintNetwork:
         self.pairs = OwnPairs(catloop.family, b"mint", self.drain)
         catloop.meet = self.meeting
 
+    def known(self, path):
+        try:
+            return Secret(path)
+        except (OSError, ValueError) as error:
+            self.log(f"Catmint meets no other machine: {error}")
+            return None
+
     def meeting(self, family, end, accepting):
-        """How a connection finds its other end."""
-        return MintMeeting(self, family, end, accepting)
+        """How a connection finds its other end. Raises Refused, OSError."""
+        try:
+            return MintMeeting(self, family, end, accepting)
+        except Refused as refusal:
+            if refusal.reason != "PEER_UNKNOWN" or self.secret is None:
+                raise
+        return FarMeeting(self, family, end, accepting)
 
     def open(self):
         """The gateway. Raises Refused where there is no endpoint for this process."""
@@ -130,6 +148,11 @@ class MintNetwork:
         self.gateway = gateway
         driver.here().driver = gateway
         driver.here().on = True
+        if self.secret is not None:
+            try:
+                self.door = Door(self.secret, self.port, self.by_fd, self.epoll)
+            except OSError as error:
+                self.log(f"Catmint can't be met from other machines: {error} (port {self.port})")
         self.keeper = Keeper(self)
 
     def belled(self, fabric):
@@ -254,9 +277,9 @@ class MintNetwork:
         self.lost = True
         for fd in (self.epoll.fileno(), self.call, *self.by_fd):
             raw.syscall(calls.SYS_close, fd, 0, 0, 0, 0, 0)
-        self.past = self.epoll, self.ringing and self.ringing.detach(), self.gateway
+        self.past = self.epoll, self.ringing and self.ringing.detach(), self.gateway, self.door and self.door.detach()
         self.gateway.left = True
-        self.gateway = self.ringing = None
+        self.gateway = self.ringing = self.door = None
         self.crossings.clear()
         self.by_fd.clear()
         self.pairs.forget()

@@ -3,9 +3,11 @@ from libos cimport calls, layout, leaving, raw, rings, spine
 
 cdef long long PLAIN, STATED, PIECE
 cdef unsigned long long AGREED, MARKED, LEFT, CLOSED, DEAF, RETURNED, HEARD, STATE
-cdef size_t SAID, WINDOW, TOLD, WISH, WISHED, PEER
+cdef size_t SAID, WINDOW, TOLD, WISH, WISHED, PEER, SIZE
 cdef unsigned long long R_BROKEN, R_HEARD, R_SUSPECT
 
+@cython.locals(offset=size_t)
+cpdef void begin(size_t relay, unsigned long long peer) noexcept nogil
 cpdef bint has(size_t relay, unsigned long long flag) noexcept nogil
 cpdef void mark(size_t relay, unsigned long long flag) noexcept nogil
 cpdef void unmark(size_t relay, unsigned long long flag) noexcept nogil

@@ -29,6 +29,13 @@ SAID, WINDOW, TOLD, WISH, WISHED, PEER, SIZE = 40, 48, 56, 64, 72, 80, 128
 R_BROKEN, R_HEARD, R_SUSPECT = 32, 64, 128
 
 
+def begin(relay, peer):
+    """A new relay, whose other side is the process `peer`, 0 for one of another machine."""
+    for offset in range(SAID, SIZE, 8):
+        raw.store(relay + offset, 0)
+    raw.store(relay + PEER, peer)
+
+
 def has(relay, flag):
     return raw.load(relay + layout.R_FLAGS) & flag != 0
 
@@ -235,7 +242,7 @@ def deposit(relay, far, at, count):
 
 def lose(relay):
     """The connection of the core is no more. What has come can be read; where the other side's end has not, and its
-    process lives, nobody knows what it has: the program's connection is reset.
+    process lives, or is one of another machine, nobody knows what it has: the program's connection is reset.
     """
     if has(relay, R_BROKEN):
         return

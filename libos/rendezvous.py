@@ -50,7 +50,7 @@ class Card:
         if self.provider != other.provider:
             return f"its provider is {other.provider!r}, ours is {self.provider!r}"
         if self.place != other.place:
-            return f"{self.provider} does not lead there: it is another machine or container"
+            return f"{self.provider} does not lead there: it is another machine's, container's or user's"
         return ""
 
 

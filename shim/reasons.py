@@ -9,7 +9,7 @@ AUTO, ASKED, IO_URING, LEFT = 1, 2, 14, 15
 REASONS = {
     1: (
         "AUTO",
-        "auto knows nothing better than the kernel for this socket: a datagram socket",
+        "auto or catmint knows nothing better than the kernel for this socket: a datagram socket",
         "--libos catnap to send it through Catnap",
     ),
     2: ("ASKED", "--libos kernel, or a rule that says so", "change the option or the rule"),
@@ -26,7 +26,7 @@ REASONS = {
     9: (
         "PEER_UNKNOWN",
         "the other end is no socket of this machine's network namespace, or what it says can't be",
-        "nothing: Catloop is for one machine",
+        "nothing: Catloop is for one machine; Catmint for more, with one --secret",
     ),
     10: (
         "PEER_PLAIN",

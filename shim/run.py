@@ -26,6 +26,8 @@ OPTIONS = (
     ("--neighbours", "LIST", "hosts on Catnip's link that answer no ARP, as 10.9.0.7=02:00:00:00:00:07, after commas"),
     ("--provider", "NAME", "Catmint's fabric: shm, tcp;ofi_rxm, verbs;ofi_rxm or another of libfabric's"),
     ("--node", "ADDRESS", "the address of the interface that Catmint's fabric uses"),
+    ("--secret", "FILE", "what Catmint's programs of several machines share, so that they know each other"),
+    ("--door", "PORT", "where they meet: a TCP port, the same on all machines; 4794"),
     ("--checksums", "KIND", "none: those of TCP and UDP are left out; for a wire in one machine, both ends of it"),
     ("--storage", "KIND:FILE", "a volume of Cattree, as cattree:FILE: fsync of files under --mount is its"),
     ("--mount", "FOLDER", "the folder of those files"),
@@ -131,7 +133,7 @@ def settings(flags, environ):
         raise Refused(what, why)
     check_network(chosen)
     check_fabric(chosen)
-    for name in ("log", "mount", "record", "hook"):
+    for name in ("log", "mount", "record", "hook", "secret"):
         if chosen.values[name]:
             chosen.values[name] = os.path.abspath(chosen.values[name])
     check_storage(chosen)
@@ -166,6 +168,14 @@ def check_fabric(chosen):
             ipaddress.ip_address(chosen.node)
         except ValueError:
             raise Refused(f"node {chosen.node}", "is no address", "give one that an interface of this machine has")
+    if chosen.secret:
+        from libos.mint_secret import Secret
+
+        try:
+            Secret(chosen.secret)
+        except (OSError, ValueError) as error:
+            why = program.said(error) if isinstance(error, OSError) else str(error)
+            raise Refused(f"secret {chosen.secret}", why, "give a file of at least 16 random bytes, with mode 600")
 
 
 def check_storage(chosen):

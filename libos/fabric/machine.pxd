@@ -15,6 +15,7 @@ cdef class Machine:
     cpdef int push(self, size_t at, size_t address, long long length, unsigned long long token) noexcept nogil
     cpdef int push_at_once(self, size_t at, size_t address, long long length) noexcept nogil
     cdef bint pressed(self) noexcept nogil
+    cpdef void doubt(self, size_t at) noexcept nogil
     cdef bint at_rest(self) noexcept nogil
     cpdef bint finished(self, size_t at, size_t result) noexcept nogil
     cpdef int pop(self, size_t at, size_t result) noexcept nogil

@@ -51,6 +51,9 @@ class Machine:
         """Whether `poll` has something to do that somebody waits for."""
         return self.engine.stuck != 0 or linked.first(self.engine.work) != 0
 
+    def doubt(self, at):
+        turns.doubt(self.engine, at)
+
     def at_rest(self):
         """Whether it has nothing to do but what time brings."""
         return self.engine.receives.spare == 0 and not self.pressed()

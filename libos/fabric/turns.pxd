@@ -5,7 +5,7 @@ from libos.fabric.engine cimport Engine
 from libos.fabric.structs cimport Completion, Connection, Item, Peer
 from libos.net cimport linked, structs as lists
 
-cdef long long AGAIN, SHORTAGE
+cdef long long AGAIN, SHORTAGE, DOUBT
 @cython.locals(k="long long")
 cdef void receive(Engine t, size_t completions, long long count, long long now) noexcept nogil
 @cython.locals(number="long long", status="unsigned int", push=size_t)
@@ -16,6 +16,8 @@ cdef void poll(Engine t, long long now) noexcept nogil
 @cython.locals(number="long long")
 cdef void look_after_time(Engine t) noexcept nogil
 cdef void beat(Engine t, long long number, Peer *p) noexcept nogil
+@cython.locals(c="Connection *", p="Peer *")
+cdef void doubt(Engine t, size_t at) noexcept nogil
 @cython.locals(k="long long")
 cdef Connection *another(Engine t, long long number) noexcept nogil
 @cython.locals(due="long long")

@@ -8,6 +8,7 @@ from libos.net import structs as lists
 
 AGAIN = 50000  # ns until the fabric is asked again, where it took nothing more
 SHORTAGE = 1000000  # ns until memory is asked for again
+DOUBT = 100000000  # ns in which who was heard of is as good as alive
 
 
 def receive(t, completions, count, now):
@@ -185,6 +186,17 @@ def beat(t, number, p):
         t.beats_at = t.now + t.patience // 64
     if p.beat_at == 0:
         p.beat_at = t.now
+
+
+def doubt(t, at):
+    """The peer of a connection may be dead: it is asked soon, though it was heard of not long ago."""
+    c = structs.connection(at)
+    if c.peer < 0:
+        return
+    p = t.peer(c.peer)
+    if p.beats == 0 and p.beat_at == 0 and t.now - p.heard_at >= DOUBT:
+        p.heard_at = t.now - t.patience
+        t.beats_at = t.now
 
 
 def another(t, number):

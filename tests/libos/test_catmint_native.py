@@ -15,7 +15,7 @@ import pytest
 from libos import fabric_files
 from libos.errors import Fail, Kind
 from libos.factory import native
-from libos.pdpix import FAILED
+from libos.pdpix import FAILED, READABLE
 from libos.rendezvous import LONGEST, Card
 from libos.sgarray import SGArray
 
@@ -130,6 +130,17 @@ def test_two_programs_exchange_messages_which_stay_whole(kind):
         assert not server.files()
         libos.shut()
         assert libos.heap.live() == 0
+
+
+def test_the_end_that_has_come_before_it_is_asked_for(libos):
+    """Nothing comes after it that would wake who waits."""
+    there, here = pair(libos)
+    libos.shutdown(there, socket.SHUT_WR)
+    assert libos.wait(libos.watch(here, READABLE), PATIENCE).value == READABLE
+    for _ in range(2):
+        assert popped(libos, here) == b""
+    libos.close(here)
+    libos.close(there)
 
 
 def test_an_array_that_is_too_long_for_a_message_comes_as_several(libos):
@@ -485,3 +496,12 @@ def test_what_can_t_be_had_is_said(kind):
     with pytest.raises(Fail) as caught:
         native("catmint", provider="no such provider")
     assert caught.value.kind is Kind.DEVICE and "no such provider" in str(caught.value)
+
+
+def test_shm_does_not_lead_to_another_user(monkeypatch):
+    """Whose keys it does not look at."""
+    here = Card("shm", fabric_files.place(), b"address")
+    assert not here.differs(Card("shm", fabric_files.place(), b"another"))
+    uid = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
+    assert "user's" in here.differs(Card("shm", fabric_files.place(), b"address"))

@@ -31,6 +31,7 @@ class Beyond(loops.Side):
         self.far = records.claim()
         face(family, OwnPairs(family, b"test", lambda beyond: True), self.end, self.far)
         self.relay, self.room = private(4096), private(8192)
+        mint_relay.begin(self.relay, os.getpid())
         raw.store(self.relay + layout.R_FAR, self.far)
         raw.store(self.relay + layout.R_OWN, self.end)
         raw.store(self.far + layout.RELAY, self.relay)
@@ -179,7 +180,6 @@ def test_a_lost_connection_of_the_fabric(known):
         if known:
             leaving.stop_sending(right.end, True)
             settled(left, right)
-        raw.store(right.relay + mint_relay.PEER, os.getpid())
         mint_relay.lose(right.relay)
         assert right.pop(100) == b"it has come"
         assert (raw.load32(right.end + layout.FAULT) == 0) == known

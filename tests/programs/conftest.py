@@ -48,8 +48,8 @@ def wired(request, tmp_path_factory):
 def fabric(request):
     """What runs on Catmint is skipped where there is no fabric."""
     params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    if "catmint" in tuple(params.get("roles", ())):
-        catmints.need("catmint-shm")
+    for libos in {str(role) for role in params.get("roles", ())} & {"catmint", *flap.FABRICS}:
+        catmints.need("catmint-shm" if libos == "catmint" else libos)
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,10 @@ EXTRA = {
     "auto-server": Roles("auto", "kernel", False),
     "auto-client": Roles("kernel", "auto", False),
 }
-# in a full matrix, as those above
+# in a full matrix, as those above: by shm, which is the default, and by tcp;ofi_rxm
 MINT = {"catmint": Roles("catmint", "catmint", False)}
 MINT_EXTRA = {
+    "catmint-tcp": Roles("catmint-tcp", "catmint-tcp", False),
     "catmint-server": Roles("catmint", "kernel", False),
     "catmint-client": Roles("kernel", "catmint", False),
 }
@@ -33,21 +34,20 @@ CATNIP = {
 SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scripts")
 
 
-def every(*, sample=False, mixed=True, full=False, catnip=flap.FULL):
-    """Parametrise a test by `roles`: compiled under catnap and auto, everything, catmint too, in a full matrix.
+def every(*, sample=False, mixed=True, full=False, catnip=flap.FULL, mint=flap.FULL):
+    """Parametrise a test by `roles`: compiled under catnap and auto, everything in a full matrix.
 
     `sample`: also interpreted by default. `mixed` false: server and client are one program, or only one is run.
     `full`: in a full matrix only. `catnip`: also on Catnip, or in which of its roles; true for a sample by default,
-    false for what has no two ends that can be on different machines.
+    false for what has no two ends that can be on different machines. `mint`: also on Catmint; true for a sample.
     """
     if full and not flap.FULL:
         return pytest.mark.skip(reason="in the full matrix")
     chosen = [pytest.param(pair, id=title) for title, pair in DEFAULT.items()]
     titles = catnip if isinstance(catnip, tuple) else CATNIP if catnip else ()
     chosen += [pytest.param(CATNIP[title], id=title) for title in titles if mixed or title == "catnip"]
-    if flap.FULL:
-        more = MINT | (EXTRA | MINT_EXTRA if mixed else {})
-        chosen += [pytest.param(pair, id=title) for title, pair in more.items()]
+    more = (MINT if mint else {}) | (EXTRA | MINT_EXTRA if mixed and flap.FULL else {})
+    chosen += [pytest.param(pair, id=title) for title, pair in more.items()]
     if flap.FULL or sample:
         chosen.append(pytest.param(PURE, id="catnap-pure", marks=[pytest.mark.pure_sample] if sample else []))
     return pytest.mark.parametrize("roles", chosen)

@@ -43,7 +43,7 @@ def streams(folder, pair, host):
 
 
 @HOSTS
-@every(sample=True)
+@every(sample=True, mint=True)
 def test_streams(agree, roles, host):
     seen, (status, counted) = agree(streams, roles, host)
     assert seen[0] == seen[1] and seen[0].count(b"\n") == 50

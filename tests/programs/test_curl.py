@@ -46,7 +46,7 @@ def parallel(folder, pair):
         return curl(client, *words), client.files()
 
 
-@every(sample=True, catnip=True)
+@every(sample=True, catnip=True, mint=True)
 def test_parallel(agree, roles):
     result, files = agree(parallel, roles)
     assert result == (0, b"", b"") and files == described(*range(100_000, 100_040))

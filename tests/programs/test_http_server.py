@@ -69,7 +69,7 @@ def check_answers(seen):
 
 
 @HOSTS
-@every(sample=True)
+@every(sample=True, mint=True)
 def test_shared_interpreter(agree, roles, host):
     seen, (status, output, log) = agree(session, roles, pythons.same(), host)
     check_answers(seen)

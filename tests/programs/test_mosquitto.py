@@ -108,7 +108,7 @@ def qualities(folder, pair, qos, lines):
         return [sha(part) for part in seen]
 
 
-@every(sample=True)
+@every(sample=True, mint=True)
 @pytest.mark.parametrize("qos", [0, 1, 2] if flap.FULL else [2])
 def test_qualities(agree, roles, qos):
     agree(qualities, roles, qos, 2000 if flap.FULL else 500)
