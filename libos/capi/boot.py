@@ -131,7 +131,8 @@ def interpreted():
         "wait_next_n": (word, short, word, word),
     }
     for name, shape in shapes.items():
-        room = next(room for room in (names, submitting, storing, arrays, results) if name in vars(room))
+        rooms = (names, submitting, storing, arrays, results)
+        room = next(room for room in rooms if callable(vars(room).get(name)))
         KEPT[name] = ctypes.CFUNCTYPE(short, *shape)(getattr(room, name))
     KEPT["sgaalloc"] = ctypes.CFUNCTYPE(None, word, word)(arrays.sgaalloc)
     KEPT["count"] = ctypes.CFUNCTYPE(ctypes.c_uint64, short)(process.count)
