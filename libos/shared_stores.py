@@ -1,8 +1,8 @@
-"""The half of the C face's logs that has the GIL, of a volume that other processes use too: each operation is asked of its
-owner (libos/cattree_shared.py), and a thread of its own hears the answers.
+"""The half of the C face's logs that has the GIL, of a volume that other processes use too: each operation is asked of
+its owner (libos/cattree_shared.py), and a thread of its own hears the answers.
 
-Nobody has the volume alone, so that nobody waits for another's call here: what is to be asked in its order is asked under
-the libOS's lock, and what is answered is complete in the table.
+Nobody has the volume alone, so that nobody waits for another's call here: what is to be asked in its order is asked
+under the libOS's lock, and what is answered is complete in the table.
 """
 
 import os

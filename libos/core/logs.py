@@ -2,8 +2,8 @@
 a time.
 
 Whatever else there is to do with a volume its machine does (stores.py): `want` says so, and whoever waits next attends
-to it. Of a volume that processes share (libos/shared_stores.py) all is done so: there are no groups, and nobody has it alone.
-Functions are called under the table's lock unless they say something else.
+to it. Of a volume that processes share (libos/shared_stores.py) all is done so: there are no groups, and nobody has it
+alone. Functions are called under the table's lock unless they say something else.
 """
 
 from libos import calls, raw
@@ -344,6 +344,7 @@ def use(table, straight, device, fd, flags, members):
     """From now on there is a volume."""
     HERE.straight, HERE.device = straight, device
     HERE.fd, HERE.flags, HERE.members = fd, flags, members
+    HERE.recent = HERE.tag = HERE.turn = 0
     raw.store(table.head + layout.LOGS, layout.OWNED)
 
 

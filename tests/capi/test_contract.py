@@ -111,7 +111,20 @@ def test_compiled_and_interpreted_code_have_the_same_numbers(module):
 
 
 # of words of a queue
-VALUES = ("OWNED", "SHARED", "FRESH", "BOUND", "LISTENING", "CONNECTING", "CONNECTED", "ALONE", "DRIVEN", "ONCE_MORE", "NAME_4", "NAME_6")
+VALUES = (
+    "OWNED",
+    "SHARED",
+    "FRESH",
+    "BOUND",
+    "LISTENING",
+    "CONNECTING",
+    "CONNECTED",
+    "ALONE",
+    "DRIVEN",
+    "ONCE_MORE",
+    "NAME_4",
+    "NAME_6",
+)
 
 
 def words_of_the_table():

@@ -1,6 +1,5 @@
 """A volume that programs in C share, with each other and with Python."""
 
-import os
 import subprocess
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""What the kernel's block layer is asked, as it traces that itself: no push is complete before its bytes have been written
-and the device's cache flushed behind them, or they went past it (FUA).
+"""What the kernel's block layer is asked, as it traces that itself: no push is complete before its bytes have been
+written and the device's cache flushed behind them, or they went past it (FUA).
 """
 
 import contextlib

@@ -55,7 +55,9 @@ def test_what_waits_goes_out_with_a_checkpoint():
         push(there, log, bytes([i]) * 2000)
         settle(there)
     groups = [written.data for written in memory.record if written.offset >= layout.SEGMENTS]
-    with_others = [struct.unpack_from("<I", group, layout.G_COUNT)[0] == 2 for group in groups if kind(group) == layout.CHECKPOINT]
+    with_others = [
+        struct.unpack_from("<I", group, layout.G_COUNT)[0] == 2 for group in groups if kind(group) == layout.CHECKPOINT
+    ]
     assert len(groups) == 60 and len(with_others) > 5 and all(with_others)
     again = mount(MemoryDevice(image=bytearray(memory.image)))
     assert elements(again, again.names[b"log"]) == [bytes([i]) * 2000 for i in range(60)]
