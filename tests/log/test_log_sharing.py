@@ -317,6 +317,19 @@ def test_the_door_opens_for_those_who_may_write(path, tmp_path):
             sock.close()
 
 
+def test_a_volume_that_somebody_takes_for_himself(path):
+    """Calls fail after a while, and go on once he has let go of it."""
+    owner = Sharer(path)
+    with shared(path) as store:
+        qd = store.open("log")
+        owner.kill()
+        alone = native("cattree", path=path, size=SIZE)
+        assert failure(store.logs) is Kind.IN_USE
+        alone.shut()
+        assert store.logs() == {"log": (0, 0)}
+        assert pushed(store, qd, b"again") == 5
+
+
 def test_a_volume_that_is_not_shared(path):
     with open(path, "wb") as file:
         file.write(b"precious" + bytes(SIZE))
