@@ -4,43 +4,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sharing import Sharer
 
 from libos.factory import native
 
 HERE = Path(__file__).parent
 AT_A_TIME = 8  # pushes of a sharer that are under way
-
-
-class Sharer:
-    """sharer.c: `done`, `lost`: what it has said of its pushes."""
-
-    def __init__(self, program, volume, name, count, libos="catnap"):
-        argv = [program, f"--{libos}", f"--cattree-shared={volume}", name, str(count)]
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline() == "here\n"
-        self.done, self.lost = [], []
-
-    def follow(self, enough=None):
-        """Read what has become of its pushes, of so many or of all."""
-        while enough is None or len(self.done) < enough:
-            line = self.process.stdout.readline()
-            if line == "end\n" or not line.endswith("\n"):  # the last one of a process that was killed may be torn
-                return
-            what, number = line.split()
-            (self.done if what == "done" else self.lost).append(int(number))
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-        self.follow()
-        self.process.stdout.close()
-        self.process.stdin.close()
-
-    def end(self):
-        """In an orderly way."""
-        self.process.stdin.close()
-        assert self.process.wait(60) == 0
-        self.process.stdout.close()
 
 
 @pytest.fixture
@@ -53,7 +22,9 @@ def sharer(program, volume):
     some = []
 
     def started(name, count, libos="catnap"):
-        some.append(Sharer(program(HERE / "sharer.c"), volume, name, count, libos))
+        argv = [program(HERE / "sharer.c"), f"--{libos}", f"--cattree-shared={volume}", name, str(count)]
+        some.append(Sharer(argv))
+        assert some[-1].said == "here"
         return some[-1]
 
     yield started
