@@ -30,6 +30,7 @@ from errno import (  # noqa: F401
     ENOTCONN,
     EPERM,
     EPIPE,
+    ERANGE,
     ETIMEDOUT,
 )
 from errno import EOPNOTSUPP as UNSUPPORTED  # noqa: F401

@@ -4,6 +4,7 @@ import os
 import select
 from threading import active_count
 
+from libos import forsaking
 from libos.errors import Fail, Kind
 from libos.log.group import Entry
 from libos.log.names import LONGEST as LONGEST_NAME
@@ -100,11 +101,14 @@ class CattreeLibOS(LibOS):
     ) -> None:
         super().__init__(heap or (beside.heap if beside else None), clock, beside=beside)
         self.file = None
+        self.forsaken = False
         if device is None:
             if path is None:
                 raise Fail(Kind.INVALID, "neither the path of a file nor a device")
             device = self.opened(path, size)
         self.by_log: dict[int, set[LogQueue]] = {}
+        if self.file:
+            forsaking.hold(self)
         try:
             self.volume = recovered(device, self.heap)
             self.over(LogDevice(self))
@@ -112,6 +116,7 @@ class CattreeLibOS(LibOS):
             if self.volume.fresh:
                 raise Fail(Kind.DEVICE, "the device can't be written")
         except BaseException:
+            forsaking.let_go(self)
             device.close()
             if self.file:
                 os.close(self.file.fd)
@@ -129,6 +134,9 @@ class CattreeLibOS(LibOS):
             os.close(self.file.fd)
             raise
 
+    def own_queues(self):
+        return [qd for qd, queue in self.queues.items() if isinstance(queue, LogQueue) and queue.libos is self]
+
     def settle(self, reached):
         """Go on until `reached()`."""
         while True:
@@ -139,14 +147,27 @@ class CattreeLibOS(LibOS):
             if self.volume.device.bell() >= 0:
                 select.select([self.volume.device.bell()], [], [], 0.1)
 
+    def orphaned(self):
+        """In a forked child: the volume is its parent's (libos/forsaking.py)."""
+        self.forsaken = True
+        for qd in self.own_queues():
+            del self.queues[qd]
+        if self.device in self.shared.devices:
+            self.shared.devices.remove(self.device)
+        os.close(self.file.fd)
+        os.close(self.volume.device.bell())
+
     def shut(self) -> None:
         """What was pushed goes to the device, then the device is let go of."""
+        if self.forsaken:
+            return
         with self.lock:
-            for qd in [qd for qd, queue in self.queues.items() if isinstance(queue, LogQueue) and queue.libos is self]:
+            for qd in self.own_queues():
                 self.close(qd)
         self.volume.checkpoint_due = True
         self.settle(lambda: self.volume.idle and not self.volume.readings.out)
         with self.lock:
+            forsaking.let_go(self)
             self.shared.devices.remove(self.device)
             self.device.close()
             self.volume.device.close()
@@ -157,6 +178,7 @@ class CattreeLibOS(LibOS):
 
     def advance(self):
         """Send what waits, take what is finished, wake who waited for it. True when there was anything."""
+        forsaking.check(self)
         volume = self.volume
         device, events, found = volume.device, volume.events, False
         volume.work()
@@ -257,6 +279,7 @@ class CattreeLibOS(LibOS):
         return log
 
     def entered(self, log):
+        forsaking.check(self)
         self.volume.hold(log)
         queue = LogQueue(self, log)
         self.by_log.setdefault(log.number, set()).add(queue)
@@ -265,6 +288,7 @@ class CattreeLibOS(LibOS):
     def logs(self, prefix: str = "") -> dict[str, tuple[int, int]]:
         """The logs whose names begin so, in the order of their bytes: from which byte to which each is there."""
         first = os.fsencode(prefix)
+        forsaking.check(self)
         with self.lock:
             found = sorted((name, log) for name, log in self.volume.names.items() if name.startswith(first))
             return {os.fsdecode(name): (log.head, log.end) for name, log in found}

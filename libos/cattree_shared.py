@@ -2,6 +2,7 @@
 
 import os
 
+from libos import forsaking
 from libos import log_wire as wire
 from libos.cattree_native import LONGEST, SIZE, packed_name
 from libos.errors import Fail, Kind
@@ -108,15 +109,30 @@ class SharedCattreeLibOS(LibOS):
         size: int = SIZE,
     ) -> None:
         super().__init__(heap or (beside.heap if beside else None), clock, beside=beside)
+        self.forsaken = False
         self.link = Link(self, path, size, self.opened)
         self.device = self.link.net.device
+        forsaking.hold(self)
         try:
             with self.lock:
                 self.link.reach()
             self.logs()
         except BaseException:
+            forsaking.let_go(self)
             self.link.close()
             raise
+
+    def orphaned(self):
+        """In a forked child: what leads to the owner, and the volume, are its parent's (libos/forsaking.py)."""
+        self.forsaken = True
+        for qd, queue in list(self.queues.items()):
+            if queue.libos is self.link.net:
+                queue.socket.close()
+            if isinstance(queue, SharedQueue) or queue.libos is self.link.net:
+                del self.queues[qd]
+        self.shared.devices.remove(self.device)
+        if self.link.owner is not None:
+            self.link.owner.orphaned()
 
     def opened(self):
         """The numbers of the logs that are open, as often as each is."""
@@ -126,17 +142,25 @@ class SharedCattreeLibOS(LibOS):
 
     def shut(self) -> None:
         """What was pushed is durable, or has failed; then the volume is left to the others."""
+        if self.forsaken:
+            return
         with self.lock:
             for qd in [
                 qd for qd, queue in self.queues.items() if isinstance(queue, SharedQueue) and queue.libos is self
             ]:
                 self.close(qd)
         self.until(lambda: not self.link.waiting, None)
+        self.leave()
+
+    def leave(self):
+        """Leave the volume to the others, whatever has been asked."""
         with self.lock:
+            forsaking.let_go(self)
             self.link.close()
 
     def call(self, kind, log=0, first=0, second=0, payload=()):
         """Ask, and wait for the answer. Raises Fail."""
+        forsaking.check(self)
         with self.lock:
             request = self.link.ask(kind, log, first, second, payload)
         self.until(lambda: request.done, None)
@@ -167,12 +191,7 @@ class SharedCattreeLibOS(LibOS):
     def logs(self, prefix: str = "") -> dict[str, tuple[int, int]]:
         """The logs whose names begin so: from which byte to which each is there."""
         listed = self.call(wire.LIST, payload=[os.fsencode(prefix)])[3]
-        found, at = {}, 0
-        while at < len(listed):
-            head, end, length = wire.ENTRY.unpack_from(listed, at)
-            at += wire.ENTRY.size + length
-            found[os.fsdecode(listed[at - length : at])] = head, end
-        return found
+        return {os.fsdecode(name): (head, end) for name, head, end in wire.entries(listed)}
 
     def log_queue(self, qd) -> SharedQueue:
         queue = self.queue_of(qd)

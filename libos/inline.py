@@ -73,9 +73,10 @@ class Inline:
 
     def awaited(self, operation):
         """The result of a pop that waits first in line without a coroutine, where it comes in a moment; else None."""
-        queue = operation.queue
-        if operation.slot is not None or operation.done is not None or not isinstance(queue, Immediate):
+        found = operation.queue
+        if operation.slot is not None or operation.done is not None or not isinstance(found, Immediate):
             return None
+        queue = found
         line = queue.waiting[0]
         element = queue.awaited() if line and line[0] is operation else None
         if element is None:

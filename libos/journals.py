@@ -72,11 +72,11 @@ class Journals:
             raise Fail(Kind[failures[0]])
 
     def log_of(self, number):
-        return self.volume.catalog.names.get(name_of(number))
+        return self.volume.names.get(name_of(number))
 
     def filled(self):
         """The numbers of all journals that are not empty."""
-        numbers = [int(name.split()[1]) for name in self.volume.catalog.names if name.startswith(b"journal ")]
+        numbers = [int(name.split()[1]) for name in self.volume.names if name.startswith(b"journal ")]
         return sorted(number for number in numbers if self.log_of(number).end > self.log_of(number).head)
 
     def begin(self, number, head):

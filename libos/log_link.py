@@ -69,6 +69,9 @@ class Link:
         else:
             self.outbox.append(self.last)
             self.flush()
+        if self.qd < 0 and self.timer is None:  # there was no owner to be found for those before
+            self.since = self.libos.clock.now()
+            self.timer = self.libos.timers.set(self.since, self.look)
         return request
 
     def flush(self):

@@ -93,6 +93,13 @@ class Owner:
                 return
             self.going.pop(result.qtoken)(result)
 
+    def orphaned(self):
+        """In a forked child: all this is its parent's, and the volume no longer in use once that has ended."""
+        for queue in self.store.queues.values():
+            if queue.libos is self.net:
+                queue.socket.close()
+        self.door.socket.close()
+
     def close(self):
         """Let go of the volume: its guests find another owner among themselves."""
         self.store.push(self.bell, SGArray.of(b"\0"))

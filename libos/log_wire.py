@@ -40,6 +40,15 @@ def failed(kind, payload):
     return Fail(found, bytes(payload).decode(errors="replace"))
 
 
+def entries(listed):
+    """(name, head, end) of each log in the answer to LIST."""
+    at = 0
+    while at < len(listed):
+        head, end, length = ENTRY.unpack_from(listed, at)
+        at += ENTRY.size + length
+        yield listed[at - length : at], head, end
+
+
 class Inbox:
     """Messages out of the bytes of a stream."""
 

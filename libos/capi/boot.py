@@ -10,7 +10,7 @@ from libos.core import forking, layout
 from libos.errors import Fail
 
 NAMES = ("catnap", "catloop", "catmint")
-VOLUME = "--cattree="
+VOLUME, SHARED = "--cattree=", "--cattree-shared="
 AT_THE_END = []  # what is to be said then
 
 
@@ -23,9 +23,15 @@ def chosen(arguments, asked):
 
 
 def volume_of(arguments):
-    """The file or block device of the logs: what stands behind `--cattree=`, else $CATTREE."""
-    paths = [word.removeprefix(VOLUME) for word in arguments if word.startswith(VOLUME)]
-    return paths[0] if paths else os.environ.get("CATTREE")
+    """(the file or block device of the logs, or None; whether others share it): what stands behind `--cattree=` or
+    `--cattree-shared=`, whichever comes first, else $CATTREE, else $CATTREE_SHARED.
+    """
+    for word in arguments:
+        for begins in (VOLUME, SHARED):
+            if word.startswith(begins):
+                return word.removeprefix(begins), begins is SHARED
+    path = os.environ.get("CATTREE")
+    return path or os.environ.get("CATTREE_SHARED"), not path
 
 
 def start(arguments, asked):
@@ -47,23 +53,38 @@ def start(arguments, asked):
         from libos.core.loops import Loops
 
         Loops(table, Catloop(settings.worth)).start()
-    if volume := volume_of(arguments):
-        from libos.core.stores import Stores, error_of
+    path, shared = volume_of(arguments)
+    if path:
+        from libos.core.log_lines import error_of
 
         try:
-            stores = Stores(table, volume)
+            stores_of(table, path, shared)
         except Fail as error:
-            os.write(2, os.fsencode(f"demi_init: {volume}: {error}\n"))
+            os.write(2, os.fsencode(f"demi_init: {path}: {error}\n"))
             return error.number() or -error_of(error.kind.name)
-        os.register_at_fork(after_in_child=stores.forked)
     if name == "catmint":
         from libos.mint_face import MintFace
 
         mint = MintFace(table, os.environ.get("CATFLAP_PROVIDER", "shm"), os.environ.get("CATFLAP_NODE", ""))
         mint.survive_forks()
         AT_THE_END.append(mint.shut)
+    if AT_THE_END:
         atexit.register(leave)  # where the interpreter is the program's
     return face.native() or interpreted()
+
+
+def stores_of(table, path, shared):
+    """Have a volume. Raises Fail."""
+    if shared:
+        from libos.shared_stores import SharedStores
+
+        stores = SharedStores(table, path)
+        AT_THE_END.append(stores.shut)
+    else:
+        from libos.core.stores import Stores
+
+        stores = Stores(table, path)
+    os.register_at_fork(after_in_child=stores.forked)
 
 
 def leave():
@@ -99,6 +120,7 @@ def interpreted():
         "open": (word, word, short),
         "unlink": (word,),
         "rename": (word, word),
+        "names": (word, word, word, word),
         "lseek": (short, wide, short, word),
         "bounds": (short, word, word),
         "truncate": (short, wide),
@@ -109,7 +131,8 @@ def interpreted():
         "wait_next_n": (word, short, word, word),
     }
     for name, shape in shapes.items():
-        room = next(room for room in (names, submitting, storing, arrays, results) if name in vars(room))
+        rooms = (names, submitting, storing, arrays, results)
+        room = next(room for room in rooms if callable(vars(room).get(name)))
         KEPT[name] = ctypes.CFUNCTYPE(short, *shape)(getattr(room, name))
     KEPT["sgaalloc"] = ctypes.CFUNCTYPE(None, word, word)(arrays.sgaalloc)
     KEPT["count"] = ctypes.CFUNCTYPE(ctypes.c_uint64, short)(process.count)

@@ -36,6 +36,7 @@ def native():
         "open": raw.address_of(storing.open),
         "unlink": raw.address_of(storing.unlink),
         "rename": raw.address_of(storing.rename),
+        "names": raw.address_of(storing.names),
         "lseek": raw.address_of(storing.lseek),
         "bounds": raw.address_of(storing.bounds),
         "truncate": raw.address_of(storing.truncate),

@@ -49,6 +49,7 @@ SIZED(struct demi_args, 20);
     X(open, (int *qd_out, const char *name, int flags), (qd_out, name, flags))                                         \
     X(unlink, (const char *name), (name))                                                                              \
     X(rename, (const char *from, const char *to), (from, to))                                                          \
+    X(names, (const char *prefix, char *names, size_t room, size_t *size_out), (prefix, names, room, size_out))         \
     X(lseek, (int qd, int64_t offset, int whence, int64_t *offset_out), (qd, offset, whence, offset_out))              \
     X(bounds, (int qd, int64_t *first_out, int64_t *end_out), (qd, first_out, end_out))                                \
     X(truncate, (int qd, int64_t offset), (qd, offset))                                                                \

@@ -10,6 +10,7 @@ cdef int queue(size_t qd_out, int capacity) noexcept nogil
 cdef int socket(size_t qd_out, int domain, int kind, int protocol) noexcept nogil
 @cython.locals(at=size_t)
 cdef long long socket_of(int qd, bint stream) noexcept nogil
+cdef bint is_socket(size_t queue) noexcept nogil
 cdef bint named(size_t address, unsigned int size) noexcept nogil
 cdef bint named_for(size_t queue, size_t address, unsigned int size) noexcept nogil
 @cython.locals(at="long long", r="long long")

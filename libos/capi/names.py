@@ -43,11 +43,16 @@ def socket_of(qd, stream):
     at = process.FACE.table.queue_of(qd)
     if at == 0:
         return -calls.EBADF
-    if raw.load(at + layout.KIND) != layout.SOCKET:
+    if not is_socket(at):
         return -calls.EINVAL
     if stream and raw.load(at + layout.SOCKET_TYPE) != calls.SOCK_STREAM:
         return -calls.EINVAL
     return at
+
+
+def is_socket(queue):
+    """Whether a queue is one, of the kernel's or of messages."""
+    return raw.load(queue + layout.KIND) == layout.SOCKET or raw.load(queue + layout.KIND) == layout.MESSAGES
 
 
 def named(address, size):

@@ -4,7 +4,7 @@ from libos.capi cimport process
 from libos.capi cimport layout as c
 from libos.core cimport driving, layout, logs
 
-cdef int OPEN, UNLINK, RENAME, LSEEK, BOUNDS, TRUNCATE, FTRUNCATE, LARGEST
+cdef int OPEN, UNLINK, RENAME, LSEEK, BOUNDS, TRUNCATE, FTRUNCATE, NAMES, LARGEST
 
 @cython.locals(r="long long")
 cdef long long asked(int what, long long a, long long b, long long d, long long e) noexcept nogil
@@ -15,6 +15,7 @@ cdef long long asked_of(int what, int qd, long long a, long long b, long long d)
 cdef int open(size_t qd_out, size_t name, int flags) noexcept nogil
 cdef int unlink(size_t name) noexcept nogil
 cdef int rename(size_t old, size_t new) noexcept nogil
+cdef int names(size_t prefix, size_t to, size_t room, size_t size_out) noexcept nogil
 cdef int lseek(int qd, long long offset, int whence, size_t offset_out) noexcept nogil
 cdef int bounds(int qd, size_t first_out, size_t end_out) noexcept nogil
 cdef int truncate(int qd, long long offset) noexcept nogil

@@ -6,10 +6,10 @@ from libos.capi import process
 from libos.core import driving, layout, logs
 
 COMPILED = __file__.endswith(".so")
-OPEN, UNLINK, RENAME, LSEEK, BOUNDS, TRUNCATE, FTRUNCATE = 0, 1, 2, 3, 4, 5, 6
-CALLS = ("open", "unlink", "rename", "lseek", "bounds", "truncate", "ftruncate")
+OPEN, UNLINK, RENAME, LSEEK, BOUNDS, TRUNCATE, FTRUNCATE, NAMES = 0, 1, 2, 3, 4, 5, 6, 7
+CALLS = ("open", "unlink", "rename", "lseek", "bounds", "truncate", "ftruncate", "names")
 LARGEST = 1048576  # bytes of a demi_pread
-WORDS = (2, 1, 2, 4, 3, 2, 2)  # how many each is called with
+WORDS = (2, 1, 2, 4, 3, 2, 2, 4)  # how many each is called with
 
 
 def asked(what, a, b, d, e):
@@ -59,6 +59,13 @@ def unlink(name):
 def rename(old, new):
     """demi_rename. EINVAL, ENOTSUP, ENOSPC, EIO."""
     return -asked(RENAME, old, new, 0, 0) if old >= c.LOWEST and new >= c.LOWEST else calls.EINVAL
+
+
+def names(prefix, to, room, size_out):
+    """demi_names. EINVAL, ENOTSUP, ERANGE, EIO."""
+    if prefix < c.LOWEST or size_out < c.LOWEST or (room and to < c.LOWEST):
+        return calls.EINVAL
+    return -asked(NAMES, prefix, to, room, size_out)
 
 
 def lseek(qd, offset, whence, offset_out):

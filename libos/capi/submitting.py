@@ -87,7 +87,7 @@ def submit(qt_out, qd, sga, address, size):
     at = process.FACE.table.queue_of(qd)
     if at == 0:
         r = calls.EBADF
-    elif qt_out < c.LOWEST or (address and raw.load(at + layout.KIND) != layout.SOCKET):
+    elif qt_out < c.LOWEST or (address and not names.is_socket(at)):
         r = calls.EINVAL
     elif address and raw.load(at + layout.SOCKET_TYPE) == calls.SOCK_DGRAM and raw.load(at + layout.NAME_SIZE) != size:
         r = calls.EINVAL

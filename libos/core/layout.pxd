@@ -102,6 +102,8 @@ cdef enum:
     FIRST_PAIR = 40
     FIRST_LOG = 272
     LOGS = 280
+    OWNED = 1
+    SHARED = 2
     LOG_WANTED = 288
     LOG_CLAIMED = 296
     LOG_WRITING = 304

@@ -58,4 +58,5 @@ cpdef size_t add(Table table, unsigned long long line) noexcept nogil
 @cython.locals(at=size_t)
 cdef void part(Table table, size_t queue) noexcept nogil
 cpdef use(Table table, Straight straight, UringDevice device, long fd, long flags, size_t members)
+cpdef share(Table table)
 cdef void forked(Table table) noexcept nogil

@@ -2,7 +2,8 @@
 a time.
 
 Whatever else there is to do with a volume its machine does (stores.py): `want` says so, and whoever waits next attends
-to it. Functions are called under the table's lock unless they say something else.
+to it. Of a volume that processes share (libos/shared_stores.py) all is done so: there are no groups, and nobody has it
+alone. Functions are called under the table's lock unless they say something else.
 """
 
 from libos import calls, raw
@@ -136,7 +137,7 @@ def look(table, patient):
 
 def filled(table):
     """Whether there is a group that nobody sends."""
-    if raw.load(table.head + layout.LOGS) == 0 or raw.load(table.head + layout.LOG_CLAIMED):
+    if raw.load(table.head + layout.LOGS) != layout.OWNED or raw.load(table.head + layout.LOG_CLAIMED):
         return False
     return raw.load(table.head + layout.LOG_WRITING) == NOBODY and HERE.straight.count != 0
 
@@ -256,6 +257,8 @@ def attend(table):
 
 def claim(table):
     """Have the volume alone: what is on its way, or filled, goes first. Not under the lock."""
+    if raw.load(table.head + layout.LOGS) != layout.OWNED:
+        return
     table.lock()
     while raw.load(table.head + layout.LOG_CLAIMED):
         others(table)
@@ -278,6 +281,8 @@ def others(table):
 
 def release(table):
     """The reverse of `claim`."""
+    if raw.load(table.head + layout.LOGS) != layout.OWNED:
+        return
     table.lock()
     raw.store(table.head + layout.LOG_CLAIMED, 0)
     join_all(table)
@@ -286,8 +291,12 @@ def release(table):
 
 
 def turn(table):
-    """With the GIL."""
-    table.stores.turn()
+    """With the GIL. What a signal's handler raises, where the program is a Python, ends no more than this turn."""
+    try:
+        table.stores.turn()
+    except BaseException:
+        want(table)
+        raise
 
 
 def claim_of(table, qd):
@@ -335,7 +344,13 @@ def use(table, straight, device, fd, flags, members):
     """From now on there is a volume."""
     HERE.straight, HERE.device = straight, device
     HERE.fd, HERE.flags, HERE.members = fd, flags, members
-    raw.store(table.head + layout.LOGS, 1)
+    HERE.recent = HERE.tag = HERE.turn = 0
+    raw.store(table.head + layout.LOGS, layout.OWNED)
+
+
+def share(table):
+    """From now on there is a volume that is not this process's alone."""
+    raw.store(table.head + layout.LOGS, layout.SHARED)
 
 
 def forked(table):

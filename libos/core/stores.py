@@ -10,9 +10,9 @@ from libos import calls, raw
 from libos.blocks.block_file import BlockFile
 from libos.blocks.uring import UringDevice
 from libos.core import layout, logs
+from libos.core.log_lines import LogLines, error_of, named
 from libos.errors import Fail, Kind
 from libos.log.group import Entry
-from libos.log.names import LONGEST as LONGEST_NAME
 from libos.log.straight import Straight
 from libos.recovering import recovered
 
@@ -24,28 +24,12 @@ WHENCE = os.SEEK_SET, os.SEEK_CUR, os.SEEK_END
 CREATE, EMPTY = os.O_CREAT, os.O_TRUNC
 
 
-class Opened:
-    """A log as a queue: its cursor, and whether its first pop is being read for."""
-
-    def __init__(self, qd, log):
-        self.qd = qd
-        self.log = log
-        self.cursor = log.head
-        self.reading = False
-
-
-def error_of(failure):
-    """-errno of a name of errors.Kind."""
-    known = {"NO_SPACE": calls.ENOSPC, "NO_MEMORY": calls.ENOMEM, "CANCELED": calls.ECANCELED, "DEVICE": calls.EIO}
-    return -known.get(failure, calls.EINVAL)
-
-
-class Stores:
+class Stores(LogLines):
     """Of the file or block device `path`, which is made of `size` bytes if it is not there. Raises Fail."""
 
     def __init__(self, table, path, size=SIZE):
-        self.table = table
-        self.heap = heap = table.heap
+        LogLines.__init__(self, table)
+        heap = self.heap
         self.file = BlockFile(path, size)
         try:
             self.device = UringDevice(self.file, heap.alloc(128))
@@ -56,7 +40,6 @@ class Stores:
         except BaseException:
             os.close(self.file.fd)
             raise
-        self.queues = {}  # by qd
         self.lines = {}  # by number of a log: [its line, how many queues it has]
         self.straight = Straight(self.volume, LINES, True)
         flags = 0 if self.file.write_through else calls.RWF_DSYNC
@@ -82,41 +65,23 @@ class Stores:
             tag, there.tag = there.tag, 0
             self.volume.completed(tag, there.result)
         self.table.lock()
-        found = [one for opened in self.queues.values() for one in self.waiting(opened)]
+        found = [(opened, self.waiting(opened)) for opened in self.queues.values()]
         self.table.unlock()
-        for opened, operation, size, parts in found:
-            self.append(opened, operation, size, parts)
+        for opened, pushes in found:
+            for operation, parts in pushes:
+                self.append(opened, operation, parts)
         for opened in self.queues.values():
             self.pop(opened)
         self.settle()
         self.straight.begin()
 
-    def waiting(self, opened):
-        """(log, push, its size, its pieces) of all that are in no group. Under the lock."""
-        table = self.table
-        queue = table.queue_of(opened.qd)
-        number = raw.load(queue + layout.UNJOINED) if queue else 0
-        if number:
-            raw.store(queue + layout.UNJOINED, 0)
-        while number:
-            operation = table.at(number)
-            at = table.segments(operation + layout.COUNT)
-            count = raw.load(operation + layout.COUNT)
-            parts = [(raw.load(at + i * 16), raw.load(at + i * 16 + 8)) for i in range(count)]
-            yield opened, operation, sum(length for _, length in parts), parts
-            number = raw.load(operation + layout.NEXT)
-
-    def append(self, opened, operation, size, parts):
+    def append(self, opened, operation, parts):
+        size = sum(length for _, length in parts)
         if size > self.volume.largest:
-            self.complete_push(operation, -calls.EINVAL)
+            self.complete_push(opened, operation, -calls.EINVAL)
         else:
             several = parts if len(parts) > 1 else None
-            self.volume.append(opened.log, parts[0][0], size, operation, several)
-
-    def complete_push(self, operation, result):
-        self.table.lock()
-        logs.end(self.table, operation, result)
-        self.table.unlock()
+            self.volume.append(opened.log, parts[0][0], size, (opened, operation), several)
 
     def pop(self, opened):
         """Begin the first of its pops, if there is one; those that need nothing read are complete."""
@@ -124,9 +89,10 @@ class Stores:
             operation = self.first_pop(opened)
             if not operation:
                 return
-            log, offset, size = opened.log, opened.cursor, 0
-            if raw.load32(operation + layout.NOTED) & layout.ADDRESSED:
-                offset, size = raw.load(operation + layout.ADDRESS), raw.load(operation + layout.ADDRESS + 8)
+            log = opened.log
+            offset, size = self.asked_at(operation)
+            if not size:
+                offset = opened.cursor
             if offset < log.head:
                 self.popped(opened, operation, -calls.EINVAL)
             elif offset >= log.end:
@@ -138,29 +104,6 @@ class Stores:
                     self.volume.readings.span(log, offset, size, (opened, operation))
                 else:
                     self.volume.readings.begin(log, offset, (opened, operation))
-
-    def first_pop(self, opened):
-        self.table.lock()
-        queue = self.table.queue_of(opened.qd)
-        first = raw.load(queue + layout.FIRST_IN) if queue else 0
-        operation = self.table.at(first) if first else 0
-        self.table.unlock()
-        return operation
-
-    def popped(self, opened, operation, result, address=0, memory=0):
-        """A pop is complete: with `result` bytes at an address in an object of the heap, or an error."""
-        table = self.table
-        if result > 0 and not raw.load32(operation + layout.NOTED) & layout.ADDRESSED:
-            opened.cursor += result
-        table.lock()
-        table.unlink(table.queue_of(opened.qd) + layout.FIRST_IN, operation)
-        if memory:
-            raw.store(operation + layout.COUNT, 1)
-            raw.store(operation + layout.SEGMENTS, address)
-            raw.store(operation + layout.SEGMENTS + 8, result)
-            raw.store(operation + layout.VALUE, result)
-        table.complete(operation, result)
-        table.unlock()
 
     def settle(self, whole=False):
         """Until the machine has nothing to do, but, if not `whole`, for a superblock on its way."""
@@ -178,14 +121,15 @@ class Stores:
                 self.happened(volume.events.popleft())
             if (volume.idle if whole else volume.resting) and not volume.readings.out and not volume.events:
                 return
+            device.submit()  # the next reads
             if device.out:
                 select.select([device.ring_fd], [], [])
 
     def happened(self, event):
-        if isinstance(event, Entry):
-            self.complete_push(event.keep, error_of(event.failure) if event.failure else event.length)
-            return
         opened, operation = event.keep
+        if isinstance(event, Entry):
+            self.complete_push(opened, operation, error_of(event.failure) if event.failure else event.length)
+            return
         opened.reading = False
         if event.failure:
             self.popped(opened, operation, error_of(event.failure))
@@ -215,21 +159,15 @@ class Stores:
             raise Fail(Kind[entry.failure])
         return 0
 
-    def named(self, at):
-        """The name at an address, and its log, or None."""
-        name = string_at(at)
-        if not 0 < len(name) <= LONGEST_NAME:
-            raise Fail(Kind.INVALID)
-        return name, self.volume.names.get(name)
-
     def log_named(self, at):
-        name, log = self.named(at)
+        log = self.volume.names.get(named(at))
         if log is None:
             raise Fail(Kind.INVALID)
         return log
 
     def open(self, at, flags):
-        name, log = self.named(at)
+        name = named(at)
+        log = self.volume.names.get(name)
         if flags & ~(CREATE | EMPTY) or (log is None and not flags & CREATE):
             return -calls.EINVAL
         if log is None:
@@ -239,17 +177,13 @@ class Stores:
             self.made(self.volume.reset(log))
         if log.number not in self.lines:
             self.lines[log.number] = [self.free_line(log), 0]
-        line = self.lines[log.number]
-        line[1] += 1
-        self.table.lock()
-        queue = logs.add(self.table, line[0])
-        self.table.unlock()
-        if not queue:
-            return -calls.EMFILE
-        qd = raw.load(queue + layout.QUEUE_QD)
-        self.volume.hold(log)
-        self.queues[qd] = Opened(qd, log)
-        return qd
+        qd = self.entered(log, self.lines[log.number][0], log.head)
+        if qd:
+            self.lines[log.number][1] += 1
+            self.volume.hold(log)
+        elif not self.lines[log.number][1]:
+            del self.lines[log.number]
+        return qd or -calls.EMFILE
 
     def free_line(self, log):
         """A line in straight groups that no other log has, or none: then the machine does all."""
@@ -276,8 +210,12 @@ class Stores:
 
     def rename(self, old, new):
         log = self.log_named(old)
-        name, other = self.named(new)
-        return 0 if other is log else self.made(self.volume.rename(log, name))
+        name = named(new)
+        return 0 if self.volume.names.get(name) is log else self.made(self.volume.rename(log, name))
+
+    def names(self, prefix, to, room, size_to):
+        first = string_at(prefix)
+        return self.spelled(sorted(name for name in self.volume.names if name.startswith(first)), to, room, size_to)
 
     def lseek(self, qd, offset, whence, to):
         opened = self.queues[qd]

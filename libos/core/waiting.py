@@ -108,7 +108,7 @@ def finish(table, operation):
 def leave(table):
     """The calling thread stops waiting, and gives the lock back."""
     table.leave()
-    if raw.load(table.head + layout.LOGS):
+    if raw.load(table.head + layout.LOGS) == layout.OWNED:
         logs.passed_on(table)
     table.unlock()
     attend(table)
@@ -127,7 +127,7 @@ def look(table, patient):
     which is given back for the system call; one thread at a time asks.
     """
     messaging = raw.load(table.head + layout.MESSAGING)
-    if raw.load(table.head + layout.LOGS):
+    if raw.load(table.head + layout.LOGS) == layout.OWNED:
         pushed = logs.look(table, patient and not messaging)
         if pushed:
             return pushed

@@ -1,7 +1,7 @@
 """Numbers of the format on the device (docs/cattree.md). Compiled code takes some from layout.pxd; a test compares."""
 
-VERSION = 2  # what is written
-VERSIONS = (1, 2)  # what is read
+VERSION = 3  # what is written
+VERSIONS = (1, 2, 3)  # what is read
 SUPERBLOCK = 512  # bytes of it that mean something
 COPIES = 4096  # from one copy to the other
 SEGMENTS = 8192  # where the segments begin

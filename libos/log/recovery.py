@@ -61,9 +61,8 @@ def recovered(device, heap, superblock, memory):
                 break
             if first:
                 begin(catalog, memory + offset, group, sequence)
-                first = False
-            else:
-                replay(catalog, memory + offset, group)
+            replay(catalog, memory + offset, group, int(first))
+            first = False
             sequence = previous = group.sequence
             following = group.following
             offset += group.size
@@ -91,14 +90,15 @@ def recovered(device, heap, superblock, memory):
 
 
 def begin(catalog, address, group, sequence):
-    """The checkpoint."""
-    if group.sequence != sequence or len(group.records) != 1 or group.records[0][0] != layout.CHECKPOINT:
+    """The checkpoint, which its group begins with."""
+    if group.sequence != sequence or not group.records or group.records[0][0] != layout.CHECKPOINT:
         raise ValueError("the group that the superblock names is not its checkpoint")
     _, _, _, length, _, place = group.records[0]
     catalog.load(*scan.directory(string_at(address + place, length)))
 
 
-def replay(catalog, address, group):
-    for kind, number, offset, length, crc, place in group.records:
+def replay(catalog, address, group, first):
+    """The records of a group, but for the `first` ones."""
+    for kind, number, offset, length, crc, place in group.records[first:]:
         name = string_at(address + place, length) if kind == layout.NAME else None
         catalog.apply(kind, number, offset, length, crc, group.offset + place, group.segment, name)

@@ -14,7 +14,7 @@ cdef class Volume:
     cdef public size_t page, page_vector
     cdef public bint super_flying, checkpoint_due, fresh
     cpdef work(self)
-    @cython.locals(n="unsigned long long", entry=Entry)
+    @cython.locals(n="unsigned long long", entry=Entry, entries=list)
     cdef next_group(self)
     cdef make_room(self)
     cpdef checkpoint(self)

@@ -169,18 +169,23 @@ class Volume:
                 self.catalog.drop(log)
 
     def next_group(self):
+        """What waits, behind a checkpoint where one is due."""
+        entries = []
         if self.checkpoint_due and not self.super_flying:
-            if not self.checkpoint():
+            entries = self.checkpoint()
+            if not entries:
                 self.fail_all(self.urgent, "NO_SPACE")
                 self.fail_all(self.pending, "NO_SPACE")
-            return
-        entries = self.urgent if len(self.space.free) < RESERVE else chain(self.urgent, self.pending)
-        n = self.group.choose(entries, self.size - self.offset)
+                return
+        waits = self.urgent if len(self.space.free) < RESERVE else chain(self.urgent, self.pending)
+        if self.fresh:  # nothing is done that no superblock leads to
+            waits = ()
+        n = self.group.choose(chain(entries, waits), self.size - self.offset)
         if not n:
             if self.urgent or self.pending:
                 self.make_room()
             return
-        entries = [self.urgent.popleft() if self.urgent else self.pending.popleft() for _ in range(n)]
+        entries += [self.urgent.popleft() if self.urgent else self.pending.popleft() for _ in range(n - len(entries))]
         logs = self.catalog.logs
         for entry in entries:
             if entry.kind == layout.DATA:
@@ -209,20 +214,19 @@ class Volume:
             self.next_group()
 
     def checkpoint(self):
-        """Queue a group of the directory alone. False when there is no room left for that."""
+        """An entry of the directory, in a list; none when there is no room left for it."""
         catalog = self.catalog
         text = scan.packed(catalog.next_number, catalog.bad, catalog.texts(), catalog.ends_listed())
         entry = Entry(layout.CHECKPOINT, 0, 0, raw.view_at(memoryview(text)), len(text), text)
         if not self.group.choose([entry], self.size - self.offset):
             self.checkpoint_due = False
             if not (self.space.advance(True) and self.group.choose([entry], self.size)):
-                return False
+                return []
         self.checkpoint_due = False
         self.directory, self.unlisted = len(text), 0
         self.space.mark()
         self.counters["checkpoints"] += 1
-        self.launch([entry])
-        return True
+        return [entry]
 
     def launch(self, entries):
         self.flying = entries

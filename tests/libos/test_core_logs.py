@@ -92,7 +92,7 @@ def held(path):
     for name in store.logs():
         qd, found[name] = store.open(name), []
         while True:
-            with store.wait(store.pop(qd), 10).sga as sga:
+            with store.wait(store.pop(qd, 1 << 20), 10).sga as sga:
                 if not len(sga):
                     break
                 found[name].append(bytes(sga))
@@ -134,7 +134,7 @@ def test_a_group_that_fails_is_the_machines(table, path, timeout):
 
 
 def test_segments_end_and_large_elements_are_written_from_where_they_lie(table, path):
-    stores = Stores(table, path, 8 << 20)
+    stores = Stores(table, path, 16 << 20)
     log, data = opened(table), []
     for i in range(30):
         data += [bytes([i]) * 60000, bytes([i]) * 100000, bytes([i]) * 10]

@@ -1,12 +1,13 @@
 """Checkpoints: none costs more than what it spares, and power cuts between them lose nothing."""
 
+import struct
 import time
 
 import pytest
-from volumes import device, mount, push, settle
+from volumes import device, elements, mount, push, settle
 
 from libos.blocks.memory import MemoryDevice
-from libos.log import scan, volume
+from libos.log import layout, scan, volume
 
 COMPILED = volume.COMPILED
 LOGS = 90
@@ -41,6 +42,32 @@ def test_a_small_one_begins_each_segment():
     there, checkpoints, segments = written(3, 60)
     assert segments > 5 and checkpoints == segments
     there.close()
+
+
+def test_what_waits_goes_out_with_a_checkpoint():
+    """A push is one write, whether a segment and its checkpoint begin with it or not."""
+    memory = device(segments=40, recorded=True)
+    there = mount(memory)
+    log = there.create(b"log")
+    settle(there)
+    memory.record.clear()
+    for i in range(60):
+        push(there, log, bytes([i]) * 2000)
+        settle(there)
+    groups = [written.data for written in memory.record if written.offset >= layout.SEGMENTS]
+    with_others = [
+        struct.unpack_from("<I", group, layout.G_COUNT)[0] == 2 for group in groups if kind(group) == layout.CHECKPOINT
+    ]
+    assert len(groups) == 60 and len(with_others) > 5 and all(with_others)
+    again = mount(MemoryDevice(image=bytearray(memory.image)))
+    assert elements(again, again.names[b"log"]) == [bytes([i]) * 2000 for i in range(60)]
+    again.close()
+    there.close()
+
+
+def kind(group):
+    """That of its first record."""
+    return struct.unpack_from("<I", group, layout.HEADER)[0]
 
 
 def test_texts_are_those_of_what_there_is():

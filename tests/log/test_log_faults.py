@@ -176,7 +176,7 @@ def test_full_device():
     log, other = volume.create(b"log"), volume.create(b"other")
     there = written(volume, log, 200, 1000)
     assert 40 < len(there) < 120
-    entry = push(volume, other, b"small")
+    entry = push(volume, other, bytes(1000))
     settle(volume)
     assert entry.failure == "NO_SPACE"
     assert elements(volume, log) == there

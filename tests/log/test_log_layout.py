@@ -44,7 +44,7 @@ def test_the_document_is_what_is_written():
         return int.from_bytes(image[at : at + size], "little")
 
     copy = layout.COPIES  # the first superblock is the second copy
-    assert image[copy : copy + 8] == b"CATTREE1" and [word(copy + at, 4) for at in (8, 12)] == [2, 512]
+    assert image[copy : copy + 8] == b"CATTREE1" and [word(copy + at, 4) for at in (8, 12)] == [3, 512]
     assert [word(copy + at, 8) for at in (16, 24, 32, 40)] == [volume.superblock.volume, 16384, 12, 1]
     assert [word(copy + at, 8) for at in (48, 56, 64)] == [0, 0, 1]
     at = layout.SEGMENTS + volume.offset - 512

@@ -58,13 +58,24 @@ def span(volume, log, offset, length):
 # --- the format before ---
 
 
-def test_a_volume_of_version_1_is_opened_and_goes_on_as_version_2():
-    memory = version_1()
-    assert versions(memory.image) == [1, 1]
+def marked(memory, version):
+    """The same device, whose superblocks say another version."""
+    for at in (0, layout.COPIES):
+        struct.pack_into("<I", memory.image, at + 8, version)
+        text = Payload(bytes(memory.image[at : at + 508]))
+        struct.pack_into("<I", memory.image, at + 508, checksum_table.crc32c(text.address, 508, 0))
+    return memory
+
+
+# what version 1 wrote is right in version 2
+@pytest.mark.parametrize("memory", [version_1(), marked(version_1(), 2)], ids=["1", "2"])
+def test_a_volume_of_an_earlier_version_is_opened_and_goes_on_as_version_3(memory):
+    before = versions(memory.image)
+    assert before in ([1, 1], [2, 2])
     volume = mount(memory, segment=4096)
     whole = b"".join(bytes([65 + i]) * 300 for i in range(12))
     there = {b"first": whole[1500:], b"second/log": b"".join(bytes([97 + i]) * 50 for i in (0, 3, 6, 9))}
-    assert contents(volume) == there and 2 in versions(memory.image)
+    assert contents(volume) == there and 3 in versions(memory.image)
     volume.rename(volume.names[b"first"], b"third")
     volume.unlink(volume.names[b"second/log"])
     settle(volume)
@@ -72,7 +83,7 @@ def test_a_volume_of_version_1_is_opened_and_goes_on_as_version_2():
 
 
 def test_an_older_reader_never_finds_what_it_can_not_read():
-    """Whatever the moment: as long as a new kind of record may be there, the newer superblock says version 2."""
+    """Whatever the moment: as long as a new kind of record may be there, the newer superblock says version 3."""
     memory = version_1()
     volume = mount(memory, segment=4096, settled=False)
     memory.record.clear()
@@ -83,17 +94,12 @@ def test_an_older_reader_never_finds_what_it_can_not_read():
         for written in memory.record
     ]
     assert kinds[:3] == [layout.CHECKPOINT, None, layout.UNLINK]
-    assert memory.record[1].durable < memory.record[2].begun and memory.record[1].data[8] == 2
+    assert memory.record[1].durable < memory.record[2].begun and memory.record[1].data[8] == 3
 
 
 def test_a_later_version_is_refused():
-    memory = version_1()
-    for at in (0, layout.COPIES):
-        struct.pack_into("<I", memory.image, at + 8, 3)
-        text = Payload(bytes(memory.image[at : at + 508]))
-        struct.pack_into("<I", memory.image, at + 508, checksum_table.crc32c(text.address, 508, 0))
-    with pytest.raises(ValueError, match="format 3 of Cattree"):
-        mount(memory, segment=4096)
+    with pytest.raises(ValueError, match="format 4 of Cattree"):
+        mount(marked(version_1(), 4), segment=4096)
 
 
 # --- names ---

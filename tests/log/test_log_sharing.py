@@ -4,10 +4,10 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 import sys
 
 import pytest
+import sharing
 from sharer import AT_A_TIME
 
 from libos import log_wire as wire
@@ -26,34 +26,12 @@ def path(tmp_path):
     return str(tmp_path / "shared.cattree")
 
 
-class Sharer:
-    """A process that shares the volume; `role`: what it is."""
+class Sharer(sharing.Sharer):
+    """sharer.py; `role`: what it is."""
 
     def __init__(self, path, name="x", count=0):
-        argv = [sys.executable, SHARER, path, name, str(count)]
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.role = self.process.stdout.readline().rstrip()
-        self.done, self.lost = [], []
-
-    def follow(self, enough=None):
-        """Read what has become of its pushes, of so many or of all."""
-        while enough is None or len(self.done) < enough:
-            line = self.process.stdout.readline()
-            if line == "end\n" or not line.endswith("\n"):  # the last one of a process that was killed may be torn
-                return
-            what, number = line.split()
-            (self.done if what == "done" else self.lost).append(int(number))
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-        self.follow()
-
-    def end(self):
-        """In an orderly way."""
-        self.process.stdin.close()
-        assert self.process.wait(60) == 0
-        self.process.stdout.close()
+        super().__init__([sys.executable, SHARER, path, name, str(count)])
+        self.role = self.said
 
 
 @contextlib.contextmanager
@@ -315,6 +293,19 @@ def test_the_door_opens_for_those_who_may_write(path, tmp_path):
         assert owner_of(path)
         for sock in slow:
             sock.close()
+
+
+def test_a_volume_that_somebody_takes_for_himself(path):
+    """Calls fail after a while, and go on once he has let go of it."""
+    owner = Sharer(path)
+    with shared(path) as store:
+        qd = store.open("log")
+        owner.kill()
+        alone = native("cattree", path=path, size=SIZE)
+        assert failure(store.logs) is Kind.IN_USE
+        alone.shut()
+        assert store.logs() == {"log": (0, 0)}
+        assert pushed(store, qd, b"again") == 5
 
 
 def test_a_volume_that_is_not_shared(path):

@@ -1,4 +1,4 @@
-/* Logs of Cattree, if there is a volume ($CATTREE); else what the calls say without one. Ended by a second life: the program
+/* Logs of Cattree, if there is a volume ($CATTREE, $CATTREE_SHARED); else what the calls say without one. Ended by a second life: the program
  * calls itself, by `again`, and finds what was acknowledged. */
 #include "check.h"
 #include <demi/storage.h>
@@ -56,6 +56,8 @@ static void without(void)
     demi_qtoken_t qt;
     IS(demi_open(&qd, "log", O_CREAT), ENOTSUP);
     IS(demi_unlink("log"), ENOTSUP);
+    size_t size;
+    IS(demi_names("", NULL, 0, &size), ENOTSUP);
     IS(demi_bounds(qd, &at, &at), EINVAL);
     IS(demi_pread(&qt, qd, 1, 0), EINVAL);
     IS(demi_lseek(499, 0, SEEK_SET, &at), EBADF);
@@ -86,6 +88,26 @@ static void crowd(void)
             expect_filled(popped(logs[i]), (size_t)(n * 7 % 300 + 1), n & 127);
         OK(demi_close(logs[i]));
     }
+}
+
+static void listing(void)
+{
+    char room[64];
+    size_t size;
+    OK(demi_names("crowd ", room, sizeof room, &size));
+    IS(size, 40);
+    IS(memcmp(room, "crowd 0\0crowd 1\0crowd 2\0crowd 3\0crowd 4", 40), 0);
+    OK(demi_names("crowd ", room, 40, &size));
+    memset(room, 'x', sizeof room);
+    IS(demi_names("crowd ", room, 39, &size), ERANGE);
+    IS(size, 40);
+    IS(room[0], 'x');
+    IS(demi_names("", NULL, 0, &size), ERANGE);
+    IS(size, 44);
+    OK(demi_names("none", NULL, 0, &size));
+    IS(size, 0);
+    IS(demi_names("", NULL, 1, &size), EINVAL);
+    IS(demi_names((const char *)1, room, sizeof room, &size), EINVAL);
 }
 
 struct writer {
@@ -237,7 +259,7 @@ int main(int argc, char **argv)
 {
     int qd;
     begin(argc, argv);
-    if (!getenv("CATTREE")) {
+    if (!getenv("CATTREE") && !getenv("CATTREE_SHARED")) {
         without();
         return 0;
     }
@@ -257,6 +279,7 @@ int main(int argc, char **argv)
     expect_bounds(qd, 0, total());
     sizes(qd);
     crowd();
+    listing();
     threads();
     together();
     names(qd);

@@ -1,5 +1,6 @@
 /* Logs of Cattree: a queue that outlives the program, on the volume that `--cattree=FILE` among the words of demi_init, or the
- * environment's CATTREE, names: a file, made if it is not there, or a block device. Demikernel's C interface has none of it. */
+ * environment's CATTREE, names: a file, made if it is not there, or a block device. With `--cattree-shared=FILE`, or
+ * CATTREE_SHARED, several processes have it. Demikernel's C interface has none of it. */
 #ifndef DEMI_STORAGE_H_IS_INCLUDED
 #define DEMI_STORAGE_H_IS_INCLUDED
 
@@ -25,6 +26,10 @@ extern int demi_truncate(int qd, int64_t offset);
 extern int demi_ftruncate(int qd, int64_t length);
 ATTR_NONNULL(1) extern int demi_unlink(const char *name);
 ATTR_NONNULL(1, 2) extern int demi_rename(const char *from, const char *to);
+
+/* The names of the logs that begin with `prefix`, in the order of their bytes, each with a zero behind it; `*size_out`: bytes that
+ * they need. ERANGE when those are more than `room`. */
+ATTR_NONNULL(1, 4) extern int demi_names(const char *prefix, char *names, size_t room, size_t *size_out);
 
 #ifdef __cplusplus
 }
