@@ -134,9 +134,7 @@ def adopt_datagram(fd, nonblock):
 
 
 def attend(d):
-    """The next step of a connection on its way to a device of its own; where there is none, back to the kernel for
-    good.
-    """
+    """The next step of a connection on its way to a device of its own, or for good back to the kernel."""
     try:
         stream = isinstance(d, description.PROCESS.stream)
         (description.PROCESS.attention if stream else description.PROCESS.datagrams).attend(d)
