@@ -4,6 +4,7 @@ from errno import (  # noqa: F401
     EACCES,
     EADDRINUSE,
     EADDRNOTAVAIL,
+    EAFNOSUPPORT,
     EAGAIN,
     EALREADY,
     EBADF,

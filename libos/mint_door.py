@@ -6,11 +6,10 @@ the name of the connection that he is asking for, to the process that has that.
 """
 
 import _socket
-import errno
 import os
 import select
 
-from libos import own_socket
+from libos import calls, own_socket
 from libos.meeting import send
 from libos.memory_file import high
 from libos.rendezvous import LONGEST
@@ -68,7 +67,7 @@ class Door:
         try:
             self.sock = listening(_socket.AF_INET6, "::", port)
         except OSError as error:
-            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            if error.errno not in (calls.EAFNOSUPPORT, calls.EADDRNOTAVAIL):
                 raise
             self.sock = listening(_socket.AF_INET, "0.0.0.0", port)
         self.enter(self.sock, self)

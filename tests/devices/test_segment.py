@@ -330,6 +330,8 @@ s = Segment({name!r}); print("up", flush=True); time.sleep(60)"""
 def test_the_layout_is_the_same_in_compiled_code():
     text = Path(layout.__file__).with_suffix(".pxd").read_text()
     rows = {name: int(value) for name, value in re.findall(r'int (\w+) "(\d+)"', text)}
+    rows |= {name: int(value, 16) for name, value in re.findall(r'long (\w+) "(0x[0-9A-F]+)ULL"', text)}
+    rows |= {name: 1 << int(bits) for name, bits in re.findall(r'long (\w+) "\(1ULL << (\d+)\)"', text)}
     rows |= {name: (1 << int(bits)) - 1 for name, bits in re.findall(r'long (\w+) "\(\(1ull << (\d+)\) - 1\)"', text)}
     assert rows == {name: value for name, value in vars(layout).items() if name.isupper()}
 
