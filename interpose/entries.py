@@ -128,9 +128,7 @@ def adopt(fd, domain, kind, uses, name):
 
 def adopt_datagram(fd, nonblock):
     taken = description.PROCESS.datagrams.adopted(fd, nonblock)
-    if taken is None:
-        return abi.CATFLAP_KERNEL_TABLE
-    return 0 if description.register(taken) else abi.CATFLAP_KERNEL_TABLE
+    return 0 if taken is not None and description.register(taken) else abi.CATFLAP_KERNEL_TABLE
 
 
 def attend(d):

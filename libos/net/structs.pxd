@@ -343,7 +343,7 @@ cdef enum:  # limits
     ROUTES = 32
     PATHS = 256
     NEIGHBORS = 512
-    WAITING_FRAMES = 4  # for one neighbor
+    WAITING_FRAMES = 48  # for one neighbor: a datagram of 64 KiB in fragments of 1,500 octets
     REASSEMBLIES = 16
     HOLES = 16
     GROUPS = 16

@@ -4,7 +4,7 @@ import struct
 
 import frames
 import pytest
-from bench import Bench
+from bench import MAC, Bench, arp
 from frames import words
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -269,6 +269,19 @@ def test_a_long_datagram_goes_out_in_fragments(bench, peer, family, overhead):
         other.feed(bytes(packet))
     assert other.receive(there) == payload
     other.host.close()
+
+
+@pytest.mark.parametrize("size", [8000, 65507])
+def test_a_long_datagram_waits_whole_for_its_neighbor(size):
+    """The first one to a host, whose Ethernet address is not known yet."""
+    bench = Bench(known=False)
+    at = bench.socket(5000)
+    assert bench.send(at, b"x" * size) == size
+    assert len(bench.out()) == 1  # the question
+    answer = arp(2, "10.0.0.2", "10.0.0.1", to=MAC)
+    sent = [frames.read(frame)[3] for frame in bench.feed(answer, target=None)]
+    assert sum(map(len, sent)) == 8 + size
+    bench.host.close()
 
 
 def test_too_long_for_udp(bench):

@@ -135,7 +135,7 @@ def datagrams(folder, pair, kind, child):
 DATAGRAMS = [("UDP4-LISTEN", "EXEC:cat"), ("UDP4-RECVFROM", "EXEC:cat"), ("UDP4-RECVFROM", "PIPE")]
 
 
-@every(catnip=("catnip-client",) if flap.FULL else False)  # a child that shares a datagram socket: docs/differences.md
+@every()
 @pytest.mark.parametrize(("kind", "child"), DATAGRAMS if flap.FULL else DATAGRAMS[:1])
 def test_datagrams(agree, roles, kind, child):
     agree(datagrams, roles, kind, child)
