@@ -126,9 +126,19 @@ def start(shared):
     process = description.process()
     # a connection that a rule gives to Catnap is one of Catloop's that never leaves the kernel
     upgrades = bool(wanted & {"auto", "catloop", "catnip", "catmint"})
+<<<<<<< HEAD
     process.libos = (
         factory.make("catloop", worth=choice.worth, lends="catnip" in wanted) if upgrades else factory.make("catnap")
     )
+=======
+    if upgrades:
+        from libos.memory_file import Announce
+
+        Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)  # before the first of them
+    process.libos = factory.make("catloop", worth=choice.worth) if upgrades else factory.make("catnap")
+    if upgrades and "catnip" not in wanted:  # it costs the program a number, for nothing
+        posix.close(process.libos.family.table_fd)
+>>>>>>> 68dc20b8fa7a6f623c4391063a7d051b6bd79b49
     process.default = choice.libos
     process.watched = upgrades
     process.qtokens = process.libos.qtokens
@@ -144,7 +154,6 @@ def start(shared):
     if process.watched:
         from interpose import attention
         from interpose.loop_stream import LoopStream
-        from libos.memory_file import Announce
 
         process.attention = attention
         process.stream = LoopStream
@@ -170,7 +179,6 @@ def start(shared):
         if process.mint is not None:
             process.mint.begin_forks()
         spinning.begin(choice.spin * 1000 * (WAKES if driven is not None else 1))
-        Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)
     syncs = {}
     if choice.storage and choice.mount:
         from interpose import syncing

@@ -8,7 +8,7 @@ from libos.fabric.machine cimport Machine
 from libos.fabric.structs cimport Connection
 from libos.runtime.memory cimport Heap
 
-cdef long long STAGE, NEVER, PATIENCE, AGAIN, ROUSE, GLANCE
+cdef long long STAGE, NEVER, PATIENCE, OWED, AGAIN, ROUSE, GLANCE
 
 @cython.final
 cdef class MintGateway(Carrier):
@@ -18,7 +18,7 @@ cdef class MintGateway(Carrier):
     cdef public Heap heap
     cdef public size_t room, result, files
     cdef public unsigned long long sleeper, past, bell
-    cdef public long long roused_at, suspect_at, heard, patient_until
+    cdef public long long roused_at, owed_at, suspect_at, heard, patient_until
     cpdef bint turn(self, long long now) noexcept nogil
     @cython.locals(found=bint)
     cdef bint move_all(self, long long now) noexcept nogil
@@ -36,6 +36,8 @@ cdef class MintGateway(Carrier):
     @cython.locals(length="long long")
     cdef void outward(self, size_t relay, size_t at) noexcept nogil
     cdef void part(self, size_t relay, size_t at) noexcept nogil
+    @cython.locals(i="long long", relay=size_t)
+    cdef void repay(self) noexcept nogil
     @cython.locals(i="long long", relay=size_t)
     cdef void look_at_suspects(self, long long now) noexcept nogil
     @cython.locals(due="long long")

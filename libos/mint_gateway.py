@@ -14,6 +14,7 @@ if not COMPILED:
 STAGE = 4096  # bytes of a message
 NEVER = (1 << 63) - 1
 PATIENCE = 1000000000  # ns without a message, after which the end of a process waits for answers no more
+OWED = 100000000  # ns until the other side hears of a few bytes that were taken
 AGAIN = 2000000  # ns between two looks at peers that may be dead
 ROUSE = 50000000  # ns in which the keeper, once awake, looks again by itself
 GLANCE = 1000000000  # ns between two looks of the keeper while a thread of the program listens
@@ -37,6 +38,7 @@ class MintGateway(Carrier):
         self.sleeper = 0  # the bell of the thread of the program that has gone to sleep last, while peers wake it
         self.past = 0  # and of who was it before
         self.roused_at = 0  # when the keeper was last told that threads of the program are awake
+        self.owed_at = 0  # when other sides hear what was taken; 0: they have
         self.suspect_at = 0  # when peers that may be dead are looked at next; 0: there are none
         self.heard = self.patient_until = 0  # at the end of the process: messages, and how long others are waited for
         Carrier.__init__(self, call, 0, mint_relay.SIZE)
@@ -64,6 +66,8 @@ class MintGateway(Carrier):
             found = True
         if self.suspect_at and now >= self.suspect_at:
             self.look_at_suspects(now)
+        if self.owed_at and now >= self.owed_at:
+            self.repay()
         if self.bells is not None:
             self.bells.wake()
         return found
@@ -146,6 +150,8 @@ class MintGateway(Carrier):
             r = self.machine.pop(at, self.result)
         if came:
             rings.tell_receiver(raw.load(relay + layout.R_FAR))
+            if self.owed_at == 0 and mint_relay.has(relay, mint_relay.R_OWING):
+                self.owed_at = raw.now() + OWED
         if structs.connection(at).state == structs.BROKEN:
             mint_relay.lose(relay)
 
@@ -176,6 +182,16 @@ class MintGateway(Carrier):
         raw.store(relay + layout.R_AT, 0)
         mint_relay.mark(relay, layout.R_OVER)
 
+    def repay(self):
+        self.owed_at = 0
+        i = 0
+        while i < self.used:
+            relay = self.relays + i * self.size
+            i += 1
+            if raw.load(relay + layout.R_AT) and mint_relay.has(relay, mint_relay.R_OWING):
+                mint_relay.repay(relay)
+                self.pump(relay)
+
     def look_at_suspects(self, now):
         """Peers whose spine has said something that they have not: are they dead? What they had sent comes first."""
         self.suspect_at = 0
@@ -201,6 +217,8 @@ class MintGateway(Carrier):
         due = self.catmint.deadline(now)
         if self.suspect_at and (due < 0 or self.suspect_at < due):
             due = self.suspect_at
+        if self.owed_at and (due < 0 or self.owed_at < due):
+            due = self.owed_at
         if self.sleeper and (due < 0 or now + GLANCE < due):  # it may have left its sleep by a jump
             due = now + GLANCE
         return due

@@ -123,12 +123,11 @@ class MintNetwork:
         if self.provider == "shm":
             fabric_files.clean()
             place, node = fabric_files.place(), fabric_files.name()
+        with HighNumbers():
             fabric = LibFabric(self.provider, private(SCRATCH), node)
+        if self.provider == "shm":
             files = fabric_files.of(node)
             bells = fabric = self.belled(fabric)
-        else:
-            with HighNumbers():
-                fabric = LibFabric(self.provider, private(SCRATCH), node)
         self.card = Card(self.provider, place, fabric.address)
         self.call = high(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
         with select.epoll() as low:

@@ -4,7 +4,7 @@ from libos cimport calls, layout, leaving, raw, rings, spine
 cdef long long PLAIN, STATED, PIECE
 cdef unsigned long long AGREED, MARKED, LEFT, CLOSED, DEAF, RETURNED, HEARD, STATE
 cdef size_t SAID, WINDOW, TOLD, WISH, WISHED, PEER, SIZE
-cdef unsigned long long R_BROKEN, R_HEARD, R_SUSPECT
+cdef unsigned long long R_BROKEN, R_HEARD, R_SUSPECT, R_OWING, R_LATE
 
 @cython.locals(offset=size_t)
 cpdef void begin(size_t relay, unsigned long long peer) noexcept nogil
@@ -22,8 +22,9 @@ cdef void write(size_t relay, size_t far, size_t at, unsigned long long flags) n
 cdef long long state(size_t relay, size_t far, size_t at, unsigned long long flags) noexcept nogil
 @cython.locals(far=size_t, flags="unsigned long long", window="unsigned long long", there="unsigned long long", head="unsigned long long")
 cpdef long long next_message(size_t relay, size_t at) noexcept nogil
-@cython.locals(wish="unsigned long long", told="unsigned long long", word=size_t)
+@cython.locals(wish="unsigned long long", told="unsigned long long", word=size_t, late=bint)
 cdef bint taken(size_t relay, size_t far) noexcept nogil
+cpdef void repay(size_t relay) noexcept nogil
 @cython.locals(far=size_t, flags="unsigned long long")
 cpdef bint arrived(size_t relay, size_t at, unsigned long long length) noexcept nogil
 @cython.locals(header=size_t, known="unsigned long long")

@@ -25,8 +25,9 @@ AGREED, MARKED, LEFT, CLOSED, DEAF, RETURNED, HEARD, STATE = 1, 2, 4, 8, 16, 32,
 # the wish that were told last; the other's wish; the process at the other side
 SAID, WINDOW, TOLD, WISH, WISHED, PEER, SIZE = 40, 48, 56, 64, 72, 80, 128
 # flags of it (R_FLAGS): the connection of the core is lost; the other side has said LEFT; the spine has said something
-# that the other side has not, and may be dead
-R_BROKEN, R_HEARD, R_SUSPECT = 32, 64, 128
+# that the other side has not, and may be dead; bytes have come, of which the other side will hear later that they were
+# taken; it hears when all of them are
+R_BROKEN, R_HEARD, R_SUSPECT, R_OWING, R_LATE = 32, 64, 128, 256, 512
 
 
 def begin(relay, peer):
@@ -135,12 +136,28 @@ def taken(relay, far):
     wish = raw.load(relay + WISHED)
     told = raw.load(relay + TOLD)
     word = raw.load(far + layout.OUT) + layout.H_ROOM_WATCHED
+    late = has(relay, R_LATE)
+    if late:
+        raw.store(word, 1)
+        raw.fence()
+        if head_of(far) == raw.load(far + layout.TAIL):
+            unmark(relay, R_LATE)
+            return head_of(far) != told
     if wish == 0 or raw.load(far + layout.TAIL) - told < wish:
-        raw.store(word, 0)
+        if not late:
+            raw.store(word, 0)
         return False
     raw.store(word, 1)
     raw.fence()
     return head_of(far) - told >= wish
+
+
+def repay(relay):
+    """The other side is told what our program has taken, though it is little: who asks what is on its way still hears
+    of it (tcp(7), SIOCOUTQ). Where bytes are unread, when they are read.
+    """
+    unmark(relay, R_OWING)
+    mark(relay, R_LATE)
 
 
 def arrived(relay, at, length):
@@ -237,6 +254,7 @@ def deposit(relay, far, at, count):
     rings.span(raw.load(far + layout.OUT_RING), raw.load(far + layout.OUT_MASK), tail, at, count, False)
     if raw.compare_exchange(header + layout.H_TAIL, tail, tail + count):
         raw.store(far + layout.TAIL, tail + count)
+        mark(relay, R_OWING)
     return True
 
 

@@ -10,10 +10,9 @@ A card is one line of words, of which the first names the protocol, the last is 
 hexadecimal digits. None of them is trusted.
 """
 
-from libos.fabric import structs
-
 MARK = b"catmint/1"
 LONGEST = 2048  # bytes of a card
+ADDRESS = 256  # bytes of the longest address of an endpoint (libos/fabric/fabric.py)
 PATIENCE = 5 * 10**9  # ns until a connection has to be there
 NONCE = 16  # bytes
 
@@ -41,7 +40,7 @@ class Card:
         names = (b"" if word == b"-" else bytes.fromhex(word.decode("ascii")) for word in words[1:5])
         provider, place, address, nonce = names
         service = int(words[5])
-        if not 0 <= service < 1 << 32 or len(address) > structs.ADDRESS or len(nonce) not in (0, NONCE):
+        if not 0 <= service < 1 << 32 or len(address) > ADDRESS or len(nonce) not in (0, NONCE):
             raise ValueError("a card with impossible numbers")
         return cls(provider.decode(), place.decode(), address, service, nonce)
 

@@ -74,3 +74,13 @@ def raw_users():
 def test_raw_memory_is_used_by_compiled_rooms(room):
     """An interpreted one would have it by ctypes: late, and a thousand times as slow."""
     assert room.removesuffix(".py").replace("/", ".") in HOT_MODULES
+
+
+@pytest.mark.parametrize("room", [room for room in rooms() if room != "interpose/handed.py"])  # of a program's own Python
+def test_signals_stay_the_program_s(room):
+    """Python's module takes SIGINT when it is imported and nobody else has: Ctrl-C would end nothing any more."""
+    with open(os.path.join(flap.ROOT, room)) as f:
+        tree = ast.parse(f.read())
+    found = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    found |= {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+    assert not found & {"signal", "_signal"}

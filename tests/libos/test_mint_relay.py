@@ -169,6 +169,25 @@ def test_a_full_ring_goes_on_when_the_other_program_has_read():
         assert right.drain() == pattern(sent - got, got)
 
 
+@pytest.mark.parametrize("read_first", [True, False])
+def test_little_that_was_taken_is_told_later(read_first):
+    """Who has sent a few bytes hears that they were taken: at once where it is asked for, or when they are."""
+    with pair() as (left, right):
+        assert left.push(b"a few") == 5
+        settled(left, right)
+        if read_first:
+            assert right.pop(100) == b"a few"
+            settled(left, right)
+        assert rings.outbound(left.end) == 5
+        mint_relay.repay(right.relay)
+        settled(left, right)
+        if not read_first:
+            assert rings.outbound(left.end) == 5
+            assert right.pop(100) == b"a few"
+            settled(left, right)
+        assert rings.outbound(left.end) == 0
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_a_lost_connection_of_the_fabric(known):
     """What has come is read. Where the other process lives and may have had more, the program's connection is reset."""

@@ -56,6 +56,7 @@ MINT_SAMPLE = {
     "epoll": {"edge", "changed_while_waiting"},
     "cancel": {"shutdown_wakes"},
     "processes": {"both_sides_share"},
+    "lineage": {"interrupted_while_busy"},
 }
 
 # scenarios that auto leaves to the kernel: without a stream, or on the numbers of stdio
