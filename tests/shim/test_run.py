@@ -213,7 +213,7 @@ def test_debug_without_a_terminal_is_refused(catflap, refused):
         (["--libos", "catnap"], ["no program given"]),
         (["--libos", "--", "true"], ["--libos", "needs a value"]),
         (["--log="], ["--log", "needs a value"]),
-        (["--libos", "catnup", "--", "true"], ["catnup", "auto, catnap, catloop, catnip, kernel"]),
+        (["--libos", "catnup", "--", "true"], ["catnup", "auto, catnap, catloop, catnip, catmint, kernel"]),
         (["--lbios", "catnap", "--", "true"], ["--lbios", "did you mean --libos?"]),
         (["-x", "--", "true"], ["-x", "--help"]),
         (["--pure=1", "--", "true"], ["--pure", "takes no value"]),
