@@ -18,7 +18,7 @@ FACES = (LibOS, CatnapLibOS, CatloopLibOS, StackLibOS, CatnipLibOS, CatmintLibOS
 # what the rooms of a libOS call of each other
 INSIDE = {
     LibOS: "push_in_turn pop_in_turn add queue_of check start drive attempted finish give_up wake collect until"
-    " completed turn idle over",
+    " completed turn idle over wake_first",
     CatnapLibOS: "socket_of kernel",
     StackLibOS: "socket_of now flush",
     CatnipLibOS: "now flush install",
