@@ -276,6 +276,7 @@ def test_nonsense_in_a_right_form_is_answered(path):
         (wire.OPEN, 0, 1, 0, b""), (wire.OPEN, 0, 1, 0, b"n" * 256), (wire.REOPEN, huge, 0, 0, b""),
         (wire.RENAME, 0, huge, 0, b"a"), (wire.FTRUNCATE, 1, huge, 0, b""), (wire.TRUNCATE, 1, huge, 0, b""),
         (wire.PREAD, 1, 0, 0, b""), (wire.PUSH, 1, 0, 0, b""), (wire.UNLINK, 0, 0, 0, b"\xff\0"),
+        (wire.WATCH, huge, 0, 0, b""),
     ]  # fmt: skip
     with shared(path) as store:
         store.creat("log")
