@@ -9,7 +9,7 @@ from libos.errors import Fail, Kind
 from libos.log.group import Entry
 from libos.log.names import LONGEST as LONGEST_NAME
 from libos.log_queue import LogQueue
-from libos.pdpix import INBOUND, OUTBOUND, POP, LibOS
+from libos.pdpix import INBOUND, OUTBOUND, POP, WATCH, LibOS
 from libos.recovering import recovered
 from libos.runtime.memory import Heap
 
@@ -325,6 +325,11 @@ class CattreeLibOS(LibOS):
         if not 0 < size <= 1 << 20 or offset < 0:
             raise Fail(Kind.INVALID, f"a read of {size} bytes at {offset}")
         return self.start(POP, queue, INBOUND, *queue.reading(size, offset, element))
+
+    def watch_behind(self, qd: int, offset: int) -> int:
+        """A qtoken as that of a watch for READABLE, of a cursor that is `offset`."""
+        queue = self.log_queue(qd)
+        return self.start(WATCH, queue, INBOUND, queue.watching(offset))
 
     def ftruncate(self, qd: int, length: int) -> None:
         """The log ends at `length` (ftruncate(2)): what is behind is cut off, or zeros follow to there. Durable when it

@@ -7,7 +7,7 @@ from libos import log_wire as wire
 from libos.cattree_native import LONGEST, SIZE, packed_name
 from libos.errors import Fail, Kind
 from libos.log_link import Link
-from libos.pdpix import INBOUND, OUTBOUND, POP, READABLE, LibOS
+from libos.pdpix import INBOUND, OUTBOUND, POP, READABLE, WATCH, LibOS
 from libos.runtime.memory import Heap
 from libos.sgarray import SGArray
 
@@ -19,7 +19,7 @@ class SharedQueue:
         self.libos = libos
         self.number = number
         self.cursor = head
-        self.popped = None
+        self.popped = self.watched = None  # requests
 
     def fileno(self):
         """There is no kernel object below."""
@@ -73,6 +73,21 @@ class SharedQueue:
     def reading(self, size, offset):
         request = self.ask(INBOUND, wire.PREAD, offset, size)
         return lambda: self.brought(request) if request.done else None
+
+    def watching(self):
+        """Asks for what is behind the cursor, unless that has been asked; nobody takes a watch back from the owner."""
+        request = self.watched
+        if request is None or request.done or request.values[1] != self.cursor:
+            request = self.watched = self.ask(INBOUND, wire.WATCH, self.cursor)
+
+        def attempt():
+            if not request.done:
+                return None
+            if request.failure:
+                raise request.failure
+            return READABLE, None, None
+
+        return attempt
 
     def brought(self, request):
         """What the answer of a read has brought. Raises Fail."""
@@ -200,10 +215,12 @@ class SharedCattreeLibOS(LibOS):
         return queue
 
     def watch(self, qd: int, mask: int) -> int:
-        """As on every libOS; but that of a shared log can't be told to be readable: UNSUPPORTED."""
-        if mask == READABLE and isinstance(self.queue_of(qd), SharedQueue):
-            raise Fail(Kind.UNSUPPORTED, "the owner of a shared volume does not tell when there is more")
-        return super().watch(qd, mask)
+        """As on every libOS; for READABLE the owner is asked."""
+        queue = self.queue_of(qd)
+        if mask != READABLE or not isinstance(queue, SharedQueue):
+            return super().watch(qd, mask)
+        with self.lock:
+            return self.start(WATCH, queue, INBOUND, queue.watching())
 
     def bounds(self, qd: int) -> tuple[int, int]:
         """From which byte to which a log is there."""

@@ -20,6 +20,7 @@ class Guest:
         self.inbox = wire.Inbox()
         self.outbox = []
         self.logs = {}
+        self.watches = set()  # qtokens
         self.requests = self.bytes = self.unsaid = 0
         self.known = self.popping = self.pushing = self.gone = self.leaving = False
         self.listen()
@@ -170,6 +171,20 @@ class Guest:
 
         self.owner.when(read(self.log(log), second, first), done)
 
+    def watch(self, request, log, first, second, payload):
+        def done(result):
+            self.watches.discard(result.qtoken)
+            if self.leaving and result.error is not None:  # not answered: it is asked of the next owner
+                self.requests -= 1
+            else:
+                self.answer(request, log, fail=result.error)
+            self.listen()
+            self.farewell()
+
+        token = self.store.watch_behind(self.log(log), first)
+        self.watches.add(token)
+        self.owner.when(token, done)
+
     def bounds(self, request, log, first, second, payload):
         self.answer(request, log, *self.store.bounds(self.log(log)))
 
@@ -197,6 +212,8 @@ class Guest:
     def say_goodbye(self):
         """The owner goes: what it has begun it ends, and says then that this was all. The guest closes."""
         self.leaving = True
+        for token in list(self.watches):
+            self.store.cancel(token)
         if self.known:
             self.listen()
             self.farewell()
@@ -229,6 +246,7 @@ CALLS = {
     wire.PUSH: Guest.push,
     wire.POP: Guest.read,
     wire.PREAD: Guest.read,
+    wire.WATCH: Guest.watch,
     wire.BOUNDS: Guest.bounds,
     wire.TRUNCATE: Guest.truncate,
     wire.FTRUNCATE: Guest.truncate,

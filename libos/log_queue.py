@@ -106,6 +106,10 @@ class LogQueue:
 
         return attempt, ended
 
+    def watching(self, offset):
+        """The attempt at a watch for something behind an offset."""
+        return lambda: (1, None, None) if self.log.end > offset else None
+
     def abandon(self):
         """Nobody wants what is being read."""
         reading, self.popped = self.popped, None

@@ -16,9 +16,11 @@ ENTRY = struct.Struct("=QQI")  # of a listing: head, end, length of the name tha
 # HELLO: the secret. OPEN, REOPEN, CREAT: a name or number; answered with number, head and end. PUSH: an element.
 # POP, PREAD: offset, size; answered with bytes. BOUNDS: answered with head and end. TRUNCATE, FTRUNCATE: offset.
 # RENAME: the old name, whose length is the first value, and the new. LIST: a prefix; answered with entries.
-# BYE, from the owner: it goes, and what it has not answered it has not done.
+# WATCH: an offset; answered when there is something behind it. BYE, from the owner: it goes, and what it has not
+# answered it has not done.
 HELLO, OPEN, CREAT, REOPEN, CLOSE, PUSH, POP, PREAD, BOUNDS, TRUNCATE, FTRUNCATE, UNLINK, RENAME, LIST, BYE = range(15)
-READS = (HELLO, OPEN, REOPEN, CLOSE, POP, PREAD, BOUNDS, LIST)  # may be asked twice
+WATCH = 15
+READS = (HELLO, OPEN, REOPEN, CLOSE, POP, PREAD, BOUNDS, LIST, WATCH)  # may be asked twice
 
 DONE = 0
 KINDS = list(Kind)

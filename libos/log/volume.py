@@ -180,7 +180,7 @@ class Volume:
         waits = self.urgent if len(self.space.free) < RESERVE else chain(self.urgent, self.pending)
         if self.fresh:  # nothing is done that no superblock leads to
             waits = ()
-        n = self.group.choose(chain(entries, waits), self.size - self.offset)
+        n = self.group.choose(chain(entries, waits) if entries else waits, self.size - self.offset)
         if not n:
             if self.urgent or self.pending:
                 self.make_room()

@@ -15,6 +15,7 @@ from libos.errors import Fail, Kind
 from libos.factory import native
 from libos.log_rendezvous import name_of, owner_of
 from libos.log_wire import HEADER
+from libos.pdpix import READABLE
 from libos.sgarray import SGArray
 
 SHARER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sharer.py")
@@ -105,6 +106,38 @@ def test_calls_of_owner_and_guest(path):
         assert result.error.kind is Kind.INVALID
         guest.close(other)
         assert failure(guest.pop, other) is Kind.BAD_QUEUE
+
+
+def test_a_watch_is_told_by_whoever_owns_the_volume(path):
+    """Of what others push; it outlives an owner that dies, and one that leaves."""
+    first = Sharer(path)
+    with shared(path) as store:
+        qd = store.open("log")
+        watching = [store.watch(qd, READABLE), store.watch(qd, READABLE)]
+        assert failure(store.wait_any, watching, 0.2) is Kind.TIMED_OUT
+        first.kill()
+        assert failure(store.wait_any, watching, 0.2) is Kind.TIMED_OUT
+        other = Sharer(path, "b", 1)
+        other.follow()
+        assert [store.wait(token, 20).value for token in watching] == [READABLE] * 2
+        assert taken(store, store.pop(qd)) == b"b 0\n"
+        behind = store.watch(qd, READABLE)
+        assert failure(store.wait, behind, 0.2) is Kind.TIMED_OUT
+        assert store.cancel(behind) and store.wait(behind).error.kind is Kind.CANCELED
+        other.end()
+
+
+def test_a_watch_goes_over_to_the_next_owner(path):
+    with contextlib.ExitStack() as leaving:
+        leaving.enter_context(shared(path))  # the owner
+        with shared(path) as store:
+            qd = store.open("log", create=True)
+            watching = store.watch(qd, READABLE)
+            assert failure(store.wait, watching, 0.2) is Kind.TIMED_OUT
+            leaving.close()
+            assert failure(store.wait, watching, 0.2) is Kind.TIMED_OUT
+            assert store.link.owner and pushed(store, qd, b"more") == 4
+            assert store.wait(watching, 20).value == READABLE
 
 
 def test_two_processes_push_to_one_log(path):
@@ -243,6 +276,7 @@ def test_nonsense_in_a_right_form_is_answered(path):
         (wire.OPEN, 0, 1, 0, b""), (wire.OPEN, 0, 1, 0, b"n" * 256), (wire.REOPEN, huge, 0, 0, b""),
         (wire.RENAME, 0, huge, 0, b"a"), (wire.FTRUNCATE, 1, huge, 0, b""), (wire.TRUNCATE, 1, huge, 0, b""),
         (wire.PREAD, 1, 0, 0, b""), (wire.PUSH, 1, 0, 0, b""), (wire.UNLINK, 0, 0, 0, b"\xff\0"),
+        (wire.WATCH, huge, 0, 0, b""),
     ]  # fmt: skip
     with shared(path) as store:
         store.creat("log")
