@@ -126,19 +126,13 @@ def start(shared):
     process = description.process()
     # a connection that a rule gives to Catnap is one of Catloop's that never leaves the kernel
     upgrades = bool(wanted & {"auto", "catloop", "catnip", "catmint"})
-<<<<<<< HEAD
-    process.libos = (
-        factory.make("catloop", worth=choice.worth, lends="catnip" in wanted) if upgrades else factory.make("catnap")
-    )
-=======
     if upgrades:
         from libos.memory_file import Announce
 
         Announce.to = lambda fd: lib.services_bind(fd, 0, lib.CATFLAP_OWN)  # before the first of them
-    process.libos = factory.make("catloop", worth=choice.worth) if upgrades else factory.make("catnap")
-    if upgrades and "catnip" not in wanted:  # it costs the program a number, for nothing
-        posix.close(process.libos.family.table_fd)
->>>>>>> 68dc20b8fa7a6f623c4391063a7d051b6bd79b49
+    process.libos = (
+        factory.make("catloop", worth=choice.worth, lends="catnip" in wanted) if upgrades else factory.make("catnap")
+    )
     process.default = choice.libos
     process.watched = upgrades
     process.qtokens = process.libos.qtokens

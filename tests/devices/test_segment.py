@@ -329,15 +329,8 @@ s = Segment({name!r}); print("up", flush=True); time.sleep(60)"""
 
 def test_the_layout_is_the_same_in_compiled_code():
     text = Path(layout.__file__).with_suffix(".pxd").read_text()
-<<<<<<< HEAD
-    rows = {name: int(value) for name, value in re.findall(r'int (\w+) "(\d+)"', text)}
-    rows |= {name: int(value, 16) for name, value in re.findall(r'long (\w+) "(0x[0-9A-F]+)ULL"', text)}
-    rows |= {name: 1 << int(bits) for name, bits in re.findall(r'long (\w+) "\(1ULL << (\d+)\)"', text)}
-    rows |= {name: (1 << int(bits)) - 1 for name, bits in re.findall(r'long (\w+) "\(\(1ull << (\d+)\) - 1\)"', text)}
-=======
     found = re.findall(r'(?:int|long) (\w+) "([^"]+)"', text)
     rows = {name: eval(re.sub(r"(?i)(?<=[0-9a-f])ull", "", value)) for name, value in found}
->>>>>>> 3630520aaf82b16e71154feed98dedd5849209fd
     assert rows == {name: value for name, value in vars(layout).items() if name.isupper()}
 
 
