@@ -6,9 +6,8 @@ under the libOS's lock, and what is answered is complete in the table.
 """
 
 import os
-import signal
 from _thread import allocate_lock
-from ctypes import string_at
+from ctypes import CDLL, create_string_buffer, string_at
 from threading import Thread
 
 from libos import calls, raw
@@ -20,6 +19,7 @@ from libos.errors import Fail, Kind
 
 COMPILED = __file__.endswith(".so")
 CREATE, EMPTY = os.O_CREAT, os.O_TRUNC
+SIG_BLOCK, SIG_SETMASK, SIGSET = 0, 2, 128  # the last in bytes
 FAREWELL = 1  # seconds that what was asked is waited for at the end
 
 
@@ -28,7 +28,9 @@ class SharedStores(LogLines):
 
     def __init__(self, table, path, size=SIZE):
         LogLines.__init__(self, table)
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are the program's threads'
+        sigmask, mask = CDLL(None).pthread_sigmask, create_string_buffer(SIGSET)
+        # signals are the program's threads'; Python's own module would take SIGINT away from them
+        sigmask(SIG_BLOCK, b"\xff" * SIGSET, mask)
         try:
             self.store = SharedCattreeLibOS(path, size=size)
             self.store.link.opened = self.numbers
@@ -36,7 +38,7 @@ class SharedStores(LogLines):
             self.thread = Thread(target=self.run, name="catflap-logs", daemon=True)
             self.thread.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            sigmask(SIG_SETMASK, mask, None)
         logs.share(table)
         table.stores = self
 

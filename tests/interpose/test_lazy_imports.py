@@ -76,9 +76,11 @@ def test_raw_memory_is_used_by_compiled_rooms(room):
     assert room.removesuffix(".py").replace("/", ".") in HOT_MODULES
 
 
-@pytest.mark.parametrize("room", [room for room in rooms() if room != "interpose/handed.py"])  # of a program's own Python
+@pytest.mark.parametrize("room", [room for room in rooms() if room != "interpose/handed.py"])
 def test_signals_stay_the_program_s(room):
-    """Python's module takes SIGINT when it is imported and nobody else has: Ctrl-C would end nothing any more."""
+    """Python's module takes SIGINT when it is imported and nobody else has: Ctrl-C would end nothing any more. What is
+    of a program's own Python may.
+    """
     with open(os.path.join(flap.ROOT, room)) as f:
         tree = ast.parse(f.read())
     found = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
