@@ -57,6 +57,7 @@ MINT_SAMPLE = {
     "cancel": {"shutdown_wakes"},
     "processes": {"both_sides_share"},
     "lineage": {"interrupted_while_busy"},
+    "goodbye": {"full_and_a_goodbye"},
 }
 
 # scenarios that auto leaves to the kernel: without a stream, or on the numbers of stdio
