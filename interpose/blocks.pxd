@@ -20,6 +20,7 @@ cdef extern from * nogil:
         CATFLAP_B_SHARED = 128,
         CATFLAP_B_SPARE = 136,
         CATFLAP_B_REPLAYS = 144,
+        CATFLAP_B_SAID = 152,
         CATFLAP_B_TOP = 192,
         CATFLAP_B_READY = 320,
         CATFLAP_B_BUCKETS = 8512,
@@ -62,6 +63,7 @@ cdef extern from * nogil:
     int SHARED "CATFLAP_B_SHARED"
     int SPARE "CATFLAP_B_SPARE"
     int REPLAYS "CATFLAP_B_REPLAYS"
+    int SAID "CATFLAP_B_SAID"
     int TOP "CATFLAP_B_TOP"
     int READY "CATFLAP_B_READY"
     int BUCKETS "CATFLAP_B_BUCKETS"

@@ -5,8 +5,8 @@ that wait for it in the kernel, the bell armed for all of it, whether every entr
 entries, where the next scan begins, spins in vain, the descriptor, whether another set or poll(2) waits for it as a
 descriptor, looks at the kernel in a row that found nothing, when the last was, whether a connection is ending, how
 many numbers the set has, whether others may use the kernel's set, the next block without a set, whether bytes that a
-reader has given back wait for room in the kernel; then one bit for each entry that has to be looked at (TOP over
-READY), the entries by what the program recognises them by, the entries.
+reader has given back wait for room in the kernel, an event for epoll_ctl(2), under the lock; then one bit for each
+entry that has to be looked at (TOP over READY), the entries by what the program recognises them by, the entries.
 """
 
 COUNT = 0
@@ -28,6 +28,7 @@ NUMBERS = 120
 SHARED = 128
 SPARE = 136
 REPLAYS = 144
+SAID = 152
 TOP = 192
 READY = 320
 BUCKETS = 8512

@@ -142,7 +142,7 @@ def masks(block, entry, end, wanted):
 
 def ask_kernel(block, entry, events):
     raw.store(entry + blocks.KERNEL, events)
-    at = raw.load(entry + blocks.END) + layout.SET_SCRATCH
+    at = block + blocks.SAID
     interest.put(at, events, raw.load(entry + blocks.DATA))
     raw.syscall(
         linux.SYS_epoll_ctl,

@@ -3,7 +3,7 @@
 import flap
 from guest import ADDRESS, LISTENING
 
-PORT = 7000
+PORT, ANOTHER = 7000, 7001
 # rxm asks for a completion queue for 256 peers unless told of fewer (docs/lab.md)
 PROVIDER = f'FI_UNIVERSE_SIZE=16 CATFLAP_PROVIDER="verbs;ofi_rxm" CATFLAP_NODE={ADDRESS}'
 SERVER = """
@@ -79,12 +79,12 @@ def test_messages(lab, tmp_path):
 
 def test_unmodified_programs(lab, tmp_path):
     """Their bytes go by the device, and none by their TCP connection, once they have met."""
-    written(tmp_path, server=SERVER % PORT, client=CLIENT % (PORT, PORT))
+    written(tmp_path, server=SERVER % ANOTHER, client=CLIENT % (ANOTHER, ANOTHER))
     said = lab(f"""{LISTENING}
         cd {flap.ROOT}
         export {PROVIDER} CATFLAP_LIBOS=catmint CATFLAP_WORTH=1 PYTHONDONTWRITEBYTECODE=1
         LD_PRELOAD={flap.PRELOAD} .venv/bin/python {tmp_path}/server.py &
-        listening {PORT}
+        listening {ANOTHER}
         LD_PRELOAD={flap.PRELOAD} .venv/bin/python {tmp_path}/client.py
         wait $!
     """)

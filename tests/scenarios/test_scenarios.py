@@ -57,7 +57,12 @@ MINT_SAMPLE = {
     "cancel": {"shutdown_wakes"},
     "processes": {"both_sides_share"},
     "lineage": {"interrupted_while_busy"},
+    "goodbye": {"full_and_a_goodbye"},
 }
+
+# not under Catmint: there bytes that their reader has not taken when their sender leaves can't go back to the kernel for a
+# reader that leaves too (docs/catmint.md)
+UNRETURNED = {"kernel_ring", "plain_image_reads_what_an_ended_sender_left"}
 
 # scenarios that auto leaves to the kernel: without a stream, or on the numbers of stdio
 DATAGRAMS = {"table_of_udp", "readers_of_one_datagram_socket", "low_numbers"}
@@ -99,7 +104,8 @@ def cells():
                 combinations = [
                     (libos, p, f) for libos in ("catnap", "auto") for p in (False, True) for f in (False, True)
                 ]
-                combinations += [(libos, p, False) for libos in flap.FABRICS for p in (False, True)]
+                if scenario not in UNRETURNED:
+                    combinations += [(libos, p, False) for libos in flap.FABRICS for p in (False, True)]
             elif sampled:
                 combinations += [("catnap", True, False), ("auto", True, False)]
             if not flap.FULL and scenario in MINT_SAMPLE.get(family, ()):
