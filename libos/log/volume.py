@@ -285,7 +285,7 @@ class Volume:
         self.catalog.bad.update(self.suspects)
         self.suspects.clear()
         self.offset = self.catalog.ends[segment] = offset + self.group.blocks * self.block
-        counters, apply, events = self.counters, self.catalog.apply, self.events
+        catalog, counters, events = self.catalog, self.counters, self.events
         counters["groups"] += 1
         for entry in entries:
             place = offset + entry.place
@@ -296,9 +296,9 @@ class Volume:
             name = None
             if kind == layout.NAME:
                 name = entry.keep
-                if name in self.catalog.names:
-                    self.nameless.add(self.catalog.names[name])
-            apply(kind, entry.number, entry.offset, entry.length, entry.crc, place, segment, name)
+                if name in catalog.names:
+                    self.nameless.add(catalog.names[name])
+            catalog.apply(kind, entry.number, entry.offset, entry.length, entry.crc, place, segment, name)
             entry.done = True
             if kind == layout.DATA:
                 counters["entries"] += 1
@@ -308,7 +308,7 @@ class Volume:
                 counters["moved"] += 1
                 self.space.moved()
             elif kind == layout.UNLINK:
-                self.nameless.add(self.catalog.logs[entry.number])
+                self.nameless.add(catalog.logs[entry.number])
 
     def write_superblock(self, segment, offset):
         new = self.superblock
