@@ -75,7 +75,9 @@ def test_raw_memory_is_used_by_compiled_rooms(room):
     assert room.removesuffix(".py").replace("/", ".") in HOT_MODULES
 
 
-@pytest.mark.parametrize("room", [room for room in rooms() if room != "interpose/handed.py"])  # of a program's own Python
+@pytest.mark.parametrize(
+    "room", [room for room in rooms() if room != "interpose/handed.py"]
+)  # of a program's own Python
 def test_signals_stay_the_program_s(room):
     """Python's module takes SIGINT when it is imported and nobody else has: Ctrl-C would end nothing any more."""
     with open(os.path.join(flap.ROOT, room)) as f:

@@ -22,10 +22,13 @@ def echo(data):
 def carried():
     said = subprocess.run(["ss", "-tinH", "dport = :%d"], capture_output=True, text=True).stdout
     return [word for word in said.split() if word.startswith("bytes_sent:")]
-print(all(echo(os.urandom(100)) for _ in range(300)))
-before = carried()
+for _ in range(100):  # until they have met
+    before = carried()
+    if not all(echo(os.urandom(100)) for _ in range(50)) or (before and carried() == before):
+        break
+print(len(before) == 1)
 print(all(echo(os.urandom(size)) for size in (1, 100, 5000, 300000) for _ in range(10)))
-print(len(before) == 1 and carried() == before)
+print(carried() == before)
 """
 PDPIX = """
 import sys
