@@ -114,7 +114,10 @@ def test_paths_in_the_file_start_at_its_folder(file):
         ('log = ""', "log: '' is not possible; use path of a file"),
         ('rule = "x"', "rule is not possible as a value; write [[rule]] and its keys below"),
         ('[[rule]]\nprogram = "x"', "[[rule]] 1: libos is missing; use auto, catnap, catloop, catnip, catmint, kernel"),
-        ('[[rule]]\nlibos = "y"', "[[rule]] 1: libos: unknown value 'y'; use auto, catnap, catloop, catnip, catmint, kernel"),
+        (
+            '[[rule]]\nlibos = "y"',
+            "[[rule]] 1: libos: unknown value 'y'; use auto, catnap, catloop, catnip, catmint, kernel",
+        ),
         ('[[rule]]\nlibos="auto"\n[[rule]]\nx=1', "unknown key 'x' in [[rule]] 2; known: address, libos, program"),
         ('[[rule]]\nlibos = "auto"\nprogram = 3', "[[rule]] 1: program: 3 is not possible; use a text in quotes"),
         (b"libos = \xff", "not UTF-8 text: byte 8 is 0xff"),

@@ -60,8 +60,8 @@ MINT_SAMPLE = {
     "goodbye": {"full_and_a_goodbye"},
 }
 
-# not under Catmint: there bytes that their reader has not taken when their sender leaves can't go back to the kernel for a
-# reader that leaves too (docs/catmint.md)
+# not under Catmint: bytes that their reader has not taken when their sender leaves can't go back to the kernel there, and
+# their reader leaves too (docs/catmint.md)
 UNRETURNED = {"kernel_ring", "plain_image_reads_what_an_ended_sender_left"}
 
 # scenarios that auto leaves to the kernel: without a stream, or on the numbers of stdio
