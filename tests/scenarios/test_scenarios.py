@@ -60,7 +60,7 @@ MINT_SAMPLE = {
     "goodbye": {"full_and_a_goodbye"},
 }
 
-# not under Catmint: bytes that their reader has not taken when their sender leaves can't go back to the kernel there, and
+# not under Catmint: bytes that their reader has not taken when their sender leaves can never go back to the kernel, and
 # their reader leaves too (docs/catmint.md)
 UNRETURNED = {"kernel_ring", "plain_image_reads_what_an_ended_sender_left"}
 
