@@ -237,7 +237,9 @@ def report(t, c):
     p.region = t.region
     if not t.fabric.write(c.peer, t.pieces, 1, c.their_mailbox, c.their_key, at):
         t.items.give(at)
-        return structs.MORE  # nobody else has to wait for that
+        return (
+            structs.SHORT
+        )  # nobody else has to wait for that; and it is not tried without end while time stands still
     c.flags |= structs.TELLING
     c.flying += 1
     c.told = c.given
