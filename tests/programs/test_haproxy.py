@@ -103,7 +103,7 @@ def fetched(folder, pair, mode):
 
 
 @pytest.mark.parametrize("mode", ["http", "tcp"])
-@every(sample=True, mint=True)
+@every(sample=True)
 def test_pages(agree, roles, mode):
     (first, files), (_, parallel), _, (_, part), *posted = agree(fetched, roles, mode)
     assert files == parallel == described(*SIZES)

@@ -40,7 +40,7 @@ def values(folder, pair, clients, rounds):
         return result.stdout.splitlines(), len(os.listdir(f"/proc/{program.pid}/task"))
 
 
-@every(sample=True, mint=True)
+@every(sample=True)
 @pytest.mark.parametrize(("clients", "rounds"), [(12, 1), (40, 2)] if flap.FULL else [(12, 1)])
 def test_values(agree, roles, clients, rounds):
     lines, threads = agree(values, roles, clients, rounds)

@@ -1,5 +1,6 @@
 """Whether Catloop carries a program's connections, as another process sees it."""
 
+import flap
 from roles import until
 
 from shim import inside
@@ -27,12 +28,12 @@ def carried(program):
 
 
 def rings(pair):
-    """Whether connections between a server and a client are to be upgraded."""
-    return pair.server == pair.client == "auto"
+    """Whether connections between a server and a client are to be upgraded: on Catmint, too, a program has rings."""
+    return pair.server == pair.client and pair.server in ("auto", "catmint", *flap.FABRICS)
 
 
 def warm(pair, use, *programs):
-    """Under auto at both ends: `use()` the connections until rings carry some of each program's."""
+    """With rings: `use()` the connections until rings carry some of each program's."""
 
     def warmed():
         use()
@@ -43,8 +44,8 @@ def warm(pair, use, *programs):
 
 
 def check_carried(pair, *programs, least=1):
-    """Under auto at both ends `least` bytes or more have gone through rings over the open connections of each of these
-    programs; under anything else none.
+    """With rings: `least` bytes or more have gone through rings over the open connections of each of these
+    programs; without, none.
     """
     for program in programs:
         if rings(pair):

@@ -87,6 +87,19 @@ COLD = {"bad_addresses", "closed_behind_our_back", "truncate_and_more", "table_o
 COLD_INTERPRETED = {"new_image_uses_connection"}
 
 
+# a number of a new descriptor, and that of one in an event
+NUMBER = re.compile(r"^(\w+\(.*\) -> |  )\d+(?=$|: )")
+
+
+def transcript(result, libos):
+    """Lines. tcp;ofi_rxm opens descriptors of its own, later than Catmint can give them high numbers."""
+    lines = result.stdout.decode().splitlines()
+    made = ("socket(", "epoll_create", "accept", "dup", "fcntl(", "open", "memfd_create(", "  ")
+    if libos != "catmint-tcp":
+        return lines
+    return [NUMBER.sub(r"\g<1>N", line) if line.startswith(made) else line for line in lines]
+
+
 def families():
     """All but those of files, which are about no sockets (test_files.py)."""
     names = sorted(name[:-2] for name in os.listdir(flap.SOURCES) if name.endswith(".c") and name != "files.c")
@@ -129,7 +142,7 @@ def test_agrees_with_kernel(preload, oracle, family, scenario, libos, pure, fort
     program = flap.compiled(family + ".c", fortify=fortified)
     result = flap.run([program, scenario], libos, pure=pure, timeout=limit * (3 if pure else 1), env=warm)
     assert not result.timed_out, f"hangs under {libos}:\n{result}"
-    assert result.stdout.decode().splitlines() == expected.stdout.decode().splitlines(), str(result)
+    assert transcript(result, libos) == transcript(expected, libos), str(result)
     assert result.status == expected.status, str(result)
     assert result.stderr == expected.stderr
     assert result.orphans == expected.orphans, str(result)
