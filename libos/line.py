@@ -136,6 +136,7 @@ class Line:
         self.beyond.live -= 1
         self.over()
         network.sweep()
+        network.sweep_posts()
         if self.stranger and all(line.stranger is not self.stranger for line in network.lines):
             del network.strangers[self.key]
             self.stranger.close()
@@ -198,7 +199,6 @@ class Line:
         return b""
 
     def post(self, asked):
-        self.network.sweep()
         record = net_socket.open_record(self.network, asked, 0, tuple(asked.options))
         try:
             post = Post(self.network, record, asked.family, self)

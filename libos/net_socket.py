@@ -117,10 +117,15 @@ def open_record(network, sock, user, names=KNOWN):
 
 def bind_record(network, record, packed, port):
     """Give a record an address, or none, and a port: its name. Raises Refusal."""
+    high, low = words(packed) if any(packed) else (0, 0)
     with network.locked() as gateway:
-        high, low = words(packed) if any(packed) else (0, 0)
-        network.checked(udp_user.bind(gateway.udp, record, high, low, port))
-        return name_of(record, False)
+        r = udp_user.bind(gateway.udp, record, high, low, port)
+    if r == -structs.IN_USE:  # perhaps by a socket that nobody has any more
+        network.sweep_posts()
+        with network.locked() as gateway:
+            r = udp_user.bind(gateway.udp, record, high, low, port)
+    network.checked(r)
+    return name_of(record, False)
 
 
 def connect_record(network, record, packed, port):

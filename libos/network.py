@@ -284,8 +284,13 @@ class Network:
 
     def sweep(self):
         """Close what was bound for others of the tree that have it no more."""
-        for kept in (*self.bounds.values(), *self.posts.values()):
-            kept.sweep()
+        for bound in tuple(self.bounds.values()):
+            bound.sweep()
+
+    def sweep_posts(self):
+        """The same of datagram sockets: the kernel is asked for each."""
+        for post in tuple(self.posts.values()):
+            post.sweep()
 
     def connect(self, near, bound, packed, port):
         """Begin to connect the program's socket to an address of the network: a Crossing, or a Passage. Raises Refusal,

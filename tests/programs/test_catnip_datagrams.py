@@ -365,6 +365,38 @@ def test_datagrams_go_on_when_their_owner_ends(pure):
     assert result.stdout.decode() == f"{[(b'%d' % n, SERVER, n < 4) for n in range(7)]}\n", str(result)
 
 
+KILLED = """
+import os, signal, socket, sys
+def bound():
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    sock.bind((sys.argv[1], int(sys.argv[2])))
+    return sock
+socket.if_nameindex()
+if os.fork() == 0:
+    bound()
+    os.kill(os.getpid(), signal.SIGKILL)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+first = bound()
+try:
+    bound()
+except OSError as error:
+    print(error.errno)
+if os.fork() == 0:
+    first.close()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+first.close()
+print(bound().getsockname() == (sys.argv[1], int(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("pure", MODES)
+def test_ports_are_free_when_nobody_has_them(pure):
+    """That of a process that was killed, and that of a socket which was shared; not while it is open."""
+    result = Network(pure).client(python(KILLED, CLIENT, flap.free_port()))
+    assert (result.status, result.stdout) == (0, b"-9\n98\n0\nTrue\n"), str(result)
+
+
 def test_two_programs_of_one_host():
     """Which is the second one is told by nothing that it does: it answers, and asks the first."""
     network, first, second = Network(), flap.free_port(), flap.free_port()

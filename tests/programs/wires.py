@@ -38,7 +38,8 @@ class Wires:
         os.chmod(folder, 0o777)  # nobody's programs too
         ip("link set lo up")
         try:
-            ip(f"link add {BRIDGE} type bridge mcast_snooping 0")
+            # with an address of its own: else it would have another one whenever a wire comes or goes
+            ip(f"link add {BRIDGE} address 02:00:00:00:00:01 type bridge mcast_snooping 0")
         except subprocess.CalledProcessError:
             pytest.skip("no bridge can be made here")
         ip(f"link set {BRIDGE} up")
