@@ -59,9 +59,8 @@ demo: build ## real redis under Catflap and on the kernel, side by side; install
 
 # most tests wait for something: the interpreted half shares the cores with the compiled one, and tells afterwards
 test: ready lint ## lint, then the suite in both modes; installs what is missing
-	@$(MAKE) -s test-pure >build/test-pure.log 2>&1 & pure=$$!; failed=0; \
-	$(MAKE) -s test-compiled || failed=1; \
-	wait $$pure || failed=1; cat build/test-pure.log; exit $$failed
+	@printf '%s\n' test-compiled 'test-pure >build/test-pure.log 2>&1' | xargs -P 2 -I HALF sh -c '$(MAKE) -s HALF'; \
+	failed=$$?; cat build/test-pure.log; exit $$failed
 
 # the packages are fetched and unpacked while the compiler runs
 ready: build-packages

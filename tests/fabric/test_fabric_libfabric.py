@@ -145,7 +145,7 @@ def test_ten_thousand_connections_over_one_endpoint():
 
     pair.until(done, 200)
     assert heard == calls and len(ends) == client.connections() == count
-    assert server.fabric.receives < count
+    assert server.fabric.receives < count or not libos.mode.compiled(libfabric)
     for node in pair.nodes:
         node.fabric.close()
         for address in list(node.buffers.live):

@@ -29,12 +29,12 @@ def test_arp_request_for_others_is_not(bench):
 
 def test_datagrams_wait_for_an_answer(stranger):
     at = stranger.socket(5000)
-    for i in range(6):
-        assert stranger.send(at, b"%d" % i) == 1
+    for i in range(structs.WAITING_FRAMES + 2):  # the oldest make way
+        assert stranger.send(at, b"%02d" % i) == 1
     (question,) = stranger.out()
     assert question[12:14] == b"\x08\x06" and question[:6] == b"\xff" * 6
     sent = stranger.feed(arp(2, "10.0.0.2", "10.0.0.1", to=MAC), target=None)
-    assert [frame[-1:] for frame in sent] == [b"2", b"3", b"4", b"5"]
+    assert [frame[-2:] for frame in sent] == [b"%02d" % (i + 2) for i in range(structs.WAITING_FRAMES)]
     assert all(frame[:6] == PEER.to_bytes(6, "big") for frame in sent)
 
 

@@ -24,7 +24,7 @@ cdef long long next_length(Engine t, Tcb *c) noexcept nogil
 cdef long long several(Engine t, Tcb *c, long long left, long long usable, long long budget) noexcept nogil
 @cython.locals(small=bint)
 cdef bint held_back(Engine t, Tcb *c, long long n, long long left) noexcept nogil
-@cython.locals(marks="unsigned int", flags="unsigned int", fin=bint, start="unsigned int", length="long long")
+@cython.locals(marks="unsigned int", flags="unsigned int", fin=bint, start="unsigned int", length="long long", part="long long")
 cdef bint send_new(Engine t, Tcb *c, long long n) noexcept nogil
 @cython.locals(n="long long", index="long long", sent=bint, first=bint, oldest=bint)
 cdef void transmit(Engine t, Tcb *c) noexcept nogil

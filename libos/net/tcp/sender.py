@@ -256,6 +256,7 @@ def send_new(t, c, n):
         flags |= structs.PSH
         marks |= structs.HAS_PSH
     start = c.snd_nxt
+    part = payload_room(c)  # what goes out may be what shows that the path takes less
     if not emit(t, c, start, n, flags):
         return False
     length = n + 1 if fin else n
@@ -263,11 +264,11 @@ def send_new(t, c, n):
         c.small_end = seq.add(start, length)
     if c.recovery == structs.RECOVERY:
         c.prr_out += length
-    while n > payload_room(c):
-        flight.append(t, c, start, payload_room(c), 0)
-        start = seq.add(start, payload_room(c))
-        n -= payload_room(c)
-        length -= payload_room(c)
+    while n > part:
+        flight.append(t, c, start, part, 0)
+        start = seq.add(start, part)
+        n -= part
+        length -= part
     flight.append(t, c, start, length, marks)
     c.snd_nxt = seq.add(start, length)
     c.cork_at = 0
