@@ -30,7 +30,7 @@ class Lab:
         return said
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # an idle guest takes processor time from the tests behind
 def lab():
     lab = Lab()
     yield lab
