@@ -1,7 +1,10 @@
 """What a stack leaves to its device: checksums, and frames of several segments. Here the device is a cutter of ours."""
 
 import ctypes
+import subprocess
+import sys
 
+import flap
 import pytest
 from pair import ADDRESSES, Pair, Wire
 from test_pair import WIRES, stream, transfer
@@ -10,7 +13,6 @@ from libos.devices import layout, offload
 from libos.net import octets, structs
 from libos.net.tcp import user
 from libos.tape_file import TapeFile
-from shim import replay
 
 MTU, LONGEST = 1500, 65535
 
@@ -187,6 +189,17 @@ def ip_words(stack):
     return a.high, a.low
 
 
+def replayed(tape):
+    """The status of a replay in a process of its own, in which the place of the stack's memory is hardly ever taken."""
+    for _ in range(5):
+        command = [sys.executable, "-m", "shim", "replay", str(tape)]
+        done = subprocess.run(command, cwd=flap.INSTALLED, capture_output=True, text=True)
+        if "try once more" not in done.stderr:
+            break
+    assert not done.returncode, done.stderr
+    return done.returncode
+
+
 def test_a_tape_has_what_was_left_to_the_card(tmp_path):
     """Replay meets the same frames with the same answers, though some were vouched for and damaged."""
     pair = Offloading(Wire(7, loss=0.02))
@@ -201,4 +214,4 @@ def test_a_tape_has_what_was_left_to_the_card(tmp_path):
         stack.host.tape.finish()
     pair.close()
     for i in (0, 1):
-        assert replay.main(str(tmp_path / str(i)), None, None) == 0
+        assert replayed(tmp_path / str(i)) == 0
